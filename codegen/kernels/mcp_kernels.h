@@ -1,0 +1,92 @@
+/* mcuprune kernels: int8 operators with the integer arithmetic of TensorFlow Lite Micro (double rounding). */
+#ifndef MCP_KERNELS_H
+#define MCP_KERNELS_H
+
+#include <stdint.h>
+
+/* Convolution: weight (out_c, kernel_h, kernel_w, in_c), or packed as the kernel asks.
+ * Depthwise:   weight (kernel_h, kernel_w, out_c), output channel c reads input channel c / (out_c / in_c). */
+typedef struct {
+    int16_t in_h, in_w, in_c;
+    int16_t out_h, out_w, out_c;
+    uint8_t kernel_h, kernel_w;
+    uint8_t stride_h, stride_w;
+    uint8_t dilation_h, dilation_w;
+    uint8_t pad_top, pad_left;
+    int16_t input_offset;       /* minus the input's zero point */
+    int16_t output_offset;      /* the output's zero point */
+    int8_t clamp_min, clamp_max;
+    const int8_t *weight;
+    const int32_t *bias;        /* (out_c) */
+    const int32_t *multiplier;  /* (out_c), Q31 */
+    const int8_t *shift;        /* (out_c), left if positive */
+} mcp_conv2d;
+
+/* Fully connected: weight (out_c, in_c); per_channel 0: one multiplier and shift for all outputs. */
+typedef struct {
+    int32_t in_c, out_c;
+    int16_t input_offset;
+    int16_t output_offset;
+    int8_t clamp_min, clamp_max;
+    uint8_t per_channel;
+    const int8_t *weight;
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+} mcp_fully_connected;
+
+/* Maximum and average pooling. */
+typedef struct {
+    int16_t in_h, in_w, channels;
+    int16_t out_h, out_w;
+    uint8_t kernel_h, kernel_w;
+    uint8_t stride_h, stride_w;
+    uint8_t pad_top, pad_left;
+    int8_t clamp_min, clamp_max;
+} mcp_pool2d;
+
+/* One operand of an elementwise operation: strides in elements, 0 where it is broadcast. */
+typedef struct {
+    int32_t stride_hw, stride_c;
+    int32_t offset;
+    int32_t multiplier;
+    int32_t shift;
+} mcp_operand;
+
+/* Sum and product of two tensors of hw x channels, either operand broadcast through zero strides. */
+typedef struct {
+    int32_t hw, channels;
+    mcp_operand a, b;           /* multiplier and shift unused by the product */
+    int32_t output_offset;
+    int32_t multiplier, shift;
+    int8_t clamp_min, clamp_max;
+} mcp_elementwise;
+
+/* One input of a concatenation: copies hw rows of in_c channels to channel offset of rows of out_c channels. */
+typedef struct {
+    int32_t hw;
+    int16_t in_c, out_c, offset;
+} mcp_concat;
+
+/* Spatial padding with a constant. */
+typedef struct {
+    int16_t in_h, in_w, channels;
+    int16_t pad_top, pad_left, pad_bottom, pad_right;
+    int8_t value;
+} mcp_pad;
+
+/* Any function of one int8 value: table[x + 128]. */
+typedef struct {
+    int32_t elements;
+    const int8_t *table;        /* (256) */
+} mcp_lookup;
+
+/* Softmax over the last axis; output scale 1/256, zero point -128. */
+typedef struct {
+    int32_t rows, channels;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t diff_min;
+} mcp_softmax;
+
+#endif

@@ -1,0 +1,1 @@
+"""mcuprune: neural networks that provably fit a microcontroller."""

@@ -1,0 +1,50 @@
+"""The sizes that every cost, kernel and planning rule is a function of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mcuprune.graph.ir import DepthwiseConv2d, Node, Window
+
+Number = Any  # int, numpy array or torch tensor: costs are plain arithmetic and work on all three
+Dims = tuple[int, int, Number]  # height, width, channels; a vector is 1 x 1 x channels
+
+
+@dataclass(frozen=True)
+class OpShape:
+    """One node with its sizes filled in; channel numbers may be ints, arrays of candidates or tensors."""
+
+    node: Node
+    inputs: tuple[Dims, ...]
+    output: Dims
+
+    @property
+    def window(self) -> Window:
+        return self.node.window  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def multiplier(self) -> int:
+        return self.node.multiplier if isinstance(self.node, DepthwiseConv2d) else 1
+
+
+def op_shape(node: Node, shape: Callable[[str], tuple[Number, ...]]) -> OpShape:
+    """``shape`` maps a tensor's name to ``(h, w, c)`` or ``(c,)``: ``Graph.shape``, ``QuantizedGraph.shape``."""
+    return OpShape(node, tuple(_dims(shape(name)) for name in node.inputs), _dims(shape(node.name)))
+
+
+def _dims(shape: tuple[Number, ...]) -> Dims:
+    return (1, 1, shape[0]) if len(shape) == 1 else (shape[0], shape[1], shape[2])
+
+
+def elements(dims: Dims) -> Number:
+    return dims[0] * dims[1] * dims[2]
+
+
+def ceil_to(value: Number, multiple: int) -> Number:
+    """``value`` rounded up to a multiple; on tensors the forward value is rounded, the gradient passes through."""
+    rounded = -(-value // multiple) * multiple
+    if hasattr(value, "detach"):
+        return value + (rounded - value).detach()
+    return rounded
