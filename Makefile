@@ -1,0 +1,67 @@
+# Needs Python 3.11 or newer, pip and make; no root, no cross compiler, no emulator.
+#   make compress BOARD=stm32f4      the demonstration: firmware.elf and report.html
+#   make test                        the test suite
+BOARD ?= stm32f4
+ARGS ?=
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+METADATA := pyproject.toml setup.py constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PYTEST_ARGS ?= -n 2 --dist worksteal
+
+# One environment, made in two steps: what a run needs, and what the tests need on top.
+RUN := $(VENV)/.installed-run
+TEST := $(VENV)/.installed-test
+
+.PHONY: compress test test-all test-tflite-runtime lint format golden clean help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+compress: $(RUN)
+	$(BIN)/mcuprune compress --board $(BOARD) $(ARGS)
+
+test: $(TEST)
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(TEST) test-tflite-runtime
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(TEST)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files 'codegen/kernels/*.[ch]' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: $(TEST)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files 'codegen/kernels/*.[ch]' | xargs $(BIN)/clang-format -i
+
+# Rewrites the committed generated files; the diff is the review.
+golden: $(TEST)
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+
+# tflite-runtime loads no model beside NumPy 2, hence an environment of its own.
+test-tflite-runtime: .venv-tflite-runtime/.installed
+	PYTHONPATH=. .venv-tflite-runtime/bin/python -m pytest tests/verify/test_interpreter.py
+
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): $(VENV)/pyvenv.cfg $(METADATA)
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[firmware,oracle]'
+	touch $@
+
+$(TEST): $(RUN)
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[firmware,oracle,keras,test]'
+	touch $@
+
+.venv-tflite-runtime/.installed: constraints.txt
+	$(PYTHON) -m venv .venv-tflite-runtime
+	.venv-tflite-runtime/bin/python $(INSTALL) 'numpy<2' 'tflite-runtime==2.14.0' pytest
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-tflite-runtime build dist *.egg-info
