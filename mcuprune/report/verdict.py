@@ -1,0 +1,78 @@
+"""The three questions a run answers: does it fit, is it exact, is it accurate enough?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcuprune.report.model import DIFFERS, EQUAL, NOT_RUN, Accuracy, Report
+
+PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
+
+FINAL_STAGES = ("emulated", "host", "int8", "compressed")  # accuracy keys, nearest to the device first
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``status`` is pass, fail or unknown; what was not checked is unknown, never pass."""
+
+    question: str
+    status: str
+    detail: str
+
+
+def answers(report: Report) -> tuple[Answer, Answer, Answer]:
+    return fits(report), exact(report), accurate(report)
+
+
+def fits(report: Report) -> Answer:
+    limited = [row for row in report.resources if row.budget is not None]
+    if not limited:
+        return Answer("fits", UNKNOWN, "no budget was set")
+    over = [row.label for row in limited if row.actual is not None and row.actual > (row.budget or 0)]
+    if over:
+        return Answer("fits", FAIL, "over budget: " + ", ".join(over))
+    unknown = [row.label for row in limited if row.actual is None]
+    if unknown:
+        return Answer("fits", UNKNOWN, "not known: " + ", ".join(unknown))
+    measured = sum(row.measured is not None for row in limited)
+    return Answer("fits", PASS, f"{len(limited)} budgets held, {measured} of them on measured figures")
+
+
+def exact(report: Report) -> Answer:
+    rows = report.equalities
+    bad = [row for row in rows if row.status == DIFFERS]
+    if bad:
+        return Answer("exact", FAIL, f"{bad[0].left} and {bad[0].right} differ: {bad[0].reason}".rstrip(": "))
+    skipped = [row for row in rows if row.status == NOT_RUN]
+    if skipped:
+        return Answer("exact", UNKNOWN, f"{skipped[0].left} against {skipped[0].right} was not run")
+    equal = [row for row in rows if row.status == EQUAL]
+    if not equal:
+        return Answer("exact", UNKNOWN, "no executors were compared")
+    inputs = min(row.inputs for row in equal)
+    return Answer("exact", PASS, f"0 differing bytes over {inputs} inputs in {len(equal)} comparisons")
+
+
+def final_accuracy(report: Report) -> Accuracy | None:
+    """The compressed model's result on the executor nearest to the device."""
+    return next((row for key in FINAL_STAGES if (row := report.accuracy(key)) is not None), None)
+
+
+def accurate(report: Report) -> Answer:
+    final, task = final_accuracy(report), report.task
+    if final is None:
+        return Answer("accurate enough", UNKNOWN, "not measured")
+    shown = metric_text(task.metric, final.value)
+    if task.floor is not None:
+        status = PASS if final.value >= task.floor else FAIL
+        return Answer("accurate enough", status, f"{shown}, floor {metric_text(task.metric, task.floor)}")
+    if task.chance is not None:
+        status = PASS if final.value > task.chance else FAIL
+        chance = metric_text(task.metric, task.chance)
+        return Answer("accurate enough", status, f"{shown}, chance {chance}; no floor was set")
+    return Answer("accurate enough", UNKNOWN, f"{shown}; no floor was set")
+
+
+def metric_text(metric: str, value: float) -> str:
+    """``0.8731`` as ``87.3 %`` for fractions, ``31.2 dB`` for PSNR."""
+    return f"{value:.1f} dB" if metric == "psnr" else f"{100 * value:.1f} %"
