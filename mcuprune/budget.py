@@ -1,8 +1,8 @@
 """Budgets, and what a model uses of them.
 
 ``flash`` and ``ram`` are bytes, ``macs`` multiply-accumulates of one inference, ``latency_s`` seconds of one
-inference at the board's clock.  On the command line: ``flash=64K,ram=32K,macs=2M,latency=20ms``, where K and M are
-1024-based for bytes and 1000-based for MACs.
+inference at the board's clock.  On the command line: ``flash=64K,ram=32K,macs=2M,latency=20ms``, where K is
+1024 for bytes and 1000 for MACs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from typing import Any
 
 from mcuprune.errors import UsageError
 
-_BYTES = {"": 1, "B": 1, **{f"{k}{tail}": 1024**n for n, k in enumerate("KMG", 1) for tail in ("", "B", "iB")}}
+_BYTES = {"": 1, "B": 1} | {
+    prefix + tail: 1024**power for power, prefix in enumerate("KMG", 1) for tail in ("", "B", "iB")
+}
 _COUNT = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 _SECONDS = {"s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6")}
 _UNITS: Mapping[str, Mapping[str, Decimal | int]] = {
@@ -82,12 +85,16 @@ class Budget:
     def violations(self, usage: Usage, clock_hz: float | None = None) -> tuple[Violation, ...]:
         """The resources that ``usage`` exceeds, in the order flash, ram, macs, cycles."""
         limits = self.limits(clock_hz).items()
-        return tuple(Violation(name, getattr(usage, name), top) for name, top in limits if getattr(usage, name) > top)
+        compared = (Violation(name, getattr(usage, name), limit) for name, limit in limits)
+        return tuple(entry for entry in compared if entry.used > entry.limit)
 
     def within(self, other: Budget) -> Budget:
         """The tighter of both, resource by resource."""
-        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
-        return Budget(**{name: min((v for v in pair if v is not None), default=None) for name, pair in pairs.items()})
+        limits: dict[str, Any] = {}
+        for name in (field.name for field in fields(self)):
+            both = (getattr(self, name), getattr(other, name))
+            limits[name] = min((limit for limit in both if limit is not None), default=None)
+        return Budget(**limits)
 
     def __str__(self) -> str:
         """The form that :func:`parse_budget` reads back to an equal budget; empty when nothing is limited."""
@@ -125,14 +132,15 @@ def _read(name: str, amount: str) -> int | float:
     unit = {key.lower(): value for key, value in units.items()}.get(match[2].lower()) if match else None
     if match is None or unit is None:
         known = ", ".join(unit for unit in units if unit)
-        raise UsageError(f"budget: cannot read {name}='{amount}'; a number with one of {known}, e.g. {EXAMPLE}")
+        raise UsageError(f"budget: cannot read '{name}={amount}'; units: {known}; e.g. {EXAMPLE}")
     value = Decimal(match[1]) * unit
     if value <= 0:
         raise UsageError(f"budget: {name} must be above zero")
     if name == "latency":
         return float(value)
     if value != int(value):
-        raise UsageError(f"budget: {name}='{amount}' is not a whole number of {'MACs' if name == 'macs' else 'bytes'}")
+        unit = "MACs" if name == "macs" else "bytes"
+        raise UsageError(f"budget: '{name}={amount}' is not a whole number of {unit}")
     return int(value)
 
 

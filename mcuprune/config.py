@@ -1,0 +1,110 @@
+"""One validated object for everything a run depends on, from a TOML file and flags."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from mcuprune.budget import Budget, did_you_mean, parse_budget
+from mcuprune.errors import UsageError
+
+HEADER = "# Everything this run depends on: `mcuprune compress --config run.toml` repeats it.\n"
+# Where results go, and whether earlier ones are continued, changes no result: not part of the written file.
+PLACES = ("out", "resume")
+
+
+def _to_budget(value: object) -> object:
+    if isinstance(value, Mapping):
+        value = ",".join(f"{name}={amount}" for name, amount in value.items())
+    return parse_budget(value) if isinstance(value, str) else value
+
+
+BudgetField = Annotated[Budget, BeforeValidator(_to_budget), PlainSerializer(str)]
+
+
+class RunConfig(BaseModel):
+    """What ``mcuprune compress`` does.  Unknown keys are errors; ``None`` means: chosen by the task.
+
+    model         ``file.py:Net``, ``.onnx``, ``.tflite``, ``.keras`` or an image; None: the task's own model
+    task          a built-in task;  data: an image folder, ``.npz`` or ``file.py:function`` (one of both)
+    budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit
+    min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
+    name          prefix of every C symbol; None: from the model's name
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    model: str | None = None
+    task: str | None = None
+    data: str | None = None
+    board: str = "stm32f4"
+    budget: BudgetField = Budget()
+    method: str = "taylor"
+    name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$")
+    epochs: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0)
+    min_accuracy: float | None = Field(None, ge=0)
+    toolchain: Literal["zig", "gcc"] = "zig"
+    out: Path = Path("runs/latest")
+    resume: bool = False
+
+    @model_validator(mode="after")
+    def _one_source_of_data(self) -> RunConfig:
+        if self.task is not None and self.data is not None:
+            raise UsageError("--task and --data exclude each other: a task brings its own data")
+        return self
+
+    def to_toml(self) -> str:
+        """The run as TOML, without ``out`` and ``resume``; :func:`load_config` reads it back."""
+        values = self.model_dump(mode="json", exclude=set(PLACES), exclude_none=True)
+        return HEADER + tomli_w.dumps({key: value for key, value in values.items() if value != ""})
+
+
+def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None = None) -> RunConfig:
+    """The file's values, overridden by the flags that are not ``None``.
+
+    Raises :class:`UsageError` for a file that cannot be read, an unknown key (with the nearest known one) or
+    a value out of range.
+    """
+    values = _read(Path(path)) if path is not None else {}
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    for one, other in (("task", "data"), ("data", "task")):
+        if given.get(one) is not None and other not in given:
+            values.pop(other, None)  # a flag for one source replaces the file's other source
+    try:
+        return RunConfig(**(values | given))
+    except ValidationError as error:
+        raise UsageError(_explain(error, str(path) if path is not None else "command line")) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown key '{key}'{did_you_mean(key, tuple(RunConfig.model_fields))}")
+        else:
+            lines.append(f"{where}: {key} = {problem['input']!r}: {problem['msg'].lower()}")
+    return "\n".join(lines)
