@@ -1,0 +1,79 @@
+"""The processor cores that firmware is built for: instruction set, compiler flags, emulator model.
+
+A core is what its compiler flags and its instruction timing are a function of; everything else is the board.
+Firmware is built with the soft-float calling convention on every core: the generated code has no floating
+point, and a float that slips in then shows up as a library call instead of needing the unit switched on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Core:
+    """One processor core.
+
+    name        as board files write it
+    cpu         the name in the vendor's documents
+    family      ``arm`` or ``riscv``: start-up code, disassembler and emulator architecture
+    isa         kernel sets that run on it (``Kernel.isa``)
+    zig_target  ``-target`` and ``-mcpu`` of ``zig cc``
+    gcc         name of the GNU cross compiler
+    gcc_flags   its machine flags
+    unicorn     name of the CPU model constant of the instruction-set emulator; ``None``: it has none
+    timing      name of the cycle rules in ``verify/cycles.py``; ``None``: cycles are not modelled
+    """
+
+    name: str
+    cpu: str
+    family: str
+    isa: frozenset[str]
+    zig_target: str
+    zig_cpu: str
+    gcc: str
+    gcc_flags: tuple[str, ...]
+    unicorn: str | None
+    timing: str | None
+
+
+def _arm(name: str, cpu: str, zig_cpu: str, unicorn: str | None, timing: str | None, *isa: str) -> Core:
+    flags = (f"-mcpu={name}", "-mthumb", "-mfloat-abi=soft")
+    kernels = frozenset(("portable", *isa))
+    return Core(
+        name,
+        cpu,
+        "arm",
+        kernels,
+        "thumb-freestanding-eabi",
+        zig_cpu,
+        "arm-none-eabi-gcc",
+        flags,
+        unicorn,
+        timing,
+    )
+
+
+CORES: dict[str, Core] = {
+    core.name: core
+    for core in (
+        _arm("cortex-m0plus", "Cortex-M0+", "cortex_m0plus", "UC_CPU_ARM_CORTEX_M0", "cortex-m0plus"),
+        _arm("cortex-m3", "Cortex-M3", "cortex_m3", "UC_CPU_ARM_CORTEX_M3", "cortex-m3"),
+        _arm("cortex-m4", "Cortex-M4", "cortex_m4", "UC_CPU_ARM_CORTEX_M4", "cortex-m4", "dsp"),
+        _arm("cortex-m7", "Cortex-M7", "cortex_m7", "UC_CPU_ARM_CORTEX_M7", "cortex-m7", "dsp"),
+        _arm("cortex-m33", "Cortex-M33", "cortex_m33", "UC_CPU_ARM_CORTEX_M33", "cortex-m33", "dsp"),
+        _arm("cortex-m55", "Cortex-M55", "cortex_m55", None, None, "dsp", "mve"),
+        Core(
+            name="rv32imc",
+            cpu="RV32IMC",
+            family="riscv",
+            isa=frozenset(("portable",)),
+            zig_target="riscv32-freestanding-none",
+            zig_cpu="generic_rv32+m+c",
+            gcc="riscv64-unknown-elf-gcc",
+            gcc_flags=("-march=rv32imc", "-mabi=ilp32"),
+            unicorn="UC_CPU_RISCV32_ANY",
+            timing="rv32",
+        ),
+    )
+}
