@@ -1,0 +1,263 @@
+"""Allocation under exact integer budgets: how many units each site keeps.
+
+Scoring is learned, allocation is provable.  A method predicts, for every site, the loss increase of keeping ``n``
+units (its *curve*); this module chooses the levels.  Whatever the curves say, the result is never above a budget and
+is maximal: no single unit can be added back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuprune.errors import BudgetError
+
+Levels = dict[str, int]
+Costs = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""(site -> (candidates,) levels) -> (resource -> (..., candidates) figures; all leading entries must fit)."""
+Exact = Callable[[Mapping[str, int]], Mapping[str, float]]
+EXHAUSTIVE_LIMIT = 60_000
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Curves: site -> (levels + 1,) predicted loss increase of keeping ``n`` units, non-increasing in ``n``.
+
+    ``exact`` is the figure that counts where ``costs`` (vectorised over candidates) is an approximation of it: the
+    packed arena of the real planner, kernels that change with a width.  ``weights`` scales each resource's violation
+    while ranking (1 + its multiplier).
+    """
+
+    curves: Mapping[str, np.ndarray]
+    costs: Costs
+    budgets: Mapping[str, float]
+    floors: Mapping[str, int]
+    exact: Exact | None = None
+    weights: Mapping[str, float] | None = None
+
+    @property
+    def full(self) -> Levels:
+        return {site: len(curve) - 1 for site, curve in self.curves.items()}
+
+    def loss(self, levels: Mapping[str, int]) -> float:
+        return float(sum(curve[levels[site]] for site, curve in self.curves.items()))
+
+
+def allocate(problem: Problem, refine: bool = True, chunk: float = 0.0) -> Levels:
+    """Levels of every site: within every budget, at or above the floors, maximal.
+
+    Greedy removal of the unit with the largest decrease of violation per predicted loss (structured_pruning 8.4),
+    then filling the slack; small problems are searched exhaustively, others improved by swaps when ``refine``.
+    ``chunk`` removes that fraction of a site at once while far from the budget (speed, during training).
+    Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors do not fit.
+    """
+    check_feasible(problem)
+    if refine and _search_size(problem) <= EXHAUSTIVE_LIMIT:
+        levels = _exhaustive(problem)
+    else:
+        levels = _fill(problem, _remove(problem, chunk))
+        if refine:
+            levels = _swap(problem, levels)
+    return levels if problem.exact is None else _settle(problem, levels)
+
+
+def check_feasible(problem: Problem) -> None:
+    """Raise BudgetError unless the floors fit every budget."""
+    figures = _figures(problem, problem.floors) if problem.exact is None else problem.exact(problem.floors)
+    for resource, budget in problem.budgets.items():
+        if figures[resource] > budget:
+            raise BudgetError(
+                f"budget {resource}={_plain(budget)} cannot be reached: the smallest this model can become is "
+                f"{_plain(figures[resource])}; raise the budget or start from a smaller model"
+            )
+
+
+def uniform_levels(full: Mapping[str, int], fits: Callable[[Mapping[str, int]], bool], steps: int = 1000) -> Levels:
+    """Levels ``max(1, floor(a * full))`` of the largest common factor ``a = k / steps`` that fits."""
+    low, high = 0, steps
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(scaled(full, middle / steps)):
+            low = middle
+        else:
+            high = middle - 1
+    return scaled(full, low / steps)
+
+
+def scaled(full: Mapping[str, int], factor: float) -> Levels:
+    return {site: max(1, math.floor(width * factor + 1e-9)) for site, width in full.items()}
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+
+
+def _figures(problem: Problem, levels: Mapping[str, int]) -> dict[str, float]:
+    found = problem.costs({site: np.array([n]) for site, n in levels.items()})
+    return {k: float(np.max(found[k])) for k in problem.budgets}
+
+
+def _fits(problem: Problem, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(candidates,) whether every budget holds."""
+    found = problem.costs(candidates)
+    ok = [_worst(found[k]) <= budget for k, budget in problem.budgets.items()]
+    count = len(next(iter(candidates.values())))
+    return np.logical_and.reduce([np.broadcast_to(row, (count,)) for row in ok])
+
+
+def _worst(figures: np.ndarray) -> np.ndarray:
+    return figures if figures.ndim <= 1 else figures.max(axis=tuple(range(figures.ndim - 1)))
+
+
+def _violation(problem: Problem, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(candidates,) weighted sum over resources of the mean log excess of the entries above budget.
+
+    Every schedule step above the RAM budget counts, not only the largest, so tied bottlenecks have a gradient.
+    """
+    found, count = problem.costs(candidates), len(next(iter(candidates.values())))
+    total = np.zeros(count)
+    for resource, budget in problem.budgets.items():
+        excess = np.maximum(0.0, np.log(np.maximum(found[resource], _TINY) / max(budget, _TINY)))
+        weight = 1.0 if problem.weights is None else problem.weights.get(resource, 1.0)
+        rows = np.broadcast_to(excess, (*excess.shape[:-1], count)).reshape(-1, count)
+        total += weight * rows.sum(axis=0) / max(1, int((rows[:, 0] > 0).sum()))
+    return total
+
+
+def _moves(levels: Levels, sites: list[str], delta: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Candidate 0 is ``levels``; candidate ``i + 1`` changes ``sites[i]`` by its delta."""
+    columns = {site: np.full(len(sites) + 1, n, dtype=np.int64) for site, n in levels.items()}
+    for i, site in enumerate(sites):
+        columns[site][i + 1] += delta[site]
+    return columns
+
+
+def _remove(problem: Problem, chunk: float) -> Levels:
+    levels = problem.full
+    while True:
+        sites = [site for site, n in levels.items() if n > problem.floors[site]]
+        size = {s: min(levels[s] - problem.floors[s], max(1, int(chunk * levels[s]))) for s in sites}
+        violation = _violation(problem, _moves(levels, sites, {s: -size[s] for s in sites}))
+        if violation[0] <= 0 or not sites:
+            break
+        price = [problem.curves[s][levels[s] - size[s]] - problem.curves[s][levels[s]] for s in sites]
+        gain = (violation[0] - violation[1:]) / np.maximum(np.asarray(price), _TINY)
+        site = sites[int(np.argmax(gain))]
+        levels[site] -= size[site]
+    return levels
+
+
+def _fill(problem: Problem, levels: Levels) -> Levels:
+    """Add back, one at a time, the unit with the largest loss decrease per share of the budget it takes."""
+    levels, full = dict(levels), problem.full
+    while True:
+        sites = [site for site, n in levels.items() if n < full[site]]
+        if not sites:
+            return levels
+        candidates = _moves(levels, sites, dict.fromkeys(sites, 1))
+        fits = _fits(problem, candidates)[1:]
+        if not fits.any():
+            return levels
+        gain = np.array([problem.curves[s][levels[s]] - problem.curves[s][levels[s] + 1] for s in sites])
+        rate = np.where(fits, (gain + _TINY) / (_share(problem, candidates) + _TINY), -1.0)
+        levels[sites[int(np.argmax(rate))]] += 1
+
+
+def _share(problem: Problem, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(moves,) the largest fraction of any budget that a move takes."""
+    found = problem.costs(candidates)
+    shares = [(_worst(found[k]) - _worst(found[k])[..., :1]) / max(b, _TINY) for k, b in problem.budgets.items()]
+    count = len(next(iter(candidates.values())))
+    return np.maximum.reduce([np.broadcast_to(share, (count,)) for share in shares])[1:].clip(min=0.0)
+
+
+def _swap(problem: Problem, levels: Levels, rounds: int = 40) -> Levels:
+    """Improve by removing a few units of one site and filling again, while that lowers the predicted loss."""
+    best = problem.loss(levels)
+    for _ in range(rounds):
+        found = None
+        for site in levels:
+            for count in (1, 2, 4):
+                if levels[site] - count < problem.floors[site]:
+                    break
+                trial = _fill_without(problem, {**levels, site: levels[site] - count}, site)
+                loss = problem.loss(trial)
+                if loss < best - 1e-9 * max(1.0, abs(best)):
+                    best, found = loss, trial
+        if found is None:
+            return levels
+        levels = found
+    return levels
+
+
+def _fill_without(problem: Problem, levels: Levels, site: str) -> Levels:
+    """Fill every other site first, then also the one just reduced."""
+    rest = Problem(
+        {s: (c[: levels[s] + 1] if s == site else c) for s, c in problem.curves.items()},
+        problem.costs, problem.budgets, problem.floors,
+    )
+    return _fill(problem, _fill(rest, levels))
+
+
+def _search_size(problem: Problem) -> float:
+    return math.prod(float(len(c) - problem.floors[s]) for s, c in problem.curves.items())
+
+
+def _exhaustive(problem: Problem) -> Levels:
+    """The feasible levels of least predicted loss, by trying all of them."""
+    sites = list(problem.curves)
+    grids = np.meshgrid(*[np.arange(problem.floors[s], len(problem.curves[s])) for s in sites], indexing="ij")
+    candidates = {site: grid.reshape(-1) for site, grid in zip(sites, grids, strict=True)}
+    loss = sum((np.asarray(problem.curves[s])[candidates[s]] for s in sites), np.zeros(1))
+    loss = np.where(_fits(problem, candidates), loss, np.inf)
+    best = int(np.argmin(loss))
+    if not np.isfinite(loss[best]):  # only possible where costs and exact disagree: let _settle repair
+        return dict(problem.floors)
+    return _fill(problem, {site: int(candidates[site][best]) for site in sites})
+
+
+def _settle(problem: Problem, levels: Levels) -> Levels:
+    """Make the levels hold, and maximal, under the exact figures: the arena that is really packed."""
+    assert problem.exact is not None
+    exact, levels, full = problem.exact, dict(levels), problem.full
+
+    def fits(trial: Mapping[str, int]) -> bool:
+        figures = exact(trial)
+        return all(figures[k] <= budget for k, budget in problem.budgets.items())
+
+    while not fits(levels):
+        over = {k: v for k, v in exact(levels).items() if k in problem.budgets and v > problem.budgets[k]}
+        sites = [s for s, n in levels.items() if n > problem.floors[s]]
+        if not sites:
+            return dict(problem.floors)
+        price = {s: problem.curves[s][levels[s] - 1] - problem.curves[s][levels[s]] for s in sites}
+
+        def gain(site: str, over: dict[str, float] = over, price: dict[str, float] = price) -> float:
+            after = exact({**levels, site: levels[site] - 1})
+            saved = sum(math.log(v / max(after[k], _TINY)) for k, v in over.items())
+            return saved / max(price[site], _TINY)
+
+        gains = {s: gain(s) for s in sites}
+        best = max(gains, key=lambda s: gains[s])
+        if gains[best] <= 0:  # tied bottlenecks: give up the cheapest unit and look again
+            best = min(price, key=lambda s: price[s])
+        levels[best] -= 1
+    progress = True
+    while progress:
+        progress = False
+        order = sorted((s for s in levels if levels[s] < full[s]), key=lambda s: _unit_loss(problem, levels, s))
+        for site in order:
+            trial = {**levels, site: levels[site] + 1}
+            if fits(trial):
+                levels, progress = trial, True
+                break
+    return levels
+
+
+def _unit_loss(problem: Problem, levels: Levels, site: str) -> float:
+    curve = problem.curves[site]
+    return float(curve[levels[site] + 1] - curve[levels[site]])

@@ -1,0 +1,118 @@
+"""The interface of a pruning method: how it touches training, and what it tells the allocator.
+
+A method scores; it never inserts gates, binds budgets, allocates, slices or loops.  Its state is explicit tensors, so a
+run can be saved and resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcuprune.prune.shrink import Keep
+from mcuprune.training.graph_module import GraphModule
+
+
+@dataclass(frozen=True)
+class Site:
+    """Something that can be reduced: a channel group (``channels``), or one weight constant (``weight``)."""
+
+    key: str
+    kind: str
+    size: int  # channels: units of the group; weight: elements of the constant
+
+
+@dataclass
+class State:
+    """Tensors of a method by purpose and site key; everything that a resumed run needs."""
+
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+    def __getitem__(self, purpose: str) -> dict[str, Tensor]:
+        return self.tensors[purpose]
+
+    def __setitem__(self, purpose: str, values: dict[str, Tensor]) -> None:
+        self.tensors[purpose] = values
+
+
+@dataclass
+class Context:
+    """What one training step may use.
+
+    ``loss()`` is the loss of the current batch with the method's transforms applied; ``pressure(expected)`` is the
+    differentiable price ``sum_k lambda_k * log(R_k / B_k)`` of expected widths (site -> scalar tensor);
+    ``random`` is seeded by the step, so that a resumed run draws the same numbers.
+    """
+
+    module: GraphModule
+    sites: tuple[Site, ...]
+    state: State
+    optimizer: torch.optim.Optimizer
+    loss: Callable[[], Tensor]
+    pressure: Callable[[Mapping[str, Tensor]], Tensor]
+    random: torch.Generator
+    step: int
+    progress: float  # 0 at the start of gating, 1 at the freeze
+    learning_rate: float
+
+    def sgd(self, extra: Tensor | None = None) -> Tensor:
+        """One plain optimizer step; ``extra`` is added to the loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss()
+        (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach()
+
+
+class Method:
+    """Base class: does nothing to training and has no opinion.  Subclasses live in ``prune/methods/``."""
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    kind: ClassVar[str] = "channels"
+
+    def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
+        return State()
+
+    def transform(self, site: Site, tensor: Tensor, state: State) -> Tensor:
+        """What training uses instead of ``tensor``: the gate (ones) of a channel site, or a weight constant."""
+        return tensor
+
+    def step(self, context: Context) -> Tensor:
+        """One training step; returns the loss."""
+        return context.sgd()
+
+    def assign(self, state: State, keep: Keep) -> None:
+        """Take note of the units that currently fit the budgets."""
+
+    def scores(self, state: State) -> dict[str, np.ndarray]:
+        """Site -> (units,) predicted loss increase of removing each unit alone, non-negative."""
+        raise NotImplementedError(f"{type(self).__name__} has no scores")
+
+    def curves(self, state: State) -> dict[str, np.ndarray]:
+        """Site -> (units + 1,) predicted loss increase of keeping ``n`` units; by default units add up."""
+        return {key: curve(scores) for key, scores in self.scores(state).items()}
+
+
+def curve(scores: np.ndarray) -> np.ndarray:
+    """Loss increase of keeping ``n`` units when the lowest-scoring ones go first; entry ``n`` of ``len + 1``."""
+    return np.concatenate([np.cumsum(np.sort(scores.astype(np.float64)))[::-1], [0.0]])
+
+
+def best_units(scores: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The ``levels[site]`` best-scoring units of each site, ascending; ties go to the lower number."""
+    return {
+        key: np.sort(np.argsort(-scores[key], kind="stable")[: levels[key]]).astype(np.int64) for key in levels
+    }
+
+
+def mask_of(size: int, kept: np.ndarray) -> Tensor:
+    mask = torch.zeros(size)
+    mask[torch.from_numpy(kept)] = 1.0
+    return mask
