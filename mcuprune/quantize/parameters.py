@@ -1,0 +1,166 @@
+"""The integer parameters of each kernel, as frozen records.
+
+They mirror the structs of ``codegen/kernels/mcp_kernels.h`` field by field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class NoParameters:
+    """Inputs and flattening: nothing is computed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2dParameters:
+    """``mcp_conv2d``: convolution (weight OHWI) and depthwise convolution (weight (kh, kw, out))."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    pad_top: int
+    pad_left: int
+    input_offset: int
+    output_offset: int
+    clamp_min: int
+    clamp_max: int
+    weight: np.ndarray  # int8
+    bias: np.ndarray  # int32 (out_c), zeros where the node has none
+    multiplier: np.ndarray  # int32 (out_c)
+    shift: np.ndarray  # int8 (out_c)
+
+
+@dataclass(frozen=True, eq=False)
+class FullyConnectedParameters:
+    """``mcp_fully_connected``; multiplier and shift have one element unless ``per_channel``."""
+
+    in_c: int
+    out_c: int
+    input_offset: int
+    output_offset: int
+    clamp_min: int
+    clamp_max: int
+    per_channel: bool
+    weight: np.ndarray  # int8 (out_c, in_c)
+    bias: np.ndarray  # int32 (out_c)
+    multiplier: np.ndarray  # int32 (out_c) or (1)
+    shift: np.ndarray  # int8 (out_c) or (1)
+
+
+@dataclass(frozen=True)
+class Pool2dParameters:
+    """``mcp_pool2d``."""
+
+    in_h: int
+    in_w: int
+    channels: int
+    out_h: int
+    out_w: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    pad_top: int
+    pad_left: int
+    clamp_min: int
+    clamp_max: int
+
+
+@dataclass(frozen=True)
+class Operand:
+    """``mcp_operand``: strides are 0 along the axes it is broadcast over."""
+
+    stride_hw: int
+    stride_c: int
+    offset: int
+    multiplier: int = 0
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class ElementwiseParameters:
+    """``mcp_elementwise``: sum or product."""
+
+    hw: int
+    channels: int
+    a: Operand
+    b: Operand
+    output_offset: int
+    multiplier: int
+    shift: int
+    clamp_min: int
+    clamp_max: int
+
+
+@dataclass(frozen=True)
+class ConcatPart:
+    """``mcp_concat``: one input of a concatenation."""
+
+    hw: int
+    in_c: int
+    out_c: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class ConcatParameters:
+    parts: tuple[ConcatPart, ...]
+
+
+@dataclass(frozen=True)
+class PadParameters:
+    """``mcp_pad``."""
+
+    in_h: int
+    in_w: int
+    channels: int
+    pad_top: int
+    pad_left: int
+    pad_bottom: int
+    pad_right: int
+    value: int
+
+
+@dataclass(frozen=True, eq=False)
+class LookupParameters:
+    """``mcp_lookup``."""
+
+    elements: int
+    table: np.ndarray  # int8 (256)
+
+
+@dataclass(frozen=True)
+class SoftmaxParameters:
+    """``mcp_softmax``."""
+
+    rows: int
+    channels: int
+    multiplier: int
+    shift: int
+    diff_min: int
+
+
+Parameters = (
+    NoParameters
+    | Conv2dParameters
+    | FullyConnectedParameters
+    | Pool2dParameters
+    | ElementwiseParameters
+    | ConcatParameters
+    | PadParameters
+    | LookupParameters
+    | SoftmaxParameters
+)

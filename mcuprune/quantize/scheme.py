@@ -1,0 +1,361 @@
+"""The integer parameters of every operator: computed here, used everywhere, recomputed nowhere.
+
+:func:`integer_parameters` turns a node of a :class:`QuantizedGraph` into the numbers its kernel works with:
+:mod:`mcuprune.quantize.run_int8` executes them and the code generator prints them.
+
+Scales are float32 values, as a .tflite file stores them, and are combined in double precision except where
+TensorFlow Lite Micro combines them in float32 (stated at each place).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import singledispatch
+from types import MappingProxyType
+
+import numpy as np
+
+from mcuprune.errors import UnsupportedError
+from mcuprune.graph import ir
+from mcuprune.graph.op_shape import Dims, OpShape, elements, op_shape
+from mcuprune.quantize.arithmetic import MAX_SHIFT, quantize_multiplier
+from mcuprune.quantize.parameters import (
+    ConcatParameters,
+    ConcatPart,
+    Conv2dParameters,
+    ElementwiseParameters,
+    FullyConnectedParameters,
+    LookupParameters,
+    NoParameters,
+    Operand,
+    PadParameters,
+    Parameters,
+    Pool2dParameters,
+    SoftmaxParameters,
+)
+from mcuprune.quantize.tables import LOGISTIC_OUTPUT, TANH_OUTPUT, lookup_table, quantize_float
+
+__all__ = [
+    "FIXED_OUTPUT",
+    "KEEPS_QUANTIZATION",
+    "SOFTMAX_OUTPUT",
+    "integer_parameters",
+    "quantize_multiplier",
+]
+
+ADD_LEFT_SHIFT = 20  # both operands of a sum are scaled up by 2**20 before they are brought to one scale
+SOFTMAX_OUTPUT = ir.Quantization(1.0 / 256.0, -128)
+SOFTMAX_MAX_CHANNELS = 4095  # the sum of exponentials has 12 integer bits
+
+# For converters: outputs whose quantization TFLM fixes, and nodes whose output shares their input's.
+FIXED_OUTPUT = MappingProxyType({"softmax": SOFTMAX_OUTPUT, "sigmoid": LOGISTIC_OUTPUT, "tanh": TANH_OUTPUT})
+KEEPS_QUANTIZATION = (ir.MaxPool2d, ir.AveragePool2d, ir.Concat, ir.Flatten, ir.Pad)
+
+
+@singledispatch
+def integer_parameters(node: ir.Node, qgraph: ir.QuantizedGraph) -> Parameters:
+    """The integer parameters of one node.
+
+    Raises :class:`UnsupportedError` naming the layer for node classes, quantizations and sizes outside the
+    arithmetic contract (docs/explain/quantization.md).
+    """
+    raise ir.unsupported(node, "integer arithmetic")
+
+
+@integer_parameters.register(ir.Input)
+def _(node: ir.Input, qgraph: ir.QuantizedGraph) -> NoParameters:
+    _quantization(node.name, qgraph)
+    return NoParameters()
+
+
+@integer_parameters.register(ir.Flatten)
+def _(node: ir.Flatten, qgraph: ir.QuantizedGraph) -> NoParameters:
+    _require_equal_quantization(node, qgraph)
+    return NoParameters()
+
+
+@integer_parameters.register(ir.Conv2d)
+@integer_parameters.register(ir.DepthwiseConv2d)
+def _(node: ir.Conv2d | ir.DepthwiseConv2d, qgraph: ir.QuantizedGraph) -> Conv2dParameters:
+    _require_s8(node)
+    shape = op_shape(node, qgraph.shape)
+    source, target, weight_scale = _scales(node, qgraph)
+    out_c = shape.output[2]
+    real = source.scale * np.broadcast_to(weight_scale.astype(np.float64), out_c) / target.scale
+    multiplier, shift = _multipliers(node, real)
+    clamp_min, clamp_max = _clamp(node.activation, target)
+    window = node.window
+    return Conv2dParameters(
+        *shape.inputs[0],
+        *shape.output,
+        *window.kernel,
+        *window.stride,
+        *window.dilation,
+        *window.padding[:2],
+        input_offset=-source.zero_point,
+        output_offset=target.zero_point,
+        clamp_min=clamp_min,
+        clamp_max=clamp_max,
+        weight=_weight(node, qgraph, _conv_weight_shape(node, shape)),
+        bias=_bias(node, qgraph, out_c),
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+@integer_parameters.register(ir.Linear)
+def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
+    _require_s8(node)
+    source, target, weight_scale = _scales(node, qgraph)
+    if any(len(qgraph.shape(name)) != 1 for name in (node.name, node.inputs[0])):
+        raise UnsupportedError(f"layer '{node.name}': a linear layer needs a vector; flatten its input first")
+    in_c, out_c = qgraph.shape(node.inputs[0])[0], qgraph.shape(node.name)[0]
+    per_channel = weight_scale.size > 1
+    if per_channel:
+        real = source.scale * weight_scale.astype(np.float64) / target.scale
+    else:  # TFLM multiplies the two scales in float32 here
+        real = (np.float32(source.scale) * weight_scale).astype(np.float64) / target.scale
+    multiplier, shift = _multipliers(node, real)
+    clamp_min, clamp_max = _clamp(node.activation, target)
+    return FullyConnectedParameters(
+        in_c=in_c,
+        out_c=out_c,
+        input_offset=-source.zero_point,
+        output_offset=target.zero_point,
+        clamp_min=clamp_min,
+        clamp_max=clamp_max,
+        per_channel=per_channel,
+        weight=_weight(node, qgraph, (out_c, in_c)),
+        bias=_bias(node, qgraph, out_c),
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+@integer_parameters.register(ir.MaxPool2d)
+@integer_parameters.register(ir.AveragePool2d)
+def _(node: ir.MaxPool2d | ir.AveragePool2d, qgraph: ir.QuantizedGraph) -> Pool2dParameters:
+    _require_s8(node)
+    _require_equal_quantization(node, qgraph)
+    if node.window.dilation != (1, 1):
+        raise UnsupportedError(f"layer '{node.name}': dilated pooling")
+    if any(pad >= size for pad, size in zip(node.window.padding, node.window.kernel * 2, strict=True)):
+        raise UnsupportedError(f"layer '{node.name}': a pooling window that lies wholly in the padding")
+    shape = op_shape(node, qgraph.shape)
+    clamp_min, clamp_max = _clamp(node.activation, _quantization(node.name, qgraph))
+    return Pool2dParameters(
+        *shape.inputs[0],
+        *shape.output[:2],
+        *node.window.kernel,
+        *node.window.stride,
+        *node.window.padding[:2],
+        clamp_min=clamp_min,
+        clamp_max=clamp_max,
+    )
+
+
+@integer_parameters.register(ir.Add)
+def _(node: ir.Add, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    _require_s8(node)
+    first, second = (_quantization(name, qgraph) for name in node.inputs)
+    target = _quantization(node.name, qgraph)
+    twice_largest = 2 * max(first.scale, second.scale)
+    a = quantize_multiplier(first.scale / twice_largest)
+    b = quantize_multiplier(second.scale / twice_largest)
+    multiplier, shift = quantize_multiplier(twice_largest / (2**ADD_LEFT_SHIFT * target.scale))
+    if max(a[1], b[1], shift) > 0:
+        raise UnsupportedError(
+            f"layer '{node.name}': the output scale is too small for the scales of the inputs"
+        )
+    return _elementwise(node, qgraph, (a, b), (multiplier, shift))
+
+
+@integer_parameters.register(ir.Mul)
+def _(node: ir.Mul, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    _require_s8(node)
+    first, second = (_quantization(name, qgraph) for name in node.inputs)
+    real = first.scale * second.scale / _quantization(node.name, qgraph).scale
+    multiplier, shift = _multipliers(node, np.array([real]))
+    return _elementwise(node, qgraph, ((0, 0), (0, 0)), (int(multiplier[0]), int(shift[0])))
+
+
+@integer_parameters.register(ir.Concat)
+def _(node: ir.Concat, qgraph: ir.QuantizedGraph) -> ConcatParameters:
+    _require_s8(node)
+    target = _quantization(node.name, qgraph)
+    for name in node.inputs:
+        if _quantization(name, qgraph) != target:
+            raise UnsupportedError(
+                f"layer '{node.name}': input '{name}' must have the output's scale and zero point"
+            )
+    shape = op_shape(node, qgraph.shape)
+    height, width, out_c = shape.output
+    offsets = np.cumsum([0] + [dims[2] for dims in shape.inputs])
+    return ConcatParameters(
+        tuple(
+            ConcatPart(hw=height * width, in_c=dims[2], out_c=out_c, offset=int(offset))
+            for dims, offset in zip(shape.inputs, offsets[:-1], strict=True)
+        )
+    )
+
+
+@integer_parameters.register(ir.Pad)
+def _(node: ir.Pad, qgraph: ir.QuantizedGraph) -> PadParameters:
+    _require_s8(node)
+    _require_equal_quantization(node, qgraph)
+    shape = op_shape(node, qgraph.shape)
+    return PadParameters(*shape.inputs[0], *node.padding, value=_quantization(node.name, qgraph).zero_point)
+
+
+@integer_parameters.register(ir.Activation)
+def _(node: ir.Activation, qgraph: ir.QuantizedGraph) -> LookupParameters:
+    _require_s8(node)
+    table = lookup_table(node, _quantization(node.inputs[0], qgraph), _quantization(node.name, qgraph))
+    return LookupParameters(elements=elements(op_shape(node, qgraph.shape).output), table=table)
+
+
+@integer_parameters.register(ir.Softmax)
+def _(node: ir.Softmax, qgraph: ir.QuantizedGraph) -> SoftmaxParameters:
+    _require_s8(node)
+    if _quantization(node.name, qgraph) != SOFTMAX_OUTPUT:
+        raise UnsupportedError(
+            f"layer '{node.name}': the output of a softmax must have scale 1/256, zero point -128"
+        )
+    height, width, channels = op_shape(node, qgraph.shape).output
+    if channels > SOFTMAX_MAX_CHANNELS:
+        raise UnsupportedError(
+            f"layer '{node.name}': softmax over {channels} > {SOFTMAX_MAX_CHANNELS} channels"
+        )
+    real = min(_quantization(node.inputs[0], qgraph).scale * 2.0**26, 2.0**31 - 1)
+    if real <= 1.0:
+        raise UnsupportedError(f"layer '{node.name}': the input scale of the softmax is too small")
+    multiplier, shift = quantize_multiplier(real)
+    radius = math.floor(31 * 2.0**26 / 2.0**shift)
+    # Where the shift is 31 the radius is 0: only the maximum itself is ever rescaled, and that is zero.
+    return SoftmaxParameters(height * width, channels, multiplier, min(shift, MAX_SHIFT), -radius)
+
+
+def _quantization(tensor: str, qgraph: ir.QuantizedGraph) -> ir.Quantization:
+    """The tensor's quantization with its scale rounded to float32; int8 only."""
+    found = qgraph.quantization[tensor]
+    scale = float(np.float32(found.scale))
+    if found.dtype != "int8":
+        raise UnsupportedError(f"tensor '{tensor}': type {found.dtype} where the s8 arithmetic needs int8")
+    if not (0.0 < scale < math.inf) or not -128 <= found.zero_point <= 127:
+        raise UnsupportedError(
+            f"tensor '{tensor}': scale {found.scale}, zero point {found.zero_point} is not int8"
+        )
+    return ir.Quantization(scale, int(found.zero_point))
+
+
+def _require_s8(node: ir.Node) -> None:
+    arithmetic = getattr(node, "arithmetic", "s8")
+    if arithmetic != "s8":
+        raise UnsupportedError(
+            f"layer '{node.name}': arithmetic '{arithmetic}' is not implemented, only 's8'"
+        )
+
+
+def _require_equal_quantization(node: ir.Node, qgraph: ir.QuantizedGraph) -> None:
+    """Nodes that move integers unchanged; TFLM tolerates scales up to 1e-6 apart."""
+    source, target = _quantization(node.inputs[0], qgraph), _quantization(node.name, qgraph)
+    if source.zero_point != target.zero_point or abs(source.scale - target.scale) > 1e-6:
+        raise UnsupportedError(
+            f"layer '{node.name}': input and output must have the same scale and zero point"
+        )
+
+
+def _clamp(activation: str | None, target: ir.Quantization) -> tuple[int, int]:
+    """The int8 range that a fused activation leaves of the output."""
+    low, high = -128, 127
+    if activation in ("relu", "relu6"):
+        low = target.zero_point
+    if activation == "relu6":
+        high = min(high, quantize_float(6.0, target.scale, target.zero_point))
+    return low, high
+
+
+def _scales(
+    node: ir.Conv2d | ir.DepthwiseConv2d | ir.Linear, qgraph: ir.QuantizedGraph
+) -> tuple[ir.Quantization, ir.Quantization, np.ndarray]:
+    """Input and output quantization, and the float32 weight scales (1-D)."""
+    scale = qgraph.constants[node.weight].scale
+    if scale is None:
+        raise UnsupportedError(f"layer '{node.name}': its weight '{node.weight}' is not quantized")
+    weight_scale = np.asarray(scale, np.float32).reshape(-1)
+    if weight_scale.size not in (1, qgraph.shape(node.name)[-1]):
+        raise UnsupportedError(
+            f"layer '{node.name}': {weight_scale.size} weight scales, need 1 or one per output"
+        )
+    return _quantization(node.inputs[0], qgraph), _quantization(node.name, qgraph), weight_scale
+
+
+def _multipliers(node: ir.Node, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pairs = np.array([quantize_multiplier(float(value)) for value in real], np.int64)
+    if pairs[:, 1].max() > MAX_SHIFT:
+        raise UnsupportedError(
+            f"layer '{node.name}': its output scale is too small for its input and weight scales"
+        )
+    return pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int8)
+
+
+def _conv_weight_shape(node: ir.Conv2d | ir.DepthwiseConv2d, shape: OpShape) -> tuple[int, ...]:
+    if isinstance(node, ir.Conv2d):
+        return (shape.output[2], *node.window.kernel, shape.inputs[0][2])
+    if shape.output[2] != shape.inputs[0][2] * node.multiplier:
+        raise UnsupportedError(
+            f"layer '{node.name}': {shape.output[2]} outputs are not inputs times multiplier"
+        )
+    return (*node.window.kernel, shape.output[2])
+
+
+def _weight(
+    node: ir.Conv2d | ir.DepthwiseConv2d | ir.Linear, qgraph: ir.QuantizedGraph, shape: tuple[int, ...]
+) -> np.ndarray:
+    values = qgraph.constants[node.weight].values
+    if values.dtype != np.int8 or values.shape != shape:
+        raise UnsupportedError(
+            f"layer '{node.name}': weight is {values.dtype} {values.shape}, need int8 {shape}"
+        )
+    return values
+
+
+def _bias(
+    node: ir.Conv2d | ir.DepthwiseConv2d | ir.Linear, qgraph: ir.QuantizedGraph, out_c: int
+) -> np.ndarray:
+    if node.bias is None:
+        return np.zeros(out_c, np.int32)
+    values = qgraph.constants[node.bias].values
+    if values.dtype != np.int32 or values.shape != (out_c,):
+        raise UnsupportedError(
+            f"layer '{node.name}': bias is {values.dtype} {values.shape}, need int32 ({out_c},)"
+        )
+    return values
+
+
+def _elementwise(
+    node: ir.Add | ir.Mul,
+    qgraph: ir.QuantizedGraph,
+    operands: tuple[tuple[int, int], tuple[int, int]],
+    output: tuple[int, int],
+) -> ElementwiseParameters:
+    shape = op_shape(node, qgraph.shape)
+    target = _quantization(node.name, qgraph)
+    a, b = (
+        _operand(node, dims, shape.output, -_quantization(name, qgraph).zero_point, scaling)
+        for name, dims, scaling in zip(node.inputs, shape.inputs, operands, strict=True)
+    )
+    clamp_min, clamp_max = _clamp(node.activation, target)
+    hw = shape.output[0] * shape.output[1]
+    return ElementwiseParameters(hw, shape.output[2], a, b, target.zero_point, *output, clamp_min, clamp_max)
+
+
+def _operand(node: ir.Node, dims: Dims, output: Dims, offset: int, scaling: tuple[int, int]) -> Operand:
+    """``dims`` is the output's size, or 1x1 in space, or one channel wide, or both."""
+    height, width, channels = dims
+    whole = (height, width) == output[:2]
+    if not (whole or (height, width) == (1, 1)) or channels not in (1, output[2]):
+        raise UnsupportedError(f"layer '{node.name}': cannot broadcast {dims} to {output}")
+    broadcast_hw = (height, width) == (1, 1)
+    broadcast_c = channels == 1
+    return Operand(0 if broadcast_hw else channels, 0 if broadcast_c else 1, offset, *scaling)
