@@ -129,14 +129,14 @@ def logistic(a: np.ndarray, integer_bits: int) -> np.ndarray:
 
 
 def tanh(a: np.ndarray, integer_bits: int) -> np.ndarray:
-    """``tanh(a)`` in Q0.31 for ``a`` in ``Q(integer_bits)``: ``(1 - e) / (1 + e)`` with ``e = exp(-2|a|)``."""
+    """``tanh(a)`` in Q0.31 for ``a`` in ``Q(integer_bits)``: ``(1 - e) / (1 + e)``, ``e = exp(-2|a|)``."""
     e = exp_on_negative_values(-np.abs(a), integer_bits + 1)
     magnitude = shift_saturating(_newton_reciprocal(e) - (1 << 29), 2)
     return np.where(a == 0, 0, np.where(a < 0, -magnitude, magnitude))
 
 
 def reciprocal_of_sum(total: np.ndarray, integer_bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """``1 / total`` for ``total >= 1`` in ``Q(integer_bits)``: Q0.31 mantissa, and its right shift in bits."""
+    """``1 / total`` for ``total >= 1`` in ``Q(integer_bits)``: Q0.31 mantissa and its right shift."""
     leading_zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
     mantissa = (total << leading_zeros) - 2**31
     return one_over_one_plus(mantissa), integer_bits - leading_zeros

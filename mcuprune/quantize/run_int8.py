@@ -113,7 +113,7 @@ def _(node: ir.MaxPool2d, parameters: Pool2dParameters, x: np.ndarray) -> np.nda
 
 @evaluate.register(ir.AveragePool2d)
 def _(node: ir.AveragePool2d, parameters: Pool2dParameters, x: np.ndarray) -> np.ndarray:
-    """Halves round away from zero: half the divisor is added to the magnitude, then C's division truncates."""
+    """Halves round away from zero: half the divisor is added to the magnitude, then division truncates."""
     p = parameters
     padded = _pad_for_window(x.astype(np.int32), p, 0)
     real = _pad_for_window(np.ones((1, p.in_h, p.in_w, 1), np.int32), p, 0)

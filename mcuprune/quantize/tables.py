@@ -1,6 +1,6 @@
 """Activation functions as tables of 256 int8 values, equal to what TensorFlow Lite Micro computes.
 
-``table[q + 128]`` is the output for the stored input ``q``.  Functions for which TFLM has an int8 operator give
+``table[q + 128]`` is the output for the stored input ``q``.  A function for which TFLM has an int8 operator gives
 that operator's integers.  The others are defined as a chain of TFLM's float32 operators between DEQUANTIZE
 and QUANTIZE, so that a .tflite file can say exactly the same thing:
 
@@ -79,14 +79,15 @@ def _require(node: Activation, target: Quantization, wanted: Quantization) -> No
     if np.float32(target.scale) != np.float32(wanted.scale) or target.zero_point != wanted.zero_point:
         raise UnsupportedError(
             f"layer '{node.name}': the output of {node.function} must have scale "
-            f"1/{round(1 / wanted.scale)} and zero point {wanted.zero_point}, not {target.scale} and {target.zero_point}"
+            f"1/{round(1 / wanted.scale)} and zero point {wanted.zero_point}, "
+            f"not {target.scale} and {target.zero_point}"
         )
 
 
 def _saturating_function(
     node: Activation, source: Quantization, function: Callable[[np.ndarray, int], np.ndarray], bits: int
 ) -> np.ndarray:
-    """``function`` on Q4 input, rounded to ``bits`` fraction bits; beyond +-15 the result is the end value."""
+    """``function`` on Q4 input, rounded to ``bits`` fraction bits; the end value beyond +-15."""
     fraction, shift = math.frexp(float(np.float32(source.scale)) * 2.0**27)
     if shift < 0:
         raise UnsupportedError(
