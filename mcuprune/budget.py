@@ -139,8 +139,8 @@ def _read(name: str, amount: str) -> int | float:
     if name == "latency":
         return float(value)
     if value != int(value):
-        unit = "MACs" if name == "macs" else "bytes"
-        raise UsageError(f"budget: '{name}={amount}' is not a whole number of {unit}")
+        whole = "MACs" if name == "macs" else "bytes"
+        raise UsageError(f"budget: '{name}={amount}' is not a whole number of {whole}")
     return int(value)
 
 

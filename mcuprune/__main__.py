@@ -1,0 +1,3 @@
+from mcuprune.cli import main
+
+main()

@@ -1,0 +1,220 @@
+"""The command line: each verb reads its flags, calls one function and prints what it returns."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcuprune import __version__, listing
+from mcuprune.board import load_board
+from mcuprune.budget import EXAMPLE, parse_budget
+from mcuprune.config import load_config
+from mcuprune.errors import McupruneError, ToolchainError
+from mcuprune.progress import open_progress
+from mcuprune.terminal import to_json
+
+app = typer.Typer(
+    name="mcuprune",
+    help="Compress a CNN under a microcontroller's hard budgets and get verified C99 firmware.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+boards_app = typer.Typer(help="List, show or check boards.", invoke_without_command=True)
+app.add_typer(boards_app, name="boards")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+BoardName = Annotated[str, typer.Option("--board", "-b", help="Family, board name or board file.")]
+ModelPath = Annotated[str, typer.Argument(help="file.py:Net, .onnx, .tflite, .keras or an image.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder that `compress` or `export` wrote.")]
+BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
+
+
+def _print(result: object, text: str, as_json: bool) -> None:
+    typer.echo(to_json(result) if as_json else text)
+
+
+@app.command()
+def compress(
+    model: Annotated[str | None, typer.Argument(help="As for `analyze`; none: the task's own model.")] = None,
+    task: Annotated[str | None, typer.Option(help="A built-in task.")] = None,
+    data: Annotated[str | None, typer.Option(help="Image folder, .npz, or file.py:function.")] = None,
+    board: Annotated[str | None, typer.Option("--board", "-b", help="As for `analyze`.")] = None,
+    budget: BudgetText = None,
+    method: Annotated[str | None, typer.Option(help="A pruning method, see `mcuprune methods`.")] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Below it, exit code 5.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs altogether.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.")] = None,
+    name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
+    toolchain: Annotated[str | None, typer.Option(help="zig (pinned, from pip) or gcc.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML; flags override it.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train, prune, quantize, generate C, build, emulate, verify, measure, report."""
+    given = {key: value for key, value in locals().items() if key not in ("config", "as_json")}
+    run = load_config(config, given | {"resume": resume or None})
+    from mcuprune import pipeline
+
+    with open_progress(quiet=as_json) as progress:
+        report = pipeline.compress(run, progress)
+    _print(report, pipeline.summary(report, run.out), as_json)
+
+
+@app.command()
+def analyze(
+    model: ModelPath,
+    board: BoardName = "stm32f4",
+    budget: BudgetText = None,
+    as_json: Json = False,
+) -> None:
+    """Does the model fit the board as it is?  Costs per layer, without training."""
+    from mcuprune import pipeline
+
+    analysis = pipeline.analyze(model, load_board(board), parse_budget(budget or ""))
+    _print(analysis, analysis.text(), as_json)
+
+
+@app.command()
+def export(
+    model: ModelPath,
+    board: BoardName = "stm32f4",
+    out: Out = Path("exported"),
+    name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn an int8 model into its C package, without training."""
+    from mcuprune import pipeline
+
+    exported = pipeline.export(Path(model), load_board(board), out, name)
+    _print(exported, exported.text(), as_json)
+
+
+@app.command()
+def verify(
+    directory: RunFolder,
+    inputs: Annotated[int, typer.Option("--inputs", "-n", min=1, help="Number of inputs.")] = 200,
+    profile: Annotated[bool, typer.Option("--profile", help="Cycles per layer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Prove that specification, TensorFlow Lite Micro, host C and firmware agree byte for byte."""
+    from mcuprune import pipeline
+
+    result = pipeline.verify(directory, inputs=inputs, profile=profile)
+    _print(result, result.text(), as_json)
+
+
+@app.command()
+def check(directory: RunFolder, budget: BudgetText = None, as_json: Json = False) -> None:
+    """Measure a run folder, or your own linked ELF, against the budget: a gate for CI, no training."""
+    from mcuprune import pipeline
+
+    result = pipeline.check(directory, parse_budget(budget) if budget else None)
+    _print(result, result.text(), as_json)
+
+
+@app.command()
+def report(directory: RunFolder, as_json: Json = False) -> None:
+    """Show a run's report again, and rewrite its report.html."""
+    from mcuprune import pipeline
+
+    found = pipeline.read_report(directory)
+    _print(found, pipeline.summary(found, directory), as_json)
+
+
+@app.command()
+def methods(as_json: Json = False) -> None:
+    """The pruning methods and the papers they come from."""
+    entries = listing.methods()
+    _print(entries, listing.methods_text(entries), as_json)
+
+
+@app.command()
+def ops(as_json: Json = False) -> None:
+    """The supported layers, with the C kernels of each."""
+    entries = listing.ops()
+    _print(entries, listing.ops_text(entries), as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What a run needs, and whether it is installed; exit code 7 if something required is missing."""
+    from mcuprune.doctor import examine, missing
+
+    findings = examine()
+    _print(findings, listing.doctor_text(findings), as_json)
+    if lacking := missing(findings):
+        raise ToolchainError(f"missing: {', '.join(f.name for f in lacking)}; {lacking[0].install}")
+
+
+@boards_app.callback()
+def boards(context: typer.Context, as_json: Json = False) -> None:
+    if context.invoked_subcommand is None:
+        boards_list(as_json)
+
+
+@boards_app.command("list")
+def boards_list(as_json: Json = False) -> None:
+    """All boards with their memories and default budgets."""
+    entries = listing.boards()
+    _print(entries, listing.boards_text(entries), as_json)
+
+
+@boards_app.command("show")
+def boards_show(board: Annotated[str, typer.Argument(help="Name or file.")], as_json: Json = False) -> None:
+    """One board: memory map, what is reserved for the application, and the source of every number."""
+    found = load_board(board)
+    _print(found, listing.board_text(found), as_json)
+
+
+@boards_app.command("check")
+def boards_check(file: Annotated[Path, typer.Argument(help="Board file.")], as_json: Json = False) -> None:
+    """Check a board file of your own."""
+    found = load_board(file if file.suffix == ".toml" else f"{file}.toml")
+    _print(found, f"{file}: a valid board, {found.title}", as_json)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+) -> None:
+    """Both options act before any verb: ``--version`` in its callback, ``--debug`` in :func:`main`."""
+
+
+def main() -> None:
+    """The ``mcuprune`` program; exit codes: 0 ok, 1 internal error, 2 to 7 as in :mod:`mcuprune.errors`."""
+    debug = "--debug" in sys.argv
+    try:
+        app([argument for argument in sys.argv[1:] if argument != "--debug"])
+    except McupruneError as error:
+        if debug:
+            traceback.print_exc()
+        _leave(f"mcuprune: {error}", error.exit_code)
+    except SystemExit as leaving:
+        if leaving.code == 130:
+            _leave("mcuprune: interrupted; the same command with --resume continues", 130)
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _leave(f"mcuprune: internal error: {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _leave(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(code)
