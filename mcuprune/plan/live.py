@@ -1,0 +1,183 @@
+"""What is in memory while a kernel runs: storages, their readers, and the bytes alive at one step.
+
+A *storage* is the memory behind one or more tensors: :class:`~mcuprune.graph.ir.Flatten` gives a tensor a new
+shape in the same storage, every other node writes a storage of its own.  A storage carries the name of the
+tensor that was written first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from mcuprune.graph.ir import Flatten, Input, Node
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, op_shape
+from mcuprune.kernels.kernel import Kernel
+
+ALIGNMENT = 4  # bytes: kernels load words from the start of every tensor and of their scratch
+ALIASES = (Flatten,)
+
+ShapeOf = Callable[[str], tuple[Number, ...]]
+Choose = Callable[[OpShape, frozenset[str], str], Kernel]
+
+
+class Network(Protocol):
+    """What a plan needs of a network: a Graph without batch norms, or a QuantizedGraph."""
+
+    @property
+    def nodes(self) -> tuple[Node, ...]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+    def shape(self, tensor: str) -> tuple[int, ...]: ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """One node that runs a kernel; ``reads`` has a storage per input, ``writes`` is its own storage."""
+
+    node: Node
+    kernel: Kernel
+    shape: OpShape
+    reads: tuple[str, ...]
+
+    @property
+    def writes(self) -> str:
+        return self.node.name
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of scratch, aligned."""
+        return int(ceil_to(self.kernel.scratch(self.shape), ALIGNMENT))
+
+    def sharable(self, dying: frozenset[str], shape: OpShape) -> dict[str, Number]:
+        """Storages of ``dying`` that the output may overwrite, each with its least distance in bytes.
+
+        A storage that is read through several inputs keeps the strictest rule of them.
+        """
+        distances: dict[str, Number] = {}
+        refused = set()
+        for storage, distance in zip(self.reads, self.kernel.overlap(shape), strict=True):
+            if distance is None or storage not in dying:
+                refused.add(storage)
+            elif storage in distances:
+                distances[storage] = maximum(distances[storage], ceil_to(distance, ALIGNMENT))
+            else:
+                distances[storage] = ceil_to(distance, ALIGNMENT)
+        return {storage: distance for storage, distance in distances.items() if storage not in refused}
+
+
+@dataclass(frozen=True)
+class LiveStep:
+    """One step of an order: ``alive`` are the storages other than the output that hold data while it runs,
+    ``dying`` those of them that nobody needs afterwards."""
+
+    work: Work
+    alive: tuple[str, ...]
+    dying: frozenset[str]
+
+    def bytes(self, shape_of: ShapeOf) -> Number:
+        """Bytes alive during the step, in plain arithmetic on the sizes that ``shape_of`` gives.
+
+        The output and the inputs it may overwrite take ``max(output, distance + inputs)`` together, or lie
+        apart where that is smaller.
+        """
+        shape = op_shape(self.work.node, shape_of)
+        shared = self.work.sharable(self.dying, shape)
+        total = ceil_to(self.work.kernel.scratch(shape), ALIGNMENT)
+        for storage in self.alive:
+            if storage not in shared:
+                total = total + storage_bytes(shape_of(storage))
+        sizes = [storage_bytes(shape_of(storage)) for storage in shared]
+        return total + shared_span(storage_bytes(shape_of(self.work.writes)), sizes, list(shared.values()))
+
+
+def shared_span(output: Number, inputs: Sequence[Number], distances: Sequence[Number]) -> Number:
+    """Least bytes that an output and the inputs it may overwrite can occupy together."""
+    if not inputs:
+        return output
+    least = output  # no overlap at all
+    for distance in distances:
+        least = _minimum(least, distance)
+    return maximum(output, sum(inputs) + least)
+
+
+def _minimum(a: Number, b: Number) -> Number:
+    return -maximum(-a, -b)
+
+
+def maximum(a: Number, b: Number) -> Number:
+    """The larger of two numbers, element by element; ints, numpy arrays and torch tensors."""
+    if hasattr(a, "detach"):
+        return a.clamp(min=b)
+    if hasattr(b, "detach"):
+        return b.clamp(min=a)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.maximum(a, b)
+    return max(a, b)
+
+
+def storage_bytes(shape: tuple[Number, ...]) -> Number:
+    """Aligned bytes of an int8 tensor of this shape."""
+    dims: tuple[Any, ...] = shape if len(shape) == 3 else (1, 1, shape[0])
+    return ceil_to(elements((dims[0], dims[1], dims[2])), ALIGNMENT)
+
+
+def storages(nodes: Sequence[Node]) -> dict[str, str]:
+    """The storage of every tensor; nodes in topological order."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        found[node.name] = found[node.inputs[0]] if isinstance(node, ALIASES) else node.name
+    return found
+
+
+def network_inputs(nodes: Sequence[Node]) -> tuple[str, ...]:
+    return tuple(node.name for node in nodes if isinstance(node, Input))
+
+
+def works(network: Network, isa: frozenset[str], objective: str, choose: Choose) -> tuple[Work, ...]:
+    """The nodes that run a kernel, in the network's order, each with the kernel chosen for its shape."""
+    storage = storages(network.nodes)
+    found = []
+    for node in network.nodes:
+        if not isinstance(node, (Input, *ALIASES)):
+            shape = op_shape(node, network.shape)
+            reads = tuple(storage[name] for name in node.inputs)
+            found.append(Work(node, choose(shape, isa, objective), shape, reads))
+    return tuple(found)
+
+
+Lifetimes = Mapping[str, tuple[int, int]]
+"""First and last step of every storage, both included."""
+
+
+def lifetimes(order: Sequence[Work], inputs: Sequence[str], outputs: Sequence[str]) -> Lifetimes:
+    """Inputs exist from the first step, outputs until the last."""
+    last = max(len(order) - 1, 0)
+    lives = dict.fromkeys(inputs, (0, 0))
+    for index, work in enumerate(order):
+        for storage in work.reads:
+            lives[storage] = (lives[storage][0], index)
+        lives[work.writes] = (index, index)
+    for storage in outputs:
+        lives[storage] = (lives[storage][0], last)
+    return lives
+
+
+def steps_of(order: Sequence[Work], lives: Lifetimes, kept: frozenset[str]) -> tuple[LiveStep, ...]:
+    """The steps of an order with the storages alive at each; ``kept`` (the outputs) never die."""
+    steps = []
+    for index, work in enumerate(order):
+        alive = tuple(
+            name for name, (first, last) in lives.items() if first <= index <= last and name != work.writes
+        )
+        dying = frozenset(name for name in alive if lives[name][1] == index and name not in kept)
+        steps.append(LiveStep(work, alive, dying))
+    return tuple(steps)
+
+
+def step_bytes(steps: Sequence[LiveStep], shape_of: ShapeOf) -> list[Number]:
+    """Bytes alive at every step; ``shape_of`` may give ints, arrays of candidates or tensors as channels."""
+    return [step.bytes(shape_of) for step in steps]

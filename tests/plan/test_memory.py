@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from itertools import permutations, product
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcuprune.plan.memory import Buffer, Problem, Sharing, pack
+
+
+def is_valid(problem: Problem, offsets: tuple[int, ...]) -> bool:
+    """Every pair alive together is apart, or keeps its declared distance."""
+    allowed = {(rule.output, rule.input): rule.distance for rule in problem.sharings}
+    for i, a in enumerate(problem.buffers):
+        for j, b in enumerate(problem.buffers):
+            if i >= j or not a.bytes or not b.bytes or a.first > b.last or b.first > a.last:
+                continue
+            apart = offsets[i] + a.bytes <= offsets[j] or offsets[j] + b.bytes <= offsets[i]
+            shares = any(
+                (out, inp) in allowed and offsets[inp] - offsets[out] >= allowed[out, inp]
+                for out, inp in ((i, j), (j, i))
+            )
+            if not apart and not shares:
+                return False
+    return True
+
+
+def brute_force(problem: Problem, unit: int) -> int:
+    """The smallest arena over every assignment of offsets that are multiples of ``unit``."""
+    for total in range(problem.lower_bound, 10_000, unit):
+        ranges = [range(0, total - buffer.bytes + 1, unit) for buffer in problem.buffers]
+        if any(is_valid(problem, offsets) for offsets in product(*ranges)):
+            return total
+    raise AssertionError("no placement found")
+
+
+@st.composite
+def problems(draw: st.DrawFn, max_buffers: int, sizes: st.SearchStrategy[int]) -> Problem:
+    """A chain of steps, buffers alive over stretches of it, some outputs that may overwrite an input."""
+    buffers = []
+    for index in range(draw(st.integers(1, max_buffers))):
+        first = draw(st.integers(0, 4))
+        buffers.append(Buffer(str(index), 4 * draw(sizes), first, first + draw(st.integers(0, 3))))
+    sharings = tuple(
+        Sharing(j, i, 4 * draw(st.integers(0, 3)))
+        for i, a in enumerate(buffers)
+        for j, b in enumerate(buffers)
+        if i != j and a.last == b.first and a.first < b.first and draw(st.booleans())
+    )
+    return Problem(tuple(buffers), sharings, max((b.bytes for b in buffers), default=0))
+
+
+@settings(deadline=None, max_examples=150)
+@given(problems(14, st.integers(0, 20)))
+def test_placements_are_valid_and_aligned(problem: Problem) -> None:
+    offsets = pack(problem, placement_limit=200)
+    assert is_valid(problem, offsets)
+    assert all(offset % 4 == 0 and offset >= 0 for offset in offsets)
+
+
+@settings(deadline=None, max_examples=60)
+@given(problems(4, st.integers(1, 4)))
+def test_the_search_is_exact(problem: Problem) -> None:
+    offsets = pack(problem, placement_limit=100_000)
+    assert problem.total(offsets) == brute_force(problem, unit=4)
+
+
+def test_the_search_beats_first_fit() -> None:
+    """A placement that none of the first-fit orders finds."""
+    lives = [(20, 4, 4), (12, 3, 4), (4, 2, 2), (8, 3, 3), (16, 1, 3)]
+    buffers = tuple(Buffer(str(i), *life) for i, life in enumerate(lives))
+    loads = [sum(b.bytes for b in buffers if b.first <= step <= b.last) for step in range(5)]
+    problem = Problem(buffers, (), max(loads))
+    assert problem.total(pack(problem, placement_limit=0)) > max(loads)
+    assert problem.total(pack(problem)) == max(loads)
+
+
+def test_input_order_of_equal_buffers_does_not_matter_for_the_size() -> None:
+    lives = [(16, 0, 1), (8, 1, 2), (24, 2, 3), (8, 3, 3)]
+    totals = set()
+    for order in permutations(lives):
+        problem = Problem(tuple(Buffer(str(i), *life) for i, life in enumerate(order)), (), 0)
+        totals.add(problem.total(pack(problem)))
+    assert totals == {32}
+
+
+def test_output_overwrites_its_input_at_the_declared_distance() -> None:
+    buffers = (Buffer("in", 32, 0, 1), Buffer("out", 24, 1, 2))
+    problem = Problem(buffers, (Sharing(1, 0, 8),), 40)
+    offsets = pack(problem)
+    assert problem.total(offsets) == 40
+    assert offsets[0] - offsets[1] >= 8
+
+
+def test_no_buffers_take_no_memory() -> None:
+    assert pack(Problem((), (), 0)) == ()
