@@ -91,6 +91,10 @@ class Method:
     def assign(self, state: State, keep: Keep) -> None:
         """Take note of the units that currently fit the budgets."""
 
+    def widths(self, state: State) -> dict[str, int] | None:
+        """Units that the gates themselves would keep now; None when the method keeps what it is assigned."""
+        return None
+
     def scores(self, state: State) -> dict[str, np.ndarray]:
         """Site -> (units,) predicted loss increase of removing each unit alone, non-negative."""
         raise NotImplementedError(f"{type(self).__name__} has no scores")

@@ -74,5 +74,8 @@ class HardConcrete(Method):
                 state["gate"][key] = median(value)
         return loss
 
+    def widths(self, state: State) -> dict[str, int]:
+        return {k: int((v > 0).sum()) for k, v in state["gate"].items()}
+
     def scores(self, state: State) -> dict[str, np.ndarray]:
         return {k: active_probability(v.detach()).double().numpy() for k, v in state["logits"].items()}

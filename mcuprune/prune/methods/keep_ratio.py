@@ -88,6 +88,9 @@ class KeepRatio(Method):
                 state["gate"][key] = (state["probability"][key] > 0.5).float()
         return loss
 
+    def widths(self, state: State) -> dict[str, int]:
+        return {k: int((v > 0.5).sum()) for k, v in state["probability"].items()}
+
     def scores(self, state: State) -> dict[str, np.ndarray]:
         return {key: value.double().numpy() for key, value in state["probability"].items()}
 

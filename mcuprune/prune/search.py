@@ -1,0 +1,305 @@
+"""One training run from a dense graph to a small one that fits: gate, freeze, slice, train narrow, train int8.
+
+The order of events and their shares of the run are in :class:`~mcuprune.training.schedules.Phases`.  A run is a value
+that is advanced epoch by epoch and can be saved between epochs; two runs with equal inputs do equal arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcuprune.graph.channels import prunable
+from mcuprune.graph.ir import Graph
+from mcuprune.graph.passes import run_passes
+from mcuprune.progress import SILENT, Progress
+from mcuprune.prune.allocate import Problem, allocate, check_feasible, uniform_levels
+from mcuprune.prune.constrain import PI, Multipliers, homotopy, pressure, update
+from mcuprune.prune.method import Context, Method, Site, State, best_units
+from mcuprune.prune.shrink import constant_indices, shrink, shrink_tensor
+from mcuprune.quantize.fake import FakeQuantizer
+from mcuprune.resources.model import ResourceModel
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import (
+    Arrays,
+    EpochRecord,
+    Loss,
+    Recipe,
+    batches,
+    check_finite,
+    make_optimizer,
+    set_rate,
+)
+from mcuprune.training.schedules import Phases, allr_start, run_rate
+
+REFRESH = 10  # steps between two integer allocations while masks move
+FLOOR = 0.75  # floors are this share of the uniform solution's widths (structured_pruning 8.2, 8.7)
+CHUNK = 0.06  # of a group's width may go at once while masks still move
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the result must fit: budgets by resource, the model that counts, and the floors they allow."""
+
+    resources: ResourceModel
+    budgets: Mapping[str, float]
+    floors: Mapping[str, int]
+    uniform: Mapping[str, int]
+
+
+def make_target(graph: Graph, resources: ResourceModel, budgets: Mapping[str, float]) -> Target:
+    """Check feasibility before any training, then derive the floors from the best uniform scaling.
+
+    Raises BudgetError naming the resource and the smallest figure that this network can reach.
+    """
+    full = {group: graph.widths[group] for group in prunable(graph)}
+    ones = dict.fromkeys(full, 1)
+    empty: dict[str, np.ndarray] = {g: np.zeros(w + 1) for g, w in full.items()}
+    check_feasible(Problem(empty, resources.figures, budgets, ones, resources.exact))
+
+    def fits(levels: Mapping[str, int]) -> bool:
+        figures = resources.exact(levels)
+        return all(figures[k] <= b for k, b in budgets.items())
+
+    uniform = uniform_levels(full, fits)
+    floors = {group: max(1, math.floor(FLOOR * width)) for group, width in uniform.items()}
+    if not fits(floors):  # packing is not monotone in the widths
+        floors = uniform if fits(uniform) else ones
+    return Target(resources, budgets, floors, uniform)
+
+
+@dataclass
+class Run:
+    """The state of a compression run between two steps."""
+
+    graph: Graph  # as given: dense, batch norms in place
+    module: GraphModule
+    optimizer: torch.optim.Optimizer
+    sites: tuple[Site, ...]
+    state: State
+    multipliers: Multipliers
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    restart_rate: float = 0.0
+    keep: dict[str, np.ndarray] = field(default_factory=dict)  # units of the dense graph, from the freeze on
+    quantizer: FakeQuantizer | None = None
+    history: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def frozen(self) -> bool:
+        return bool(self.keep) or not self.sites
+
+
+@dataclass(frozen=True)
+class Found:
+    """The result: a folded float graph that fits, the activation ranges that int8 training settled on."""
+
+    graph: Graph
+    ranges: Mapping[str, tuple[float, float]]
+    keep: Mapping[str, np.ndarray]
+    history: tuple[EpochRecord, ...]
+    seconds: float
+
+
+class Search:
+    """Everything about a run that does not change while it runs."""
+
+    def __init__(
+        self,
+        target: Target,
+        method: Method,
+        data: Arrays,
+        loss: Loss,
+        recipe: Recipe,
+        score: Callable[[GraphModule, FakeQuantizer | None], float],
+        phases: Phases | None = None,
+    ) -> None:
+        self.target, self.method, self.data, self.loss = target, method, data, loss
+        self.recipe, self.score, self.phases = recipe, score, phases or Phases()
+        self.total = recipe.epochs * recipe.steps(len(data.x))
+
+    def start(self, graph: Graph) -> Run:
+        module = GraphModule(graph)
+        sites = tuple(Site(group, "channels", graph.widths[group]) for group in prunable(graph))
+        random = torch.Generator().manual_seed(self.recipe.seed)
+        state = self.method.init(module, sites, random)
+        optimizer = make_optimizer(module, self.recipe)
+        return Run(graph, module, optimizer, sites, state, Multipliers.zero(self.target.budgets))
+
+    def finish(self, run: Run) -> Found:
+        quantizer = run.quantizer
+        ranges = {} if quantizer is None else quantizer.ranges()
+        graph = run.module.to_graph()
+        return Found(run_passes(graph), ranges, run.keep, tuple(run.history), run.seconds)
+
+    def epoch(self, run: Run, progress: Progress = SILENT) -> None:
+        """Advance by one epoch."""
+        run.module.train()
+        losses: list[Tensor] = []
+        started = time.perf_counter()
+        for x, y in batches(self.data, self.recipe, run.epoch):
+            losses.append(self._step(run, x, y))
+        run.seconds += time.perf_counter() - started
+        share = run.step / self.total
+        mean = float(torch.stack(losses).mean())
+        rate = float(run.optimizer.param_groups[0]["lr"])
+        check_finite(mean, run.epoch, rate)
+        if not run.frozen and run.epoch + 1 == self.recipe.epochs:
+            self._freeze(run)  # a run of very few steps: the guarantee does not depend on the schedule
+        usage = self._usage(run)
+        record = EpochRecord(
+            run.epoch, self.phases.name(share - 1e-9), mean, self._score(run), rate, usage,
+            dict(run.multipliers.values),
+        )
+        run.history.append(record)
+        run.epoch += 1
+        progress.step(f"{record.phase:8s} loss {mean:.3f}  score {record.score:.3f}", usage)
+
+    def _step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
+        share = run.step / self.total
+        if not run.frozen and share >= self.phases.freeze:
+            self._freeze(run)
+        if run.frozen and run.quantizer is None and share >= self.phases.int8:
+            self._start_int8(run)
+        run.step += 1
+        rate = run_rate(run.step / self.total, self.recipe.learning_rate, run.restart_rate, self.phases)
+        set_rate(run.optimizer, rate)
+        if run.frozen:
+            return self._plain_step(run, x, y)
+        loss = self.method.step(self._context(run, x, y, share, rate))
+        if share >= self.phases.warmup and run.step % REFRESH == 0:
+            self._refresh(run, share)
+        return loss
+
+    def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
+        run.optimizer.zero_grad(set_to_none=True)
+        hooks = {} if run.quantizer is None else {
+            "weight": run.quantizer.weight, "activation": run.quantizer.activation
+        }
+        loss = self.loss(run.module(x, **hooks), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        run.optimizer.step()
+        return loss.detach()
+
+    def _context(self, run: Run, x: Tensor, y: Tensor, share: float, rate: float) -> Context:
+        budgets = self._budgets_at(run, share)
+
+        def loss() -> Tensor:
+            return self.loss(run.module(x, gates=self._gates(run)), y)
+
+        def price(expected: Mapping[str, Tensor]) -> Tensor:
+            if not any(run.multipliers.values.values()):
+                return torch.zeros(())
+            widths = {**run.graph.widths, **expected}
+            return pressure(self.target.resources.relaxed(widths), budgets, run.multipliers)
+
+        random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + run.step)
+        progress = self.phases.progress(share)
+        return Context(
+            run.module, run.sites, run.state, run.optimizer, loss, price, random, run.step, progress, rate
+        )
+
+    def _gates(self, run: Run) -> dict[str, Tensor]:
+        return {s.key: self.method.transform(s, torch.ones(s.size), run.state) for s in run.sites}
+
+    def _budgets_at(self, run: Run, share: float) -> dict[str, float]:
+        dense = self.target.resources.exact({})
+        return homotopy(dense, self.target.budgets, self.phases.progress(share))
+
+    def _refresh(self, run: Run, share: float) -> None:
+        """Choose the units that fit the present budgets, and move the multipliers by the exact violation."""
+        budgets = self._budgets_at(run, share)
+        wanted = self.method.widths(run.state)
+        if wanted is not None:
+            figures = self.target.resources.exact({k: max(1, n) for k, n in wanted.items()})
+            violation = {k: math.log(figures[k] / b) for k, b in budgets.items()}
+            run.multipliers = update(run.multipliers, violation, PI())
+        levels = allocate(self._problem(run, budgets), refine=False, chunk=CHUNK)
+        self.method.assign(run.state, best_units(self.method.scores(run.state), levels))
+
+    def _problem(self, run: Run, budgets: Mapping[str, float]) -> Problem:
+        weights = {k: 1.0 + v for k, v in run.multipliers.values.items()}
+        curves = self.method.curves(run.state)
+        return Problem(curves, self.target.resources.figures, budgets, self.target.floors, weights=weights)
+
+    def _freeze(self, run: Run) -> None:
+        """The final integer step; cut weights, batch norm and optimiser state; drop the gates."""
+        problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
+        levels = allocate(problem)
+        run.keep = best_units(self.method.scores(run.state), levels)
+        before = run.module.to_graph()
+        narrow = shrink(before, run.keep)
+        module, optimizer = GraphModule(narrow), None
+        indices = constant_indices(before, run.keep)
+        optimizer = make_optimizer(module, self.recipe)
+        _carry_optimizer(run.module, run.optimizer, module, optimizer, indices)
+        weights = [{n: c.values for n, c in g.constants.items() if c.values.ndim > 1} for g in (before, narrow)]
+        left = 1.0 - run.step / self.total
+        run.restart_rate = allr_start(self.recipe.learning_rate, weights[0], weights[1], left)
+        run.module, run.optimizer, run.sites, run.state = module, optimizer, (), State()
+        run.multipliers = Multipliers.zero(self.target.budgets)
+        module.train()
+
+    def _start_int8(self, run: Run) -> None:
+        """Fold the batch norms and go on training with quantized weights and activations."""
+        run.module = GraphModule(run_passes(run.module.to_graph()))
+        run.module.train()
+        run.optimizer = make_optimizer(run.module, self.recipe)
+        run.quantizer = FakeQuantizer(run.module.graph)
+        run.quantizer.calibrate(run.module, torch.from_numpy(self.data.x[:512]))
+
+    def _usage(self, run: Run) -> dict[str, float]:
+        """Exact use over budget of the network as it stands."""
+        if run.frozen:
+            levels = {group: len(units) for group, units in run.keep.items()}
+        else:
+            levels = self.method.widths(run.state) or {
+                key: int((gate > 0.5).sum()) for key, gate in self._gates(run).items()
+            }
+        figures = self.target.resources.exact({k: max(1, n) for k, n in levels.items()})
+        return {k: figures[k] / b for k, b in self.target.budgets.items()}
+
+    def _score(self, run: Run) -> float:
+        if run.frozen:
+            return self.score(run.module, run.quantizer)
+        gates = {k: v.detach() for k, v in self._gates(run).items()}
+        return self.score(_Gated(run.module, gates), None)  # type: ignore[arg-type]
+
+
+class _Gated(torch.nn.Module):
+    """A module seen through fixed gates, for evaluation."""
+
+    def __init__(self, module: GraphModule, gates: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.module, self.gates = module, gates
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.module(x, gates=self.gates)
+        return result
+
+
+def _carry_optimizer(
+    old: GraphModule,
+    old_optimizer: torch.optim.Optimizer,
+    new: GraphModule,
+    new_optimizer: torch.optim.Optimizer,
+    indices: Mapping[str, tuple[np.ndarray | None, ...]],
+) -> None:
+    """Give the narrow module's optimizer the old one's state, cut like the parameters."""
+    old_values, new_values = old.state()[0], new.state()[0]
+    for name, parameter in old_values.items():
+        state = old_optimizer.state.get(parameter)
+        if not state:
+            continue
+        index = indices.get(name, (None,) * parameter.dim())
+        new_optimizer.state[new_values[name]] = {
+            key: shrink_tensor(value, index) if torch.is_tensor(value) and value.shape == parameter.shape else value
+            for key, value in state.items()
+        }

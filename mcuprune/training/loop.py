@@ -1,0 +1,146 @@
+"""Plain training and evaluation of a Graph on a Task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcuprune.errors import UsageError
+from mcuprune.graph.ir import Graph
+from mcuprune.progress import SILENT, Progress
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.schedules import linear_with_warmup
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Inputs (N, *shape) float32 with their labels or targets."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: AdamW, batches drawn anew each epoch, learning rate per step."""
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    seed: int = 0
+
+    def steps(self, samples: int) -> int:
+        """Optimizer steps of an epoch."""
+        return max(1, samples // self.batch_size)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch showed; ``usage`` is exact use over budget by resource."""
+
+    epoch: int
+    phase: str
+    loss: float
+    score: float
+    learning_rate: float
+    usage: Mapping[str, float] = field(default_factory=dict)
+    multipliers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained graph, its history, and the seconds that its training steps took (evaluation left out)."""
+
+    graph: Graph
+    history: tuple[EpochRecord, ...]
+    seconds: float
+
+
+def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled batches of an epoch; the order follows from seed and epoch alone.  A short last batch is dropped."""
+    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(data.x))
+    size = min(recipe.batch_size, len(order))
+    for step in range(recipe.steps(len(order))):
+        chosen = order[step * size : (step + 1) * size]
+        yield torch.from_numpy(data.x[chosen]), torch.from_numpy(data.y[chosen])
+
+
+def predict(module: GraphModule, x: np.ndarray, batch: int = 512) -> np.ndarray:
+    """Outputs in evaluation mode, (N, outputs) float32."""
+    training = module.training
+    module.eval()
+    with torch.no_grad():
+        parts = [module(torch.from_numpy(x[i : i + batch])).numpy() for i in range(0, len(x), batch)]
+    module.train(training)
+    return np.concatenate(parts)
+
+
+def make_optimizer(module: GraphModule, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW; only weights (not biases and batch norm) decay."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def check_finite(loss: float, epoch: int, rate: float) -> None:
+    if not np.isfinite(loss):
+        raise UsageError(
+            f"training diverged in epoch {epoch + 1}: the loss is {loss} at learning rate {rate:.2g}; "
+            "lower --learning-rate, or look for extreme values in the data"
+        )
+
+
+def train(
+    graph: Graph,
+    data: Arrays,
+    loss_function: Loss,
+    recipe: Recipe,
+    score: Callable[[GraphModule], float],
+    progress: Progress = SILENT,
+    phase: str = "plain",
+    weight: Callable[[str, Tensor], Tensor] | None = None,
+) -> Trained:
+    """Train all parameters of ``graph``; ``score(module)`` is called after each epoch.
+
+    ``weight`` is applied to every weight constant in every forward pass (a fixed mask, say).
+    """
+    module = GraphModule(graph)
+    module.train()
+    optimizer = make_optimizer(module, recipe)
+    total = recipe.epochs * recipe.steps(len(data.x))
+    history: list[EpochRecord] = []
+    seconds, step, rate = 0.0, 0, 0.0
+    for epoch in range(recipe.epochs):
+        losses, started = [], time.perf_counter()
+        for x, y in batches(data, recipe, epoch):
+            rate = linear_with_warmup((step + 1) / total, recipe.learning_rate)
+            set_rate(optimizer, rate)
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_function(module(x, weight=weight), y)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(loss.detach())
+            step += 1
+        seconds += time.perf_counter() - started
+        mean = float(torch.stack(losses).mean())
+        check_finite(mean, epoch, rate)
+        record = EpochRecord(epoch, phase, mean, score(module), rate)
+        history.append(record)
+        progress.step(f"loss {mean:.3f}  score {record.score:.3f}")
+    return Trained(module.to_graph(), tuple(history), seconds)

@@ -1,0 +1,64 @@
+"""Learning rates and the phases of a compression run, as functions of the share of steps done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+WARMUP = 0.05  # share of a run over which the learning rate rises from zero
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Ends of the phases of one run, as shares of its steps (structured_pruning 8.5).
+
+    warm-up: dense, scores only; gated: budgets shrink to the target; settle: target budgets, masks still move;
+    then the freeze, narrow training, and int8 training.
+    """
+
+    warmup: float = 0.05
+    gated: float = 0.55
+    freeze: float = 0.62
+    int8: float = 0.90
+
+    def name(self, share: float) -> str:
+        ends = ((self.warmup, "warm-up"), (self.gated, "gated"), (self.freeze, "settle"), (self.int8, "narrow"))
+        return next((name for end, name in ends if share < end), "int8")
+
+    def progress(self, share: float) -> float:
+        """0 at the end of the warm-up, 1 when the target budgets are reached."""
+        return min(max((share - self.warmup) / (self.gated - self.warmup), 0.0), 1.0)
+
+
+def linear_with_warmup(share: float, peak: float) -> float:
+    """Rise over the first 5 % of the steps, then linear to zero: plain training, and the LLR schedule's shape."""
+    if share < WARMUP:
+        return peak * share / WARMUP
+    return peak * (1.0 - share) / (1.0 - WARMUP)
+
+
+def run_rate(share: float, peak: float, restart: float, phases: Phases) -> float:
+    """Learning rate of a compression run: constant until the freeze, then linear from ``restart`` to zero."""
+    if share < WARMUP:
+        return peak * share / WARMUP
+    if share < phases.freeze:
+        return peak
+    return restart * (1.0 - share) / (1.0 - phases.freeze)
+
+
+def allr_start(peak: float, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], share_left: float) -> float:
+    """Learning rate after a cut (ALLR, Zimmer et al. 2023, arXiv 2111.00843).
+
+    ``peak * d / sqrt(s)``, clipped to ``[peak * min(share_left, 1), peak]``, where ``s`` is the fraction of weights
+    removed and ``d`` the relative norm removed: their ratio says how violent the cut was.
+    """
+    norms = [sum(float(np.square(w).sum()) for w in weights.values()) for weights in (before, after)]
+    counts = [sum(w.size for w in weights.values()) for weights in (before, after)]
+    removed = 1.0 - counts[1] / counts[0]
+    if removed <= 0.0 or norms[0] == 0.0:
+        return peak * min(share_left, 1.0)
+    distance = math.sqrt(abs(norms[0] - norms[1]) / norms[0])
+    return min(max(peak * distance / math.sqrt(removed), peak * min(share_left, 1.0)), peak)
