@@ -1,6 +1,6 @@
 """Activation functions as tables of 256 int8 values, equal to what TensorFlow Lite Micro computes.
 
-``table[q + 128]`` is the output for the stored input ``q``.  A function for which TFLM has an int8 operator gives
+``table[q + 128]`` is the output for the stored input ``q``.  Where TFLM has an int8 operator the table holds
 that operator's integers.  The others are defined as a chain of TFLM's float32 operators between DEQUANTIZE
 and QUANTIZE, so that a .tflite file can say exactly the same thing:
 
