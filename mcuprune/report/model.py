@@ -112,7 +112,8 @@ class Accuracy(Record):
 
     ``kind``: ``dense`` (the reference), ``ours`` (a stage of the compressed model) or ``control`` (an
     alternative to it: uniform, scratch, magnitude, linear classifier).  ``low``/``high``: 95 % interval.
-    ``flash_bytes`` lets a control be judged at its size.
+    ``flash_bytes`` lets a control be judged at its size.  Keys: dense, compressed, int8, host, emulated;
+    uniform, scratch, magnitude, linear.
     """
 
     key: str
@@ -257,13 +258,19 @@ class Report(Record):
 
 
 @dataclass(frozen=True)
+class Phase(Record):
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Times(Record):
     """Wall-clock seconds by phase, and what compression cost beside plain training of the dense model.
 
     ``training_ratio`` = all training phases / plain dense training for the same number of epochs.
     """
 
-    phases: Mapping[str, float] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
     dense_training_s: float | None = None
     training_s: float | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcuprune.report.model import DIFFERS, EQUAL, NOT_RUN, Accuracy, Report
+from mcuprune.report.units import metric
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 
@@ -54,25 +55,25 @@ def exact(report: Report) -> Answer:
 
 
 def final_accuracy(report: Report) -> Accuracy | None:
-    """The compressed model's result on the executor nearest to the device."""
-    return next((row for key in FINAL_STAGES if (row := report.accuracy(key)) is not None), None)
+    """The compressed model's result on most samples; among equals, on the executor nearest to the device.
+
+    An emulator often runs fewer samples than the others; where outputs are equal byte for byte, the larger
+    sample says more.
+    """
+    stages = [row for key in FINAL_STAGES if (row := report.accuracy(key)) is not None]
+    return max(stages, key=lambda row: row.n, default=None)
 
 
 def accurate(report: Report) -> Answer:
     final, task = final_accuracy(report), report.task
     if final is None:
         return Answer("accurate enough", UNKNOWN, "not measured")
-    shown = metric_text(task.metric, final.value)
+    shown = metric(task.metric, final.value)
     if task.floor is not None:
         status = PASS if final.value >= task.floor else FAIL
-        return Answer("accurate enough", status, f"{shown}, floor {metric_text(task.metric, task.floor)}")
+        return Answer("accurate enough", status, f"{shown}, floor {metric(task.metric, task.floor)}")
     if task.chance is not None:
         status = PASS if final.value > task.chance else FAIL
-        chance = metric_text(task.metric, task.chance)
+        chance = metric(task.metric, task.chance)
         return Answer("accurate enough", status, f"{shown}, chance {chance}; no floor was set")
     return Answer("accurate enough", UNKNOWN, f"{shown}; no floor was set")
-
-
-def metric_text(metric: str, value: float) -> str:
-    """``0.8731`` as ``87.3 %`` for fractions, ``31.2 dB`` for PSNR."""
-    return f"{value:.1f} dB" if metric == "psnr" else f"{100 * value:.1f} %"
