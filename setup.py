@@ -5,11 +5,13 @@ from setuptools import find_packages, setup
 SHARED = ("codegen", "firmware_templates", "boards")
 
 setup(
-    packages=[*find_packages(include=["mcuprune", "mcuprune.*"]), *(f"mcuprune._share.{name}" for name in SHARED)],
+    packages=[
+        *find_packages(include=["mcuprune", "mcuprune.*"]),
+        *(f"mcuprune._share.{name}" for name in SHARED),
+    ],
     package_dir={f"mcuprune._share.{name}": name for name in SHARED},
     package_data={
-        "mcuprune": ["py.typed"],
-        "mcuprune.report": ["*.j2", "*.css"],
+        "": ["py.typed", "*.json", "*.j2", "*.css"],
         **{f"mcuprune._share.{name}": ["**/*"] for name in SHARED},
     },
     exclude_package_data={"": ["**/__pycache__/*", "__pycache__/*", "*.pyc"]},
