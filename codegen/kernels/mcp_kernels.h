@@ -18,8 +18,8 @@ typedef struct {
     int8_t clamp_min, clamp_max;
     const int8_t *weight;
     const int32_t *bias;        /* (out_c) */
-    const int32_t *multiplier;  /* (out_c), Q31 */
-    const int8_t *shift;        /* (out_c), left if positive */
+    const int32_t *multiplier;  /* (out_c), Q31: 2^30 or more, or 0 with shift 0 */
+    const int8_t *shift;        /* (out_c), -31..30, left if positive */
 } mcp_conv2d;
 
 /* Fully connected: weight (out_c, in_c); per_channel 0: one multiplier and shift for all outputs. */
@@ -37,7 +37,8 @@ typedef struct {
 
 /* Maximum and average pooling. */
 typedef struct {
-    int16_t in_h, in_w, channels;
+    int32_t channels;
+    int16_t in_h, in_w;
     int16_t out_h, out_w;
     uint8_t kernel_h, kernel_w;
     uint8_t stride_h, stride_w;
@@ -70,7 +71,8 @@ typedef struct {
 
 /* Spatial padding with a constant. */
 typedef struct {
-    int16_t in_h, in_w, channels;
+    int32_t channels;
+    int16_t in_h, in_w;
     int16_t pad_top, pad_left, pad_bottom, pad_right;
     int8_t value;
 } mcp_pad;
@@ -88,5 +90,25 @@ typedef struct {
     int32_t shift;
     int32_t diff_min;
 } mcp_softmax;
+
+/* Windowed and fully connected kernels take scratch, 4-byte aligned; NULL where they need none. */
+void mcp_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_depthwise_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_depthwise_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output, void *scratch);
+
+void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
+void mcp_average_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
+void mcp_concat_s8(const mcp_concat *op, const int8_t *input, int8_t *output);
+void mcp_pad_s8(const mcp_pad *op, const int8_t *input, int8_t *output);
+void mcp_lookup_s8(const mcp_lookup *op, const int8_t *input, int8_t *output);
+void mcp_softmax_s8(const mcp_softmax *op, const int8_t *input, int8_t *output);
+
+void mcp_add_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_mul_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 
 #endif

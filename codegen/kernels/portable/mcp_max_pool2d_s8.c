@@ -1,0 +1,35 @@
+/* Maximum over a window. */
+#include "mcp_arithmetic.h"
+#include "mcp_kernels.h"
+#include "mcp_window.h"
+
+void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output)
+{
+    const int32_t channels = op->channels;
+    const int32_t line = op->in_w * channels;
+    MCP_ROLLED
+    for (int32_t oy = 0; oy < op->out_h; oy++) {
+        const mcp_span y = mcp_clip(oy * op->stride_h - op->pad_top, op->kernel_h, 1, op->in_h);
+        MCP_ROLLED
+        for (int32_t ox = 0; ox < op->out_w; ox++) {
+            const mcp_span x = mcp_clip(ox * op->stride_w - op->pad_left, op->kernel_w, 1, op->in_w);
+            const int8_t *corner = input + y.start * line + x.start * channels;
+            MCP_ROLLED
+            for (int32_t c = 0; c < channels; c++) {
+                const int8_t *row = corner++;
+                int32_t best = op->clamp_min;
+                MCP_ROLLED
+                for (int32_t ky = y.first; ky < y.end; ky++) {
+                    const int8_t *in = row;
+                    MCP_ROLLED
+                    for (int32_t kx = x.first; kx < x.end; kx++) {
+                        best = *in > best ? *in : best;
+                        in += channels;
+                    }
+                    row += line;
+                }
+                *output++ = (int8_t)(best > op->clamp_max ? op->clamp_max : best);
+            }
+        }
+    }
+}

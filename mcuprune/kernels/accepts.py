@@ -1,0 +1,33 @@
+"""Which shapes a kernel can run: the ranges of the fields of its parameter structure."""
+
+from __future__ import annotations
+
+from mcuprune.graph.op_shape import Number, OpShape
+
+_BYTE, _SHORT = 255, 32767
+
+
+def s8(shape: OpShape) -> bool:
+    return getattr(shape.node, "arithmetic", "s8") == "s8"
+
+
+def _largest(value: Number) -> float:
+    return float(value.max() if hasattr(value, "max") else value)
+
+
+def window(shape: OpShape) -> bool:
+    """Kernel, stride, dilation and leading padding in a byte, sizes in 16 bits."""
+    given = shape.window
+    bytes_fit = all(
+        0 <= value <= _BYTE for value in (*given.kernel, *given.stride, *given.dilation, *given.padding[:2])
+    )
+    return s8(shape) and bytes_fit and all(_largest(n) <= _SHORT for n in (*shape.inputs[0], *shape.output))
+
+
+def pointwise(shape: OpShape) -> bool:
+    """A 1x1 window without padding, any stride."""
+    return window(shape) and shape.window.kernel == (1, 1) and shape.window.padding == (0, 0, 0, 0)
+
+
+def undilated_window(shape: OpShape) -> bool:
+    return window(shape) and shape.window.dilation == (1, 1)

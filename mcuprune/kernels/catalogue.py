@@ -1,0 +1,109 @@
+"""The catalogue of C kernels: every function that generated code may call, as data.
+
+To add a kernel: its C file, one record in the tuple of its instruction set, a prototype in ``mcp_kernels.h``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from mcuprune.errors import UnsupportedError, UsageError
+from mcuprune.graph import ir
+from mcuprune.graph.ir import unsupported
+from mcuprune.graph.op_shape import Number, OpShape
+from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.portable import PORTABLE
+
+KERNELS: tuple[Kernel, ...] = PORTABLE
+
+# Nodes whose output is their input's memory: no kernel, no bytes, no cycles.
+ALIASES: tuple[type[ir.Node], ...] = (ir.Flatten,)
+
+HEADERS = ("mcp_kernels.h",)
+OBJECTIVES = ("cycles", "size")
+
+_BY_NAME: Mapping[str, Kernel] = MappingProxyType({kernel.name: kernel for kernel in KERNELS})
+# What a kernel is ranked by where no core is named: a typical core with these instructions.
+_TYPICAL_CPU = MappingProxyType({"portable": "cortex-m0plus", "dsp": "cortex-m4"})
+
+
+def kernel(name: str) -> Kernel:
+    """The kernel of that name; UsageError if there is none."""
+    if name not in _BY_NAME:
+        raise UsageError(f"no kernel is called '{name}'; the catalogue has {', '.join(_BY_NAME)}")
+    return _BY_NAME[name]
+
+
+def candidates(shape: OpShape, isa: frozenset[str]) -> tuple[Kernel, ...]:
+    """The kernels that can run ``shape`` on a core with the instruction sets ``isa``, in catalogue order.
+
+    Raises UnsupportedError for a node class or a shape that no kernel implements.
+    """
+    same_op = [kernel for kernel in KERNELS if type(shape.node) is kernel.op]
+    if not same_op:
+        raise unsupported(shape.node, "the kernel catalogue")
+    found = tuple(kernel for kernel in same_op if kernel.isa in isa and kernel.accepts(shape))
+    if not found:
+        raise UnsupportedError(
+            f"layer '{shape.node.name}': no kernel for {'/'.join(sorted(isa))} takes {type(shape.node).__name__} of "
+            f"{shape.inputs} -> {shape.output} with {shape.node}"
+        )
+    return found
+
+
+def choose(shape: OpShape, isa: frozenset[str], objective: str = "cycles") -> Kernel:
+    """The best kernel for ``shape``, whose channel numbers are ints: fewest cycles, or fewest bytes of flash.
+
+    ``size`` counts the constants of the call and the code of the kernel, as if no other call shared it.  The
+    other objective breaks ties, then the order of the catalogue does.
+    """
+    if objective not in OBJECTIVES:
+        raise UsageError(f"objective '{objective}' is unknown; choose {' or '.join(OBJECTIVES)}")
+    cpu = _TYPICAL_CPU["dsp" if "dsp" in isa else "portable"]
+
+    def rank(kernel: Kernel) -> tuple[float, float]:
+        costs = {"cycles": cycles(kernel, shape, cpu), "size": kernel.constants(shape) + code_bytes(kernel, cpu)}
+        return costs[objective], sum(costs.values())
+
+    return min(candidates(shape, isa), key=rank)
+
+
+def cycles(kernel: Kernel, shape: OpShape, cpu: str) -> Number:
+    """Modelled cycles of one call on a core, without flash wait states; UsageError for an unknown core."""
+    coefficients = _figure("cycle_coefficients.json", kernel.name, cpu)["coefficients"]
+    return sum(c * feature for c, feature in zip(coefficients, kernel.features(shape), strict=True))
+
+
+def code_bytes(kernel: Kernel, cpu: str, toolchain: str = "zig") -> int:
+    """Code and read-only data of a kernel and of the functions it calls."""
+    names = (kernel.name, *(need for need in kernel.needs if not need.endswith(".h")))
+    return sum(_figure("code_bytes.json", name, cpu, toolchain)["code_bytes"] for name in names)
+
+
+def sources(names: Iterable[str]) -> tuple[str, ...]:
+    """Files under ``codegen/kernels`` that these kernels need, headers included, sorted."""
+    files = set(HEADERS)
+    for name in names:
+        chosen = kernel(name)
+        files.add(f"{chosen.isa}/{chosen.name}.c")
+        files.update(need if need.endswith(".h") else f"{chosen.isa}/{need}.c" for need in chosen.needs)
+    return tuple(sorted(files))
+
+
+@cache
+def _table(file: str) -> Any:
+    return json.loads(resources.files("mcuprune.kernels").joinpath(file).read_text())
+
+
+def _figure(file: str, *keys: str) -> Any:
+    found = _table(file)["kernels"]
+    for key in keys:
+        if key not in found:
+            raise UsageError(f"mcuprune/kernels/{file} has no '{key}' of {'/'.join(keys)}: run mcuprune.kernels.probe")
+        found = found[key]
+    return found

@@ -1,0 +1,84 @@
+"""Bytes that the constants of one kernel call take in flash.
+
+Every constant object starts on a 4-byte boundary, so each counts with its size rounded up to 4.  Structures
+have the size that a 32-bit ABI gives them; ``tests/kernels`` compares these numbers with the compiler's.
+"""
+
+from __future__ import annotations
+
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to
+
+WORD = 4
+STRUCT_BYTES = {
+    "mcp_conv2d": 44,
+    "mcp_fully_connected": 32,
+    "mcp_pool2d": 20,
+    "mcp_elementwise": 64,
+    "mcp_concat": 12,
+    "mcp_pad": 20,
+    "mcp_lookup": 8,
+    "mcp_softmax": 20,
+}
+
+
+def per_channel(out_c: Number) -> Number:
+    """Bias, multiplier (int32) and shift (int8) of every output channel."""
+    return 8 * out_c + ceil_to(out_c, WORD)
+
+
+def filter_size(shape: OpShape) -> Number:
+    """Weights of one output channel of a convolution."""
+    kernel_h, kernel_w = shape.window.kernel
+    return kernel_h * kernel_w * shape.inputs[0][2]
+
+
+def conv2d(shape: OpShape) -> Number:
+    out_c = shape.output[2]
+    return ceil_to(filter_size(shape) * out_c, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
+
+
+def conv2d_padded_rows(shape: OpShape) -> Number:
+    """As :func:`conv2d`, the weights of every output channel filled up to whole words."""
+    out_c = shape.output[2]
+    return ceil_to(filter_size(shape), WORD) * out_c + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
+
+
+def depthwise(shape: OpShape) -> Number:
+    kernel_h, kernel_w = shape.window.kernel
+    out_c = shape.output[2]
+    return ceil_to(kernel_h * kernel_w * out_c, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
+
+
+def fully_connected(shape: OpShape) -> Number:
+    """One multiplier and shift per output channel, whether or not they are equal."""
+    in_c, out_c = shape.inputs[0][2], shape.output[2]
+    return ceil_to(in_c * out_c, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_fully_connected"]
+
+
+def fully_connected_padded_rows(shape: OpShape) -> Number:
+    in_c, out_c = shape.inputs[0][2], shape.output[2]
+    return ceil_to(in_c, WORD) * out_c + per_channel(out_c) + STRUCT_BYTES["mcp_fully_connected"]
+
+
+def pool(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_pool2d"]
+
+
+def elementwise(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_elementwise"]
+
+
+def concat(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_concat"] * len(shape.inputs)
+
+
+def pad(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_pad"]
+
+
+def lookup(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_lookup"] + 256
+
+
+def softmax(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_softmax"]

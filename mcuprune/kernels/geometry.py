@@ -1,0 +1,87 @@
+"""How many taps of a window lie inside the image, and how far an output may run into its input.
+
+Spatial sizes are ints; channel numbers may be ints, arrays or tensors, so nothing here compares them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mcuprune.graph.ir import Window
+from mcuprune.graph.op_shape import Number, OpShape
+
+
+def positive(value: Number) -> Number:
+    """``max(0, value)`` as plain arithmetic."""
+    return value * (value > 0)
+
+
+def maximum(first: Number, second: Number) -> Number:
+    return first + positive(second - first)
+
+
+@lru_cache(maxsize=4096)
+def inside_taps(size: int, out: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
+    """Taps inside the image, summed over the ``out`` window positions along one axis."""
+    return sum(
+        0 <= position * stride - pad + tap * dilation < size for position in range(out) for tap in range(kernel)
+    )
+
+
+def window_taps(shape: OpShape) -> tuple[int, int]:
+    """:func:`inside_taps` along the height and along the width; their product is the taps of all pixels."""
+    window = shape.window
+    top, left, _, _ = window.padding
+    (in_h, in_w, _), (out_h, out_w, _) = shape.inputs[0], shape.output
+    return (
+        inside_taps(in_h, out_h, window.kernel[0], window.stride[0], window.dilation[0], top),
+        inside_taps(in_w, out_w, window.kernel[1], window.stride[1], window.dilation[1], left),
+    )
+
+
+def window_distance(shape: OpShape, held: Number) -> Number:
+    """Smallest safe distance for a kernel that makes output pixels one after the other.
+
+    When pixel ``p`` is begun, ``p * out_c`` bytes are written; ``held`` is how many more the kernel may write
+    while it still needs that pixel's whole window.  None of them may lie on a byte that this or a later pixel
+    reads: ``distance >= written - first byte still needed``, for every pixel.
+    """
+    (_, in_w, in_c), (out_h, out_w, out_c) = shape.inputs[0], shape.output
+    distance = 0 * (in_c + out_c)
+    for written, needed in _frontier(shape.window, in_w, out_h, out_w):
+        distance = maximum(distance, written * out_c + held - needed * in_c)
+    return distance
+
+
+@lru_cache(maxsize=4096)
+def _frontier(window: Window, in_w: int, out_h: int, out_w: int) -> tuple[tuple[int, int], ...]:
+    """``(output pixels written, first input pixel needed)`` where the difference can be largest.
+
+    Along each axis the first position needed is 0 while the window hangs over the edge, then linear: the
+    extremes of a function linear in both lie at the ends of these pieces.
+    """
+    (stride_h, stride_w), (top, left, _, _) = window.stride, window.padding
+
+    def first(position: int, stride: int, pad: int) -> int:
+        return max(0, position * stride - pad)
+
+    pairs = set()
+    for y in _corners(out_h, stride_h, top):
+        row = first(y, stride_h, top)
+        again = y + 1 < out_h and first(y + 1, stride_h, top) == row  # the next row starts at column 0 again
+        for x in _corners(out_w, stride_w, left):
+            column = 0 if again else first(x, stride_w, left)
+            pairs.add((y * out_w + x, row * in_w + column))
+    return tuple(sorted(pairs))
+
+
+def _corners(out: int, stride: int, pad: int) -> list[int]:
+    turn = pad // stride
+    return sorted({y for y in (0, turn - 1, turn, turn + 1, out - 2, out - 1) if 0 <= y < out})
+
+
+def pad_distance(shape: OpShape, padding: tuple[int, int, int, int]) -> Number:
+    """Zero padding in memory order: the last input row is where writing is furthest ahead of reading."""
+    (in_h, in_w, channels), (_, out_w, _) = shape.inputs[0], shape.output
+    top, left, _, _ = padding
+    return ((in_h - 1) * (out_w - in_w) + top * out_w + left) * channels

@@ -1,0 +1,133 @@
+"""Code and stack of every kernel, measured with the compiler: ``python -m mcuprune.kernels.probe``.
+
+The figures are stored in ``code_bytes.json`` beside this file, per kernel, core and toolchain, so that nobody
+needs a compiler to predict flash and stack.  A test measures them again and compares.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+from mcuprune import share
+from mcuprune.core import CORES, Core
+from mcuprune.errors import ToolchainError
+from mcuprune.kernels.catalogue import KERNELS
+
+# The flags that decide what a kernel becomes; the firmware is built with the same.
+KERNEL_FLAGS = (
+    "-std=c99",
+    "-O2",
+    "-g0",
+    "-fomit-frame-pointer",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+)
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+TABLE = Path(__file__).with_name("code_bytes.json")
+
+
+def target_flags(core: Core, toolchain: str) -> tuple[str, ...]:
+    return ("-target", core.zig_target, f"-mcpu={core.zig_cpu}") if toolchain == "zig" else core.gcc_flags
+
+
+def probe(compiler: Sequence[str], flags: Sequence[str], isa: frozenset[str]) -> dict[str, dict[str, int]]:
+    """``{function: {code_bytes, stack_bytes}}`` of all kernels and support functions for ``isa``.
+
+    ``compiler`` and ``flags`` start the compiler for one core.  ``stack_bytes`` is the largest chain of frames
+    below and including the function, support functions it calls included.  Raises ToolchainError.
+    """
+    measured: dict[str, dict[str, int]] = {}
+    with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder:
+        for source in _sources(isa):
+            measured[source.stem] = _measure(source, (*compiler, *flags), Path(folder))
+    for kernel in KERNELS:
+        if kernel.isa in isa:
+            callees = [need for need in kernel.needs if not need.endswith(".h")]
+            measured[kernel.name]["stack_bytes"] += max((measured[n]["stack_bytes"] for n in callees), default=0)
+    return measured
+
+
+def _sources(isa: frozenset[str]) -> Iterator[Path]:
+    for folder in sorted(isa):
+        yield from sorted((share.folder("codegen") / "kernels" / folder).glob("*.c"))
+
+
+def _measure(source: Path, command: Sequence[str], folder: Path) -> dict[str, int]:
+    target = folder / f"{source.stem}.o"
+    # GCC writes the frames to a .su file, clang into a section.
+    frames = "-fstack-size-section" if "ziglang" in command else "-fstack-usage"
+    arguments = (*command, *KERNEL_FLAGS, frames, f"-I{source.parents[1]}", "-c", str(source), "-o", str(target))
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ToolchainError(f"{command[0]} could not compile {source.name}: {done.stderr.strip()[:400]}")
+    with target.open("rb") as stream:
+        sections = [(section.name, section.data()) for section in ELFFile(stream).iter_sections()]
+    usage = target.with_suffix(".su")
+    stack = _gcc_frames(usage.read_text()) if usage.exists() else _clang_frames(sections)
+    return {"code_bytes": _code_bytes(sections), "stack_bytes": sum(stack)}
+
+
+def _code_bytes(sections: list[tuple[str, bytes]]) -> int:
+    """Bytes of code and read-only data, each section rounded up to words."""
+    kept = [data for name, data in sections if name.startswith((".text", ".rodata", ".srodata"))]
+    return sum(-(-len(data) // 4) * 4 for data in kept)
+
+
+# The frames of a file are added up: its static functions call each other in a chain, none of them twice.
+def _gcc_frames(usage: str) -> list[int]:
+    return [int(frame) for frame in re.findall(r"\t(\d+)\tstatic", usage)]
+
+
+def _clang_frames(sections: list[tuple[str, bytes]]) -> list[int]:
+    """``.stack_sizes``: per function its address (32 bits) and its frame as a ULEB128 number."""
+    frames = []
+    for data in (data for name, data in sections if name == ".stack_sizes"):
+        position = 0
+        while position < len(data):
+            position += 4
+            frame, shift = 0, 0
+            while True:
+                byte = data[position]
+                position, frame, shift = position + 1, frame | (byte & 0x7F) << shift, shift + 7
+                if byte < 0x80:
+                    break
+            frames.append(frame)
+    return frames
+
+
+def measure_all() -> dict[str, Any]:
+    """The whole table; toolchains that are not installed are left out."""
+    kernels: dict[str, Any] = {}
+    for core in CORES.values():
+        for toolchain, compiler in (("zig", ZIG), ("gcc", (core.gcc,))):
+            if shutil.which(compiler[0]) is None:
+                continue
+            isa = core.isa - {"mve"}
+            for name, figures in probe(compiler, target_flags(core, toolchain), isa).items():
+                kernels.setdefault(name, {}).setdefault(core.name, {})[toolchain] = figures
+    return {"flags": " ".join(KERNEL_FLAGS), "compilers": _versions(), "kernels": kernels}
+
+
+def _versions() -> dict[str, str]:
+    found = {"zig": (sys.executable, "-m", "ziglang", "version")}
+    if shutil.which("arm-none-eabi-gcc"):
+        found["gcc"] = ("arm-none-eabi-gcc", "-dumpfullversion")
+    return {name: subprocess.run(c, capture_output=True, text=True).stdout.strip() for name, c in found.items()}
+
+
+if __name__ == "__main__":
+    TABLE.write_text(json.dumps(measure_all(), indent=1, sort_keys=True) + "\n")
+    print(f"wrote {TABLE.name}")
