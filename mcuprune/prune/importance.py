@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,3 +39,8 @@ def unit_norms(module: GraphModule) -> dict[str, Tensor]:
             sums[group] = sums[group] + found if group in sums else found
             counts[group] = counts.get(group, 0) + 1
     return {group: total / counts[group] for group, total in sums.items()}
+
+
+def numpy_scores(norms: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """Squared norms as predicted loss increases: removing a filter changes its readers by its energy."""
+    return {group: norm.double().square().numpy() for group, norm in norms.items()}

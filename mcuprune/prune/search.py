@@ -10,16 +10,18 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mcuprune.graph.channels import prunable
-from mcuprune.graph.ir import Graph
+from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.allocate import Problem, allocate, check_feasible, uniform_levels
+from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.constrain import PI, Multipliers, homotopy, pressure, update
 from mcuprune.prune.method import Context, Method, Site, State, best_units
 from mcuprune.prune.shrink import constant_indices, shrink, shrink_tensor
@@ -88,13 +90,11 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     restart_rate: float = 0.0
-    keep: dict[str, np.ndarray] = field(default_factory=dict)  # units of the dense graph, from the freeze on
+    frozen: bool = False  # masks are final, gates and method are gone
+    keep: dict[str, np.ndarray] = field(default_factory=dict)  # units of ``graph`` that are left
+    masks: dict[str, Tensor] = field(default_factory=dict)  # weight constant -> entries that are left
     quantizer: FakeQuantizer | None = None
     history: list[EpochRecord] = field(default_factory=list)
-
-    @property
-    def frozen(self) -> bool:
-        return bool(self.keep) or not self.sites
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Search:
         data: Arrays,
         loss: Loss,
         recipe: Recipe,
-        score: Callable[[GraphModule, FakeQuantizer | None], float],
+        score: Callable[[torch.nn.Module, FakeQuantizer | None], float],
         phases: Phases | None = None,
     ) -> None:
         self.target, self.method, self.data, self.loss = target, method, data, loss
@@ -126,12 +126,14 @@ class Search:
         self.total = recipe.epochs * recipe.steps(len(data.x))
 
     def start(self, graph: Graph) -> Run:
-        module = GraphModule(graph)
-        sites = tuple(Site(group, "channels", graph.widths[group]) for group in prunable(graph))
-        random = torch.Generator().manual_seed(self.recipe.seed)
-        state = self.method.init(module, sites, random)
+        module, keep = GraphModule(graph), {}
+        if self.method.kind == "weight":  # masks free no flash by themselves: widths by uniform scaling
+            keep = best_units(numpy_scores(unit_norms(module)), self.target.uniform)
+            module = GraphModule(shrink(graph, keep))
+        sites = SITES[self.method.kind](module.graph)
+        state = self.method.init(module, sites, torch.Generator().manual_seed(self.recipe.seed))
         optimizer = make_optimizer(module, self.recipe)
-        return Run(graph, module, optimizer, sites, state, Multipliers.zero(self.target.budgets))
+        return Run(graph, module, optimizer, sites, state, Multipliers.zero(self.target.budgets), keep=keep)
 
     def finish(self, run: Run) -> Found:
         quantizer = run.quantizer
@@ -174,7 +176,7 @@ class Search:
         if run.frozen:
             return self._plain_step(run, x, y)
         loss = self.method.step(self._context(run, x, y, share, rate))
-        if share >= self.phases.warmup and run.step % REFRESH == 0:
+        if self.method.kind == "channels" and share >= self.phases.warmup and run.step % REFRESH == 0:
             self._refresh(run, share)
         return loss
 
@@ -186,13 +188,15 @@ class Search:
         loss = self.loss(run.module(x, **hooks), y)
         loss.backward()  # type: ignore[no-untyped-call]
         run.optimizer.step()
+        if run.masks:
+            _apply_masks(run)
         return loss.detach()
 
     def _context(self, run: Run, x: Tensor, y: Tensor, share: float, rate: float) -> Context:
         budgets = self._budgets_at(run, share)
 
         def loss() -> Tensor:
-            return self.loss(run.module(x, gates=self._gates(run)), y)
+            return self.loss(run.module(x, **self._transforms(run)), y)
 
         def price(expected: Mapping[str, Tensor]) -> Tensor:
             if not any(run.multipliers.values.values()):
@@ -205,6 +209,17 @@ class Search:
         return Context(
             run.module, run.sites, run.state, run.optimizer, loss, price, random, run.step, progress, rate
         )
+
+    def _transforms(self, run: Run) -> dict[str, Any]:
+        """The method's view of the module: gates of channel groups, a hook on masked weights."""
+        sites = {site.key: site for site in run.sites}
+        if self.method.kind == "channels":
+            return {"gates": self._gates(run)}
+
+        def weight(name: str, value: Tensor) -> Tensor:
+            return self.method.transform(sites[name], value, run.state) if name in sites else value
+
+        return {"weight": weight}
 
     def _gates(self, run: Run) -> dict[str, Tensor]:
         return {s.key: self.method.transform(s, torch.ones(s.size), run.state) for s in run.sites}
@@ -230,22 +245,25 @@ class Search:
         return Problem(curves, self.target.resources.figures, budgets, self.target.floors, weights=weights)
 
     def _freeze(self, run: Run) -> None:
-        """The final integer step; cut weights, batch norm and optimiser state; drop the gates."""
-        problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
-        levels = allocate(problem)
-        run.keep = best_units(self.method.scores(run.state), levels)
-        before = run.module.to_graph()
-        narrow = shrink(before, run.keep)
-        module, optimizer = GraphModule(narrow), None
-        indices = constant_indices(before, run.keep)
-        optimizer = make_optimizer(module, self.recipe)
-        _carry_optimizer(run.module, run.optimizer, module, optimizer, indices)
-        weights = [{n: c.values for n, c in g.constants.items() if c.values.ndim > 1} for g in (before, narrow)]
-        left = 1.0 - run.step / self.total
-        run.restart_rate = allr_start(self.recipe.learning_rate, weights[0], weights[1], left)
-        run.module, run.optimizer, run.sites, run.state = module, optimizer, (), State()
+        """Make the masks final: cut channels out of weights, batch norms and optimiser state, drop the method."""
+        if self.method.kind == "channels":
+            problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
+            self._cut(run, best_units(self.method.scores(run.state), allocate(problem)))
+        else:
+            run.masks = dict(run.state["mask"])
+            run.restart_rate = self.recipe.learning_rate
+        run.frozen, run.sites, run.state = True, (), State()
         run.multipliers = Multipliers.zero(self.target.budgets)
-        module.train()
+
+    def _cut(self, run: Run, keep: dict[str, np.ndarray]) -> None:
+        before = run.module.to_graph()
+        narrow = shrink(before, keep)
+        module = GraphModule(narrow)
+        optimizer = make_optimizer(module, self.recipe)
+        _carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
+        weights = [{n: c.values for n, c in g.constants.items() if c.values.ndim > 1} for g in (before, narrow)]
+        run.restart_rate = allr_start(self.recipe.learning_rate, *weights, 1.0 - run.step / self.total)
+        run.module, run.optimizer, run.keep = module, optimizer, keep
 
     def _start_int8(self, run: Run) -> None:
         """Fold the batch norms and go on training with quantized weights and activations."""
@@ -257,7 +275,7 @@ class Search:
 
     def _usage(self, run: Run) -> dict[str, float]:
         """Exact use over budget of the network as it stands."""
-        if run.frozen:
+        if run.frozen or self.method.kind == "weight":
             levels = {group: len(units) for group, units in run.keep.items()}
         else:
             levels = self.method.widths(run.state) or {
@@ -269,20 +287,39 @@ class Search:
     def _score(self, run: Run) -> float:
         if run.frozen:
             return self.score(run.module, run.quantizer)
-        gates = {k: v.detach() for k, v in self._gates(run).items()}
-        return self.score(_Gated(run.module, gates), None)  # type: ignore[arg-type]
+        with torch.no_grad():
+            return self.score(_Seen(run.module, self._transforms(run)), None)
 
 
-class _Gated(torch.nn.Module):
-    """A module seen through fixed gates, for evaluation."""
+class _Seen(torch.nn.Module):
+    """A module seen through a method's transforms, for evaluation."""
 
-    def __init__(self, module: GraphModule, gates: Mapping[str, Tensor]) -> None:
+    def __init__(self, module: GraphModule, transforms: Mapping[str, Any]) -> None:
         super().__init__()
-        self.module, self.gates = module, gates
+        self.module, self.transforms = module, transforms
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.module(x, gates=self.gates)
+        result: Tensor = self.module(x, **self.transforms)
         return result
+
+
+def _channel_sites(graph: Graph) -> tuple[Site, ...]:
+    return tuple(Site(group, "channels", graph.widths[group]) for group in prunable(graph))
+
+
+def _weight_sites(graph: Graph) -> tuple[Site, ...]:
+    names = [node.weight for node in graph.nodes if isinstance(node, Conv2d | Linear)]
+    return tuple(Site(name, "weight", graph.constants[name].values.size) for name in names)
+
+
+SITES = {"channels": _channel_sites, "weight": _weight_sites}
+
+
+def _apply_masks(run: Run) -> None:
+    parameters, _ = run.module.state()
+    with torch.no_grad():
+        for name, mask in run.masks.items():
+            parameters[name].mul_(mask)
 
 
 def _carry_optimizer(

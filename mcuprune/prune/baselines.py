@@ -1,0 +1,35 @@
+"""Controls that every result stands beside: networks of the same budgets, found without the method."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcuprune.graph.channels import prunable
+from mcuprune.graph.ir import Graph
+from mcuprune.prune.allocate import Problem, allocate
+from mcuprune.prune.importance import numpy_scores, unit_norms
+from mcuprune.prune.method import best_units, curve
+from mcuprune.prune.search import Target
+from mcuprune.prune.shrink import Keep, shrink
+from mcuprune.training.graph_module import GraphModule, reinitialise
+
+
+def uniform(initial: Graph, target: Target, seed: int) -> Graph:
+    """All widths scaled by one factor to the same budgets, weights drawn anew (to be trained from scratch)."""
+    keep = {group: np.arange(width) for group, width in target.uniform.items()}
+    return reinitialise(shrink(initial, keep), initial, seed)
+
+
+def scratch(initial: Graph, keep: Keep, seed: int) -> Graph:
+    """The widths that a run found, weights drawn anew: Scratch-E of Liu et al. 2019 (arXiv 1810.05270)."""
+    return reinitialise(shrink(initial, keep), initial, seed)
+
+
+def magnitude(trained: Graph, target: Target) -> tuple[Graph, Keep]:
+    """A trained dense network cut to the budgets by filter norms in one shot (to be fine-tuned)."""
+    scores = numpy_scores(unit_norms(GraphModule(trained)))
+    curves = {group: curve(scores[group]) for group in prunable(trained)}
+    resources = target.resources
+    problem = Problem(curves, resources.figures, target.budgets, target.floors, resources.exact)
+    keep = best_units(scores, allocate(problem))
+    return shrink(trained, keep), keep

@@ -1,0 +1,118 @@
+"""What a network takes of a board, as a function of its widths.
+
+One set of formulas serves three readers: ``figures`` evaluates many candidate widths at once (numpy), ``relaxed``
+gives gradients (torch), ``exact`` is what counts: kernels chosen anew and the arena packed by the real planner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcuprune.budget import Usage
+from mcuprune.core import Core
+from mcuprune.graph.ir import Graph, axis_width
+from mcuprune.graph.op_shape import Number, OpShape, op_shape
+from mcuprune.kernels import catalogue
+from mcuprune.kernels.kernel import Kernel
+from mcuprune.plan.ir import Plan
+from mcuprune.plan.live import LiveStep, Network, ShapeOf, step_bytes
+from mcuprune.plan.make import live_steps, make_plan
+from mcuprune.resources.cycles import upper_cycles
+from mcuprune.resources.flash import code_bytes, constant_bytes
+from mcuprune.resources.macs import macs
+from mcuprune.resources.stack import stack_bytes
+
+Widths = Mapping[str, Number]
+
+
+@dataclass(frozen=True)
+class ResourceModel:
+    """Costs of ``graph`` (batch norms folded, activations fused) on one core, as built by one toolchain.
+
+    Flash counts constants, tables and code; RAM the arena, with input and output in it, and the stack; cycles are
+    the upper bound of the cycle model.
+    """
+
+    graph: Graph
+    core: Core
+    toolchain: str = "zig"
+    objective: str = "cycles"
+    _memo: dict[tuple[int, ...], dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def steps(self) -> tuple[LiveStep, ...]:
+        return live_steps(self.graph, self.core.isa, self.objective)
+
+    def figures(self, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Costs of candidates: ``levels`` maps a group to (candidates,) widths, a group left out keeps its own.
+
+        RAM has one row per schedule step: (steps, candidates).  Kernels are those of the present widths.
+        """
+        found = self._costs({**self.graph.widths, **levels})
+        count = max((len(v) for v in levels.values()), default=1)
+        rows = {k: np.stack([np.broadcast_to(r, (count,)) for r in v]) for k, v in found.items()}
+        return {k: v if k == "ram" else v[0] for k, v in rows.items()}
+
+    def relaxed(self, widths: Widths) -> dict[str, Tensor]:
+        """The same costs of scalar tensors, differentiable; RAM is (steps,)."""
+        found = self._costs(widths)
+        rows = {k: torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v]) for k, v in found.items()}
+        return {k: v if k == "ram" else v[0] for k, v in rows.items()}
+
+    def exact(self, levels: Mapping[str, int]) -> dict[str, float]:
+        """Costs of integer widths by the real planner."""
+        key = tuple(int(levels.get(g, w)) for g, w in self.graph.widths.items())
+        if key not in self._memo:
+            narrow = replace(self.graph, widths=dict(zip(self.graph.widths, key, strict=True)))
+            usage = predict(narrow, self.plan(narrow), self.core, self.toolchain)
+            self._memo[key] = {k: getattr(usage, k) for k in ("flash", "ram", "macs", "cycles")}
+        return self._memo[key]
+
+    def plan(self, network: Network) -> Plan:
+        return make_plan(network, self.core.isa, self.objective)
+
+    def _costs(self, widths: Widths) -> dict[str, Sequence[Number]]:
+        shape_of = self._shape_of(widths)
+        calls = [(step.work.kernel, op_shape(step.work.node, shape_of)) for step in self.steps]
+        names = [kernel.name for kernel, _ in calls]
+        code = code_bytes(names, len(calls), self.core.name, self.toolchain)
+        stack = stack_bytes(names, self.core.name, self.toolchain)
+        return {
+            "flash": (constant_bytes(calls) + code,),
+            "ram": [live + stack for live in step_bytes(self.steps, shape_of)],
+            "macs": (sum(macs(shape.node, shape) for _, shape in calls),),
+            "cycles": (sum(upper_cycles(kernel, shape, self.core.name) for kernel, shape in calls),),
+        }
+
+    def _shape_of(self, widths: Widths) -> ShapeOf:
+        def shape(tensor: str) -> tuple[Number, ...]:
+            kind = self.graph.tensors[tensor]
+            return (*kind.spatial, axis_width(kind.channels, widths))
+
+        return shape
+
+
+def predict(network: Network, plan: Plan, core: Core, toolchain: str = "zig") -> Usage:
+    """Usage of a planned network: constants and arena exactly, code and stack from the tables of the toolchain."""
+    calls = planned_calls(network, plan)
+    names = [kernel.name for kernel, _ in calls]
+    stack = stack_bytes(names, core.name, toolchain)
+    return Usage(
+        flash=constant_bytes(calls) + code_bytes(names, len(calls), core.name, toolchain),
+        ram=plan.arena_bytes + stack,
+        macs=sum(macs(shape.node, shape) for _, shape in calls),
+        cycles=sum(upper_cycles(kernel, shape, core.name) for kernel, shape in calls),
+        stack=stack,
+    )
+
+
+def planned_calls(network: Network, plan: Plan) -> list[tuple[Kernel, OpShape]]:
+    """The kernels of a plan with the shapes they run, in order."""
+    nodes = {node.name: node for node in network.nodes}
+    return [(catalogue.kernel(c.kernel), op_shape(nodes[c.node], network.shape)) for c in plan.steps]
