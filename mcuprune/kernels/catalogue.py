@@ -50,8 +50,8 @@ def candidates(shape: OpShape, isa: frozenset[str]) -> tuple[Kernel, ...]:
     found = tuple(kernel for kernel in same_op if kernel.isa in isa and kernel.accepts(shape))
     if not found:
         raise UnsupportedError(
-            f"layer '{shape.node.name}': no kernel for {'/'.join(sorted(isa))} takes {type(shape.node).__name__} of "
-            f"{shape.inputs} -> {shape.output} with {shape.node}"
+            f"layer '{shape.node.name}': no {'/'.join(sorted(isa))} kernel takes {shape.inputs} -> {shape.output} "
+            f"with {shape.node}"
         )
     return found
 
@@ -67,8 +67,8 @@ def choose(shape: OpShape, isa: frozenset[str], objective: str = "cycles") -> Ke
     cpu = _TYPICAL_CPU["dsp" if "dsp" in isa else "portable"]
 
     def rank(kernel: Kernel) -> tuple[float, float]:
-        costs = {"cycles": cycles(kernel, shape, cpu), "size": kernel.constants(shape) + code_bytes(kernel, cpu)}
-        return costs[objective], sum(costs.values())
+        time, size = cycles(kernel, shape, cpu), kernel.constants(shape) + code_bytes(kernel, cpu)
+        return (time, size) if objective == "cycles" else (size, time)
 
     return min(candidates(shape, isa), key=rank)
 
@@ -82,7 +82,22 @@ def cycles(kernel: Kernel, shape: OpShape, cpu: str) -> Number:
 def code_bytes(kernel: Kernel, cpu: str, toolchain: str = "zig") -> int:
     """Code and read-only data of a kernel and of the functions it calls."""
     names = (kernel.name, *(need for need in kernel.needs if not need.endswith(".h")))
-    return sum(_figure("code_bytes.json", name, cpu, toolchain)["code_bytes"] for name in names)
+    return sum(function_bytes(name, cpu, toolchain) for name in names)
+
+
+def function_bytes(name: str, cpu: str, toolchain: str = "zig") -> int:
+    """Code and read-only data of one function of the catalogue, callees not included."""
+    return int(_figure("code_bytes.json", name, cpu, toolchain)["code_bytes"])
+
+
+def stack_bytes(name: str, cpu: str, toolchain: str = "zig") -> int:
+    """Stack below a call of a kernel, its callees included."""
+    return int(_figure("code_bytes.json", name, cpu, toolchain)["stack_bytes"])
+
+
+def cycle_error(kernel: Kernel, cpu: str) -> float:
+    """Largest relative error of :func:`cycles` over the emulated runs that it was fitted to."""
+    return float(_figure("cycle_coefficients.json", kernel.name, cpu).get("max_relative_error", 0.0))
 
 
 def sources(names: Iterable[str]) -> tuple[str, ...]:
@@ -104,6 +119,6 @@ def _figure(file: str, *keys: str) -> Any:
     found = _table(file)["kernels"]
     for key in keys:
         if key not in found:
-            raise UsageError(f"mcuprune/kernels/{file} has no '{key}' of {'/'.join(keys)}: run mcuprune.kernels.probe")
+            raise UsageError(f"mcuprune/kernels/{file} has no '{key}' of {'/'.join(keys)}: measure it again")
         found = found[key]
     return found

@@ -67,4 +67,3 @@ def softmax(shape: OpShape) -> Features:
     """Calls, rows, elements."""
     out_h, out_w, _ = shape.output
     return (1, out_h * out_w, elements(shape.output))
-

@@ -23,9 +23,8 @@ def maximum(first: Number, second: Number) -> Number:
 @lru_cache(maxsize=4096)
 def inside_taps(size: int, out: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
     """Taps inside the image, summed over the ``out`` window positions along one axis."""
-    return sum(
-        0 <= position * stride - pad + tap * dilation < size for position in range(out) for tap in range(kernel)
-    )
+    starts = range(-pad, out * stride - pad, stride)
+    return sum(0 <= start + tap * dilation < size for start in starts for tap in range(kernel))
 
 
 def window_taps(shape: OpShape) -> tuple[int, int]:

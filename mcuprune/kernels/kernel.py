@@ -19,9 +19,9 @@ class Kernel:
     needs       names of the support files it includes or calls besides ``mcp_kernels.h``
     accepts     whether it can run the shape
     scratch     bytes of scratch, 4-byte aligned
-    overlap     per input, the smallest distance ``d >= 0`` such that the output may start ``d`` bytes (or more)
-                *before* that input starts while sharing memory with it; ``None``: must be disjoint
-    layout      how the weights are stored: ``ohwi`` (as in the graph) or a packing named in ``kernels/layouts.py``
+    overlap     per input, the smallest distance ``d >= 0`` such that the output may start ``d`` bytes (or
+                more) *before* that input starts while sharing memory with it; ``None``: must be disjoint
+    layout      how the weights are stored: ``ohwi`` (as in the graph) or a packing of ``kernels/layouts.py``
     folds_input_offset   the bias constant already holds ``-input_zero_point * sum(weights)``
     constants   bytes in flash: weights, biases, multipliers, shifts, tables and the parameter struct
     features    the terms of its cycle formula, multiplied with the calibrated coefficients per core

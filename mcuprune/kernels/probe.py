@@ -46,8 +46,8 @@ def target_flags(core: Core, toolchain: str) -> tuple[str, ...]:
 def probe(compiler: Sequence[str], flags: Sequence[str], isa: frozenset[str]) -> dict[str, dict[str, int]]:
     """``{function: {code_bytes, stack_bytes}}`` of all kernels and support functions for ``isa``.
 
-    ``compiler`` and ``flags`` start the compiler for one core.  ``stack_bytes`` is the largest chain of frames
-    below and including the function, support functions it calls included.  Raises ToolchainError.
+    ``compiler`` and ``flags`` start the compiler for one core.  ``stack_bytes`` bounds the stack below the
+    function's caller, support functions it calls included.  Raises ToolchainError.
     """
     measured: dict[str, dict[str, int]] = {}
     with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder:
@@ -55,8 +55,8 @@ def probe(compiler: Sequence[str], flags: Sequence[str], isa: frozenset[str]) ->
             measured[source.stem] = _measure(source, (*compiler, *flags), Path(folder))
     for kernel in KERNELS:
         if kernel.isa in isa:
-            callees = [need for need in kernel.needs if not need.endswith(".h")]
-            measured[kernel.name]["stack_bytes"] += max((measured[n]["stack_bytes"] for n in callees), default=0)
+            frames = [measured[need]["stack_bytes"] for need in kernel.needs if not need.endswith(".h")]
+            measured[kernel.name]["stack_bytes"] += max(frames, default=0)
     return measured
 
 
@@ -69,8 +69,8 @@ def _measure(source: Path, command: Sequence[str], folder: Path) -> dict[str, in
     target = folder / f"{source.stem}.o"
     # GCC writes the frames to a .su file, clang into a section.
     frames = "-fstack-size-section" if "ziglang" in command else "-fstack-usage"
-    arguments = (*command, *KERNEL_FLAGS, frames, f"-I{source.parents[1]}", "-c", str(source), "-o", str(target))
-    done = subprocess.run(arguments, capture_output=True, text=True)
+    files = (f"-I{source.parents[1]}", "-c", str(source), "-o", str(target))
+    done = subprocess.run((*command, *KERNEL_FLAGS, frames, *files), capture_output=True, text=True)
     if done.returncode != 0:
         raise ToolchainError(f"{command[0]} could not compile {source.name}: {done.stderr.strip()[:400]}")
     with target.open("rb") as stream:
@@ -122,10 +122,10 @@ def measure_all() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"zig": (sys.executable, "-m", "ziglang", "version")}
+    found = {"zig": [*ZIG[:-1], "version"]}
     if shutil.which("arm-none-eabi-gcc"):
-        found["gcc"] = ("arm-none-eabi-gcc", "-dumpfullversion")
-    return {name: subprocess.run(c, capture_output=True, text=True).stdout.strip() for name, c in found.items()}
+        found["gcc"] = ["arm-none-eabi-gcc", "-dumpfullversion"]
+    return {name: subprocess.check_output(command, text=True).strip() for name, command in found.items()}
 
 
 if __name__ == "__main__":
