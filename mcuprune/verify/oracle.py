@@ -1,6 +1,6 @@
 """Other people's interpreters, behind one door: what does this .tflite file compute elsewhere?
 
-:func:`run_tflm` is the oracle: the ``tflite_micro`` wheel holds the kernels that run on a microcontroller, and
+:func:`run_tflm` is the oracle: the ``tflite_micro`` wheel holds the kernels of the microcontroller, and
 their outputs must be equal to ours byte for byte.  :func:`run_tflite` runs the same file in whichever
 TensorFlow Lite interpreter is installed; those requantize differently in places: their outputs are close, not
 equal.

@@ -1,0 +1,101 @@
+"""Int8 .tflite files, as TensorFlow's converter and our own exporter write them, to a quantized graph.
+
+The operators are in :mod:`mcuprune.frontends.tflite_ops`.  A float32 input that is quantized first, and a float32 output that is
+dequantized last, are left to the application: the graph begins and ends with int8.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ai_edge_litert import schema_py_generated as schema
+
+from mcuprune.errors import McupruneError, UnsupportedError, UsageError
+from mcuprune.frontends.tflite_ops import OPERATORS
+from mcuprune.frontends.tflite_reader import FILE_IDENTIFIER, FloatChain, TfliteReader
+from mcuprune.graph import ir
+from mcuprune.graph.channels import build_graph
+
+
+def load_tflite(source: str | Path | bytes, name: str | None = None) -> ir.QuantizedGraph:
+    """The quantized graph of an int8 .tflite file (a path, or its bytes).
+
+    ``name`` defaults to the file's stem, or for bytes to the name stored in the file.  Raises
+    :class:`UsageError` for a file that cannot be read or is damaged, :class:`UnsupportedError` naming operator
+    and tensor for one that says something that has no equivalent here.
+    """
+    data, label = _read(source)
+    try:
+        reader = TfliteReader(_decode(data, label))
+        _import_operators(reader)
+        stem = Path(source).stem if isinstance(source, str | Path) else _text(reader.graph.name)
+        return _finish(reader, name or stem or "model")
+    except McupruneError:
+        raise
+    except Exception as error:  # a damaged file can fail anywhere: in the decoder, at an index, at a shape
+        raise UsageError(
+            f"{label} is damaged or not a .tflite file ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _read(source: str | Path | bytes) -> tuple[bytes, str]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "the model"
+    try:
+        return Path(source).read_bytes(), f"'{source}'"
+    except OSError as error:
+        raise UsageError(f"cannot read '{source}': {error.strerror}") from error
+
+
+def _decode(data: bytes, label: str) -> schema.ModelT:
+    if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
+        raise UsageError(
+            f"{label} is not a .tflite file (it does not carry the mark {FILE_IDENTIFIER.decode()})"
+        )
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    if not model.subgraphs or not model.buffers or not model.operatorCodes:
+        raise UsageError(f"{label} is a .tflite file without a graph")
+    if len(model.subgraphs) != 1:
+        raise UnsupportedError(f"{label} has {len(model.subgraphs)} subgraphs; control flow is not supported")
+    return model
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
+
+
+def _import_operators(reader: TfliteReader) -> None:
+    for index in (int(i) for i in reader.graph.inputs):
+        if reader.graph.tensors[index].type == schema.TensorType.FLOAT32:
+            reader.floats[index] = FloatChain(None)
+        else:
+            reader.define(ir.Input(reader.names[index], ()), index)
+    for operator in reader.graph.operators:
+        code = reader.operator_name(operator)
+        if code not in OPERATORS:
+            raise reader.refuse(operator, "this operator is not supported")
+        OPERATORS[code](reader, operator)
+
+
+def _finish(reader: TfliteReader, name: str) -> ir.QuantizedGraph:
+    outputs = tuple(_output(reader, int(index)) for index in reader.graph.outputs)
+    inputs = {n.name: reader.shapes[n.name] for n in reader.nodes if isinstance(n, ir.Input)}
+    inferred = build_graph(name, reader.nodes, inputs, outputs, reader.constants)
+    for node in reader.nodes:
+        if inferred.shape(node.name) != reader.shapes[node.name]:
+            raise UsageError(
+                f"tensor '{node.name}': the file says shape {reader.shapes[node.name]}, "
+                f"its operator gives {inferred.shape(node.name)}"
+            )
+    return ir.QuantizedGraph(
+        name, tuple(reader.nodes), outputs, reader.shapes, reader.quantization, reader.constants
+    )
+
+
+def _output(reader: TfliteReader, index: int) -> str:
+    chain = reader.floats.get(index)
+    if chain is not None and chain.source is not None and not chain.steps:
+        return chain.source
+    if index not in reader.values:
+        raise UnsupportedError(f"output '{reader.names[index]}' is {reader.type_name(index)}, not int8")
+    return reader.values[index]

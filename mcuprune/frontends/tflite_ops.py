@@ -1,0 +1,277 @@
+"""TFLite operators as nodes: one small function each, listed in :data:`OPERATORS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from mcuprune.errors import UsageError
+from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReader
+from mcuprune.graph import ir
+
+Operator = Callable[[TfliteReader, schema.OperatorT], None]
+
+_SIXTH = float(np.float32(1.0 / 6.0))
+_NO_PADDING = (0, 0, 0, 0)
+
+
+def _result(reader: TfliteReader, operator: schema.OperatorT) -> tuple[str, int]:
+    index = int(operator.outputs[0])
+    return reader.names[index], index
+
+
+def _convolution(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    key, values, scale = reader.weight(operator, axis=0)
+    source, window = _window(reader, operator, values.shape[1:3])
+    if values.shape[3] != reader.shapes[source][-1]:
+        raise reader.refuse(operator, "grouped convolution")
+    reader.constants[key] = ir.Constant(values, np.array(np.broadcast_to(scale, values.shape[0])))
+    bias, clamp = reader.bias(operator), reader.fused(operator)
+    reader.define(ir.Conv2d(name, (source,), key, bias, window, clamp), index)
+
+
+def _depthwise(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    key, values, scale = reader.weight(operator, axis=3)
+    source, window = _window(reader, operator, values.shape[1:3])
+    reader.constants[key] = ir.Constant(values[0], np.array(np.broadcast_to(scale, values.shape[3])))
+    bias, clamp = reader.bias(operator), reader.fused(operator)
+    multiplier = values.shape[3] // reader.shapes[source][-1]
+    reader.define(ir.DepthwiseConv2d(name, (source,), key, bias, window, multiplier, clamp), index)
+
+
+def _fully_connected(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    source = reader.source(operator)
+    if operator.builtinOptions.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
+        raise reader.refuse(operator, "shuffled weights")
+    if len(reader.shapes[source]) != 1:
+        source = _flat(reader, source)
+    key, values, scale = reader.weight(operator, axis=0)
+    reader.constants[key] = ir.Constant(values, scale)
+    reader.define(ir.Linear(name, (source,), key, reader.bias(operator), reader.fused(operator)), index)
+
+
+def _flat(reader: TfliteReader, source: str) -> str:
+    """The flattened tensor that a fully connected operator reads where its input has a height and width."""
+    name = f"{source}/flat"
+    if name not in reader.shapes:
+        reader.nodes.append(ir.Flatten(name, (source,)))
+        reader.shapes[name] = (int(np.prod(reader.shapes[source])),)
+        reader.quantization[name] = reader.quantization[source]
+    return name
+
+
+def _pool(kind: type[ir.MaxPool2d] | type[ir.AveragePool2d]) -> Operator:
+    def convert(reader: TfliteReader, operator: schema.OperatorT) -> None:
+        name, index = _result(reader, operator)
+        options = operator.builtinOptions
+        source, window = _window(reader, operator, (options.filterHeight, options.filterWidth))
+        reader.define(kind(name, (source,), window, reader.fused(operator)), index)
+
+    return convert
+
+
+def _window(
+    reader: TfliteReader, operator: schema.OperatorT, kernel: tuple[int, ...]
+) -> tuple[str, ir.Window]:
+    """Input node and window; an explicit PAD just before becomes the window's own padding."""
+    options = operator.builtinOptions
+    pending = reader.pads.get(int(operator.inputs[0]))
+    source = pending.source if pending else reader.source(operator)
+    stride = (options.strideH, options.strideW)
+    dilation = (getattr(options, "dilationHFactor", 1), getattr(options, "dilationWFactor", 1))
+    if min(*kernel, *stride, *dilation) < 1:
+        raise UsageError(
+            f"{reader.operator_name(operator)} '{_result(reader, operator)[0]}': impossible window"
+        )
+    size = reader.shapes[source][:2]
+    if len(reader.shapes[source]) != 3:
+        raise reader.refuse(operator, f"its input '{source}' has no height and width")
+    padding = pending.padding if pending else _NO_PADDING
+    if options.padding == schema.Padding.SAME:
+        ends = [_same(size[i], kernel[i], stride[i], dilation[i]) for i in (0, 1)]
+        padding = (ends[0][0], ends[1][0], ends[0][1], ends[1][1])
+    return source, ir.Window((int(kernel[0]), int(kernel[1])), stride, padding, dilation)
+
+
+def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """TFLite's SAME padding along one axis: before, after."""
+    output = -(-size // stride)
+    missing = max(0, (output - 1) * stride + (kernel - 1) * dilation + 1 - size)
+    return missing // 2, missing - missing // 2
+
+
+def _pad(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    """PAD and PADV2: fused into the window that follows if that pads with the same value, else a node."""
+    name, index = _result(reader, operator)
+    source = reader.source(operator)
+    amounts = reader.array(int(operator.inputs[1]))
+    if amounts.shape != (4, 2) or amounts[[0, 3]].any() or (amounts < 0).any():
+        raise reader.refuse(operator, "only height and width can be padded")
+    padding = (int(amounts[1, 0]), int(amounts[2, 0]), int(amounts[1, 1]), int(amounts[2, 1]))
+    zero = reader.quantization[source].zero_point
+    fill = int(reader.array(int(operator.inputs[2])).reshape(-1)[0]) if len(operator.inputs) > 2 else zero
+    follower = reader.sole_reader(operator)
+    if follower is not None and _pads_itself(reader, follower, fill, zero):
+        reader.pads[index] = PendingPad(source, padding)
+    elif fill == zero:
+        reader.define(ir.Pad(name, (source,), padding), index)
+    else:
+        raise reader.refuse(operator, f"padding with {fill} instead of the zero point {zero}")
+
+
+def _pads_itself(reader: TfliteReader, follower: schema.OperatorT, fill: int, zero: int) -> bool:
+    """Whether the operator after a pad is a VALID window whose own padding has the value ``fill``."""
+    code = reader.operator_name(follower)
+    if code not in ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D"):
+        return False
+    own_fill = -128 if code == "MAX_POOL_2D" else zero
+    return follower.builtinOptions.padding == schema.Padding.VALID and fill == own_fill
+
+
+def _elementwise(kind: type[ir.Add] | type[ir.Mul], step: str) -> Operator:
+    def convert(reader: TfliteReader, operator: schema.OperatorT) -> None:
+        name, index = _result(reader, operator)
+        if int(operator.inputs[0]) in reader.floats:
+            _float_step(reader, operator, step)
+            return
+        inputs = (reader.source(operator, 0), reader.source(operator, 1))
+        reader.define(kind(name, inputs, reader.fused(operator)), index)
+
+    return convert
+
+
+def _concatenation(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    rank = len(reader.shape(index)) + 1
+    if operator.builtinOptions.axis not in (-1, rank - 1) or reader.fused(operator) is not None:
+        raise reader.refuse(operator, "only along channels, without activation")
+    inputs = tuple(reader.source(operator, position) for position in range(len(operator.inputs)))
+    reader.define(ir.Concat(name, inputs), index)
+
+
+def _reshape(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    """RESHAPE and SQUEEZE: nothing, or flattening."""
+    name, index = _result(reader, operator)
+    source = reader.source(operator)
+    before, after = reader.shapes[source], reader.shape(index)
+    if before == after:
+        reader.values[index] = source
+    elif len(after) == 1 and len(before) == 3:
+        reader.define(ir.Flatten(name, (source,)), index)
+    else:
+        raise reader.refuse(operator, f"from {before} to {after}; only flattening is supported")
+
+
+def _softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    if operator.builtinOptions.beta != 1.0:
+        raise reader.refuse(operator, f"beta {operator.builtinOptions.beta}, only 1 is supported")
+    reader.define(ir.Softmax(name, (reader.source(operator),)), index)
+
+
+def _function(function: str) -> Operator:
+    def convert(reader: TfliteReader, operator: schema.OperatorT) -> None:
+        name, index = _result(reader, operator)
+        reader.define(ir.Activation(name, (reader.source(operator),), function), index)
+
+    return convert
+
+
+def _leaky_relu(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    slope = float(operator.builtinOptions.alpha)
+    reader.define(ir.Activation(name, (reader.source(operator),), "leaky_relu", slope=slope), index)
+
+
+def _dequantize(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    reader.floats[int(operator.outputs[0])] = FloatChain(reader.source(operator))
+
+
+def _sin(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    _extend(reader, operator, ("sin", 0.0))
+
+
+def _float_step(reader: TfliteReader, operator: schema.OperatorT, step: str) -> None:
+    """MUL or ADD of a float32 tensor and a stored number."""
+    operand = reader.array(int(operator.inputs[1]))
+    if operand.size != 1:
+        raise reader.refuse(operator, "a float32 operand that is not a single number")
+    clamp = reader.fused(operator)
+    _extend(reader, operator, (f"{step}+{clamp}" if clamp else step, float(operand.reshape(-1)[0])))
+
+
+def _extend(reader: TfliteReader, operator: schema.OperatorT, step: tuple[str, float]) -> None:
+    chain = reader.floats.get(int(operator.inputs[0]))
+    if chain is None:
+        raise reader.refuse(operator, "only between DEQUANTIZE and QUANTIZE")
+    reader.floats[int(operator.outputs[0])] = FloatChain(chain.source, (*chain.steps, step))
+
+
+def _quantize(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    """The end of a float32 chain that spells a known function, or a change of scale after RELU6."""
+    name, index = _result(reader, operator)
+    chain = reader.floats.get(int(operator.inputs[0]))
+    if chain is None:
+        _rescale(reader, operator)
+    elif chain.source is None and not chain.steps:
+        reader.define(ir.Input(name, ()), index)
+    else:
+        function, gain = _spelled(chain)
+        if function is None or chain.source is None:
+            raise reader.refuse(operator, f"float32 operators {[step for step, _ in chain.steps]} before it")
+        reader.define(ir.Activation(name, (chain.source,), function, gain=gain), index)
+
+
+def _spelled(chain: FloatChain) -> tuple[str | None, float]:
+    """Function and gain that a chain of float32 operators stands for."""
+    steps = [step for step, _ in chain.steps]
+    if steps == ["sin"]:
+        return "sine", 1.0
+    if steps == ["mul", "sin"]:
+        return "sine", chain.steps[0][1]
+    if chain.steps == (("add+relu6", 3.0), ("mul", _SIXTH)):
+        return "hard_sigmoid", 1.0
+    return None, 1.0
+
+
+def _rescale(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    source = reader.source(operator)
+    last = reader.nodes[-1]
+    clamped = isinstance(last, ir.Activation) and last.function == "relu6" and last.name == source
+    if not clamped or not reader.is_read_once(int(operator.inputs[0])):
+        raise reader.refuse(operator, "a change of scale on its own; only after RELU6 is it supported")
+    reader.nodes.pop()
+    del reader.shapes[source], reader.quantization[source]
+    reader.define(ir.Activation(name, last.inputs, "relu6"), index)
+
+
+OPERATORS: Mapping[str, Operator] = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _fully_connected,
+    "MAX_POOL_2D": _pool(ir.MaxPool2d),
+    "AVERAGE_POOL_2D": _pool(ir.AveragePool2d),
+    "ADD": _elementwise(ir.Add, "add"),
+    "MUL": _elementwise(ir.Mul, "mul"),
+    "CONCATENATION": _concatenation,
+    "RESHAPE": _reshape,
+    "SQUEEZE": _reshape,
+    "PAD": _pad,
+    "PADV2": _pad,
+    "SOFTMAX": _softmax,
+    "RELU": _function("relu"),
+    "RELU6": _function("relu6"),
+    "LEAKY_RELU": _leaky_relu,
+    "HARD_SWISH": _function("hard_swish"),
+    "LOGISTIC": _function("sigmoid"),
+    "TANH": _function("tanh"),
+    "DEQUANTIZE": _dequantize,
+    "SIN": _sin,
+    "QUANTIZE": _quantize,
+}

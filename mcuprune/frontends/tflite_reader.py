@@ -1,0 +1,220 @@
+"""A .tflite file taken apart: tensors, constants and the nodes found so far."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from mcuprune.errors import UnsupportedError, UsageError
+from mcuprune.graph import ir
+
+FILE_IDENTIFIER = b"TFL3"
+_MAX_ELEMENTS = 1 << 28
+_DTYPES = {
+    schema.TensorType.INT8: "int8",
+    schema.TensorType.INT32: "int32",
+    schema.TensorType.FLOAT32: "float32",
+}
+_OPERATORS = {
+    number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)
+}
+_TYPES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
+_FUSED = {
+    schema.ActivationFunctionType.NONE: None,
+    schema.ActivationFunctionType.RELU: "relu",
+    schema.ActivationFunctionType.RELU6: "relu6",
+}
+
+
+@dataclass(frozen=True)
+class FloatChain:
+    """A float32 tensor: ``steps`` applied to the dequantized node ``source`` (``None``: a float input)."""
+
+    source: str | None
+    steps: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class PendingPad:
+    """A padded tensor whose only reader is a window that can do the padding itself."""
+
+    source: str
+    padding: tuple[int, int, int, int]
+
+
+@dataclass
+class TfliteReader:
+    """The subgraph while it is turned into nodes; ``values``, ``floats``, ``pads`` say what a tensor is."""
+
+    model: schema.ModelT
+    names: tuple[str, ...] = ()
+    nodes: list[ir.Node] = field(default_factory=list)
+    constants: dict[str, ir.Constant] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    quantization: dict[str, ir.Quantization] = field(default_factory=dict)
+    values: dict[int, str] = field(default_factory=dict)
+    floats: dict[int, FloatChain] = field(default_factory=dict)
+    pads: dict[int, PendingPad] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        graph = self.model.subgraphs[0]
+        self.graph = graph
+        self.names = _unique_names(tensor.name for tensor in graph.tensors)
+        used = [int(i) for operator in graph.operators for i in operator.inputs] + [
+            int(i) for i in graph.outputs
+        ]
+        self._readers = Counter(used)
+
+    def operator_name(self, operator: schema.OperatorT) -> str:
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        return _OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
+
+    def refuse(self, operator: schema.OperatorT, problem: str) -> UnsupportedError:
+        """The error for something in this operator that has no equivalent here."""
+        target = self.names[int(operator.outputs[0])]
+        return UnsupportedError(f"{self.operator_name(operator)} producing tensor '{target}': {problem}")
+
+    def sole_reader(self, operator: schema.OperatorT) -> schema.OperatorT | None:
+        """The operator that reads this one's output, if nothing else does."""
+        index = int(operator.outputs[0])
+        if self._readers[index] != 1:
+            return None
+        return next((other for other in self.graph.operators if index in other.inputs), None)
+
+    def is_read_once(self, index: int) -> bool:
+        return self._readers[index] == 1
+
+    def source(self, operator: schema.OperatorT, position: int = 0) -> str:
+        """The node that an activation input stands for."""
+        index = int(operator.inputs[position])
+        if index in self.values:
+            return self.values[index]
+        name = self.names[index] if index >= 0 else "(none)"
+        if index >= 0 and self.is_stored(index):
+            raise self.refuse(operator, f"its operand '{name}' is a constant")
+        raise self.refuse(operator, f"its input '{name}' is {self.type_name(index)}, not an int8 activation")
+
+    def is_stored(self, index: int) -> bool:
+        data = self.model.buffers[self.graph.tensors[index].buffer].data
+        return data is not None and len(data) > 0
+
+    def type_name(self, index: int) -> str:
+        return _TYPES.get(self.graph.tensors[index].type, "of an unknown type") if index >= 0 else "missing"
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape without the batch: (height, width, channels) or (channels,)."""
+        shape = self.dimensions(index)
+        if len(shape) not in (2, 4) or shape[0] != 1:
+            raise UnsupportedError(
+                f"tensor '{self.names[index]}': shape {shape}, need (1, h, w, c) or (1, c)"
+            )
+        return shape[1:]
+
+    def dimensions(self, index: int) -> tuple[int, ...]:
+        stored = self.graph.tensors[index].shape
+        shape = () if stored is None else tuple(int(size) for size in stored)
+        if any(size < 1 for size in shape) or np.prod(shape, dtype=float) > _MAX_ELEMENTS:
+            raise UsageError(f"tensor '{self.names[index]}': impossible shape {shape}")
+        return shape
+
+    def array(self, index: int) -> np.ndarray:
+        """The stored values of a constant tensor."""
+        tensor = self.graph.tensors[index]
+        name, shape = self.names[index], self.dimensions(index)
+        if tensor.type not in _DTYPES:
+            raise UnsupportedError(f"tensor '{name}': type {self.type_name(index)} is not supported")
+        data = self.model.buffers[tensor.buffer].data
+        if data is None or len(data) == 0:
+            raise UnsupportedError(f"tensor '{name}' must be a constant")
+        dtype = np.dtype(_DTYPES[tensor.type])
+        values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype.newbyteorder("<"))
+        return values.astype(dtype).reshape(shape)
+
+    def scales(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scales (float32) and zero points of a tensor."""
+        found = self.graph.tensors[index].quantization
+        if found is None or found.scale is None or len(found.scale) == 0:
+            raise UnsupportedError(
+                f"tensor '{self.names[index]}' has no quantization: only int8 models are imported"
+            )
+        scale = np.asarray(found.scale, np.float32)
+        zero_point = (
+            np.zeros(scale.size, np.int64) if found.zeroPoint is None else np.asarray(found.zeroPoint)
+        )
+        return scale, zero_point
+
+    def define(self, node: ir.Node, index: int) -> None:
+        """Record ``node`` as what produces the int8 tensor ``index``."""
+        if self.graph.tensors[index].type != schema.TensorType.INT8:
+            raise UnsupportedError(
+                f"tensor '{node.name}' is {self.type_name(index)}: only int8 models are imported"
+            )
+        scale, zero_point = self.scales(index)
+        if scale.size != 1 or zero_point.size != 1:
+            raise UnsupportedError(f"tensor '{node.name}': an activation needs one scale and one zero point")
+        if not (np.isfinite(scale[0]) and scale[0] > 0) or not -128 <= zero_point[0] <= 127:
+            raise UsageError(
+                f"tensor '{node.name}': impossible scale {scale[0]} or zero point {zero_point[0]}"
+            )
+        self.nodes.append(node)
+        self.shapes[node.name] = self.shape(index)
+        self.quantization[node.name] = ir.Quantization(float(scale[0]), int(zero_point[0]))
+        self.values[index] = node.name
+
+    def fused(self, operator: schema.OperatorT) -> str | None:
+        """The activation that an operator applies to its result."""
+        function = operator.builtinOptions.fusedActivationFunction
+        if function not in _FUSED:
+            raise self.refuse(operator, f"fused activation number {function}; only RELU and RELU6 are known")
+        return _FUSED[function]
+
+    def weight(
+        self, operator: schema.OperatorT, axis: int, position: int = 1
+    ) -> tuple[str, np.ndarray, np.ndarray]:
+        """Name, int8 values and float32 scales (one, or one per slice along ``axis``) of a weight tensor."""
+        index = int(operator.inputs[position])
+        values = self.array(index)
+        scale, zero_point = self.scales(index)
+        if values.dtype != np.int8 or zero_point.any():
+            raise self.refuse(operator, f"weights '{self.names[index]}' must be int8 with zero point 0")
+        stored_axis = self.graph.tensors[index].quantization.quantizedDimension
+        if scale.size != 1 and (scale.size != values.shape[axis] or stored_axis != axis):
+            raise self.refuse(
+                operator, f"weights '{self.names[index]}' need one scale, or one per output channel"
+            )
+        if not (np.isfinite(scale).all() and (scale >= 0).all()):
+            raise UsageError(f"tensor '{self.names[index]}': impossible weight scales")
+        return self.names[index], values, scale
+
+    def bias(self, operator: schema.OperatorT, position: int = 2) -> str | None:
+        """Name of the bias constant, recorded; ``None`` where there is none."""
+        index = int(operator.inputs[position]) if len(operator.inputs) > position else -1
+        if index < 0:
+            return None
+        values = self.array(index).reshape(-1)
+        if values.dtype != np.int32:
+            raise self.refuse(operator, f"bias '{self.names[index]}' must be int32")
+        found = self.graph.tensors[index].quantization
+        scale = None if found is None or found.scale is None else np.asarray(found.scale, np.float32)
+        self.constants[self.names[index]] = ir.Constant(values, scale)
+        return self.names[index]
+
+
+def _unique_names(raw: Iterable[bytes | str | None]) -> tuple[str, ...]:
+    """Short printable names: the first of several joined by ';', no odd characters, repeats numbered."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for index, name in enumerate(raw):
+        text = name.decode("utf-8", "replace") if isinstance(name, bytes) else (name or "")
+        text = re.sub(r"[^A-Za-z0-9_./:-]", "_", text.split(";")[0])[:120] or f"tensor_{index}"
+        unique, number = text, 2
+        while unique in taken:
+            unique, number = f"{text}_{number}", number + 1
+        taken.add(unique)
+        names.append(unique)
+    return tuple(names)
