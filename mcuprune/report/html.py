@@ -16,7 +16,15 @@ from mcuprune.report.verdict import FAIL, PASS, UNKNOWN, answers
 WIDE, NARROW = 1040.0, 400.0  # drawn twice: text in a picture must not shrink with the screen
 
 MARKS = {PASS: "✓", FAIL: "✗", UNKNOWN: "?", EQUAL: "✓", DIFFERS: "✗", NOT_APPLICABLE: "–", NOT_RUN: "?"}
-STYLES = {PASS: "good", FAIL: "bad", UNKNOWN: "open", EQUAL: "good", DIFFERS: "bad", NOT_APPLICABLE: "none", NOT_RUN: "open"}
+STYLES = {
+    PASS: "good",
+    FAIL: "bad",
+    UNKNOWN: "open",
+    EQUAL: "good",
+    DIFFERS: "bad",
+    NOT_APPLICABLE: "none",
+    NOT_RUN: "open",
+}
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "count": units.count,
@@ -66,17 +74,17 @@ def _environment() -> Environment:
 
 
 def _drawn(draw: Callable[[float], str]) -> Markup:
-    """A picture in both widths; the style sheet shows the one that fits.  Empty when there is nothing to draw."""
+    """A picture in both widths; the style sheet shows the one that fits.  Empty when nothing is drawn."""
     wide, narrow = draw(WIDE), draw(NARROW)
     return Markup(f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>') if wide else Markup("")
 
 
 def _verdict(report: Report) -> str:
     found = answers(report)
-    failed = [answer.question for answer in found if answer.status == FAIL]
-    if failed:
-        return "Not " + " and not ".join(failed)
-    open_questions = [answer.question for answer in found if answer.status == UNKNOWN]
-    if open_questions:
-        return "Not proven: " + ", ".join(open_questions)
-    return "Fits, exact, accurate enough"
+    failures = {"fits": "does not fit"}
+    failed = [failures.get(row.question, f"not {row.question}") for row in found if row.status == FAIL]
+    unproven = [row.question for row in found if row.status == UNKNOWN]
+    words = ", ".join(failed) or "not proven: " + ", ".join(unproven)
+    if not failed and not unproven:
+        words = ", ".join(row.question for row in found)
+    return words[0].upper() + words[1:]

@@ -129,7 +129,7 @@ class Accuracy(Record):
 
 @dataclass(frozen=True)
 class Equality(Record):
-    """Two executors run on the same inputs and compared byte for byte.
+    """Two executors on the same inputs, or two copies of the constants (no inputs), byte for byte.
 
     ``status``: equal, differs, not applicable, not run.  ``reason`` says why a comparison was not made, or
     where the first difference is.
@@ -145,7 +145,7 @@ class Equality(Record):
 
 @dataclass(frozen=True)
 class Epoch(Record):
-    """One epoch.  ``usage``: exact use over budget, by resource; ``multipliers``: lambda, by resource."""
+    """One epoch, counted through all phases.  ``usage``: exact use over budget, by resource; ``multipliers``: lambda, by resource."""
 
     epoch: int
     phase: str

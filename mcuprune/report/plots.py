@@ -1,7 +1,8 @@
-"""The training curve and the arena as SVG.  Colours are CSS classes, so both themes and print share one drawing."""
+"""The training curve and the arena as SVG, coloured by CSS classes: one drawing for both themes and print."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -39,9 +40,9 @@ LEFT, RIGHT, TOP, TITLE, BOTTOM = 46.0, 86.0, 24.0, 26.0, 34.0
 
 def training_curve(curve: tuple[Epoch, ...], metric: str, width: float) -> str:
     """Metric, use of each budget, loss and multipliers by epoch, with the phases of the run as bands."""
-    panels = [panel for panel in _panels(curve, metric) if panel.series]
-    if not panels:
+    if not curve:
         return ""
+    panels = [panel for panel in _panels(curve, metric) if panel.series]
     x = Scale(curve[0].epoch - 0.5, curve[-1].epoch + 0.5, LEFT, width - RIGHT)
     height = TOP + sum(panel.height + TITLE for panel in panels) + BOTTOM
     parts = _phases(curve, x, height - BOTTOM)
@@ -75,7 +76,11 @@ def _panels(curve: tuple[Epoch, ...], metric: str) -> list[Panel]:
 def _by_resource(rows: Mapping[int, Mapping[str, float]]) -> tuple[Series, ...]:
     keys = sorted({key for values in rows.values() for key, value in values.items() if value})
     return tuple(
-        Series(key, f"of-{key}", tuple((at, values[key]) for at, values in rows.items() if key in values))
+        Series(
+            units.resource_name(key),
+            f"of-{key}",
+            tuple((at, values[key]) for at, values in rows.items() if key in values),
+        )
         for key in keys
     )
 
@@ -108,20 +113,27 @@ def _draw_panel(panel: Panel, x: Scale, top: float) -> list[str]:
         parts.append(text(x.start + 4, y(panel.limit) - 5, panel.limit_label, "limit-label"))
     for series in panel.series:
         parts.append(polyline([(x(at), y(value)) for at, value in series.points], f"curve {series.style}"))
-        for at, value in series.points:
+        for at, value in series.points[:: _dot_step(series, x)]:
             title = f"{series.label} {_value(value, panel.unit, 3)}, epoch {at}"
             parts.append(dot(x(at), y(value), f"dot {series.style}", title))
     ends = spread([y(series.points[-1][1]) + 4 for series in panel.series], 14, top + 2, top + panel.height)
     for series, end in zip(panel.series, ends, strict=True):
-        label = f"{series.label} {_value(series.points[-1][1], panel.unit, 2)}"
+        last = _value(series.points[-1][1], panel.unit, 2)
+        label = f"{series.label} {last}" if len(panel.series) > 1 else last
         parts.append(text(x.stop + 7, end, label, f"end {series.style}"))
     return parts
 
 
+def _dot_step(series: Series, x: Scale) -> int:
+    """Every how many epochs a mark with a tooltip fits; a narrow screen has no pointer and needs few."""
+    return max(1, math.ceil(len(series.points) * 14 / (x.stop - x.start)))
+
+
 def _ticks(panel: Panel, low: float, high: float) -> list[float]:
     if not panel.logarithmic:
-        return nice_ticks(low, high, max(2, round(panel.height / 38)))
-    ticks, tick = [], 1.0
+        return nice_ticks(low, high, max(2, round(panel.height / 30)))
+    ticks: list[float] = []
+    tick = 1.0
     while tick > low * 1.02:
         tick /= 2
     while not ticks or ticks[-1] < high / 1.02:
@@ -145,7 +157,7 @@ def _fitted(name: str, width: float) -> str:
 
 
 def arena_over_time(arena: ArenaPicture, width: float) -> str:
-    """Steps to the right, bytes upward: each tensor a rectangle as long as it lives and as high as it is large."""
+    """Steps to the right, bytes upward: each tensor as wide as it lives and as high as its size."""
     if not arena.steps or not arena.arena_bytes:
         return ""
     left, right, top, plot = 52.0, 14.0, 26.0, 300.0
@@ -156,7 +168,9 @@ def arena_over_time(arena: ArenaPicture, width: float) -> str:
     y = Scale(0, max(arena.arena_bytes * 1.02, 1), top + plot, top)
     parts = [text(left - 46, top - 12, "bytes", "tick")]
     peak = _peak_step(arena)
-    parts.append(rect(left + peak * column, top, column, plot, "peak", f"peak: step {peak}, {arena.steps[peak]}"))
+    parts.append(
+        rect(left + peak * column, top, column, plot, "peak", f"peak: step {peak}, {arena.steps[peak]}")
+    )
     for tick in (value for value in ticks if value <= y.high):
         parts.append(line(left, y(tick), width - right, y(tick), "grid"))
         parts.append(text(left - 6, y(tick) + 3.5, units.count(tick), "tick", text_anchor="end"))
@@ -164,8 +178,12 @@ def arena_over_time(arena: ArenaPicture, width: float) -> str:
     parts += _bounds(arena, left, width - right, y)
     for index, name in enumerate(arena.steps):
         x = left + (index + 0.5) * column
-        label = text(0, 0, name if len(name) <= longest else name[: longest - 1] + "…", "tick", text_anchor="end")
-        parts.append(element("g", label, transform=f"translate({x + 3:.1f},{top + plot + 13:.1f}) rotate(-40)"))
+        label = text(
+            0, 0, name if len(name) <= longest else name[: longest - 1] + "…", "tick", text_anchor="end"
+        )
+        parts.append(
+            element("g", label, transform=f"translate({x + 3:.1f},{top + plot + 13:.1f}) rotate(-40)")
+        )
     return picture(width, top + plot + bottom, "arena over time", parts)
 
 

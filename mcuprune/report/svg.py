@@ -9,9 +9,10 @@ from html import escape
 
 
 def element(tag: str, content: str = "", **attributes: object) -> str:
-    """One element.  ``class_`` becomes ``class``, ``text_anchor`` ``text-anchor``; ``content`` is markup already."""
+    """One element around ``content`` (markup).  ``class_`` is ``class``, ``text_anchor`` ``text-anchor``."""
     parts = (
-        f' {name.rstrip("_").replace("_", "-")}="{escape(_number(value))}"' for name, value in attributes.items()
+        f' {name.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
+        for name, value in attributes.items()
     )
     return f"<{tag}{''.join(parts)}>{content}</{tag}>" if content else f"<{tag}{''.join(parts)}/>"
 
@@ -24,13 +25,17 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
-def rect(x: float, y: float, width: float, height: float, class_: str, title: str = "", **more: object) -> str:
+def rect(
+    x: float, y: float, width: float, height: float, class_: str, title: str = "", **more: object
+) -> str:
     inner = element("title", escape(title)) if title else ""
     return element("rect", inner, x=x, y=y, width=max(width, 0), height=max(height, 0), class_=class_, **more)
 
 
 def polyline(points: Iterable[tuple[float, float]], class_: str) -> str:
-    return element("polyline", points=" ".join(f"{_number(x)},{_number(y)}" for x, y in points), class_=class_)
+    return element(
+        "polyline", points=" ".join(f"{_number(x)},{_number(y)}" for x, y in points), class_=class_
+    )
 
 
 def dot(x: float, y: float, class_: str, title: str, radius: float = 2.2) -> str:
@@ -80,7 +85,7 @@ def nice_ticks(low: float, high: float, wanted: int = 4, base: int = 10) -> list
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Moves label positions apart to at least ``gap``, keeping their order and staying within ``low..high``."""
+    """Moves label positions apart to at least ``gap``, keeping their order, within ``low..high``."""
     order = sorted(range(len(positions)), key=lambda index: positions[index])
     placed: list[float] = []
     for index in order:

@@ -39,7 +39,7 @@ def seconds(value: float | None) -> str:
         return f"{int(value // 60)} min {int(value % 60):02d} s"
     if value >= 1:
         return f"{value:.3g} s"
-    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
+    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} us"
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -57,7 +57,7 @@ def signed_percent(value: float | None, digits: int = 1) -> str:
     """A relative error; zero is said as ``exact``."""
     if value is None:
         return DASH
-    return "exact" if value == 0 else f"{100 * value:+.{digits}f} %"
+    return "exact" if value == 0 else _minus(f"{100 * value:+.{digits}f} %")
 
 
 def metric(name: str, value: float | None) -> str:
@@ -69,8 +69,17 @@ def metric(name: str, value: float | None) -> str:
 
 def metric_change(name: str, value: float) -> str:
     """A difference of two metrics: points for accuracy, dB for psnr."""
-    return f"{value:+.1f} dB" if name == "psnr" else f"{100 * value:+.1f} pt"
+    return _minus(f"{value:+.1f} dB" if name == "psnr" else f"{100 * value:+.1f} pt")
+
+
+def resource_name(group: str) -> str:
+    """``ram`` as it is written: ``RAM``."""
+    return {"ram": "RAM", "macs": "MACs"}.get(group, group.capitalize())
 
 
 def shape(dims: tuple[int, ...]) -> str:
     return "×".join(str(size) for size in dims) or DASH
+
+
+def _minus(words: str) -> str:
+    return words.replace("-", "\N{MINUS SIGN}")

@@ -50,8 +50,9 @@ def exact(report: Report) -> Answer:
     equal = [row for row in rows if row.status == EQUAL]
     if not equal:
         return Answer("exact", UNKNOWN, "no executors were compared")
-    inputs = min(row.inputs for row in equal)
-    return Answer("exact", PASS, f"0 differing bytes over {inputs} inputs in {len(equal)} comparisons")
+    inputs = [row.inputs for row in equal if row.inputs]
+    each = f", {min(inputs):,} inputs {'each' if min(inputs) == max(inputs) else 'or more'}" if inputs else ""
+    return Answer("exact", PASS, f"0 differing bytes in {len(equal)} comparisons{each}")
 
 
 def final_accuracy(report: Report) -> Accuracy | None:

@@ -97,7 +97,9 @@ def _accuracy_tiles(report: Report) -> tuple[Tile, ...]:
     details = []
     if dense is not None:
         details.append(f"dense: {units.metric(name, dense.value)}")
-    control = max((row for row in report.accuracies if row.kind == "control"), key=lambda row: row.value, default=None)
+    control = max(
+        (row for row in report.accuracies if row.kind == "control"), key=lambda row: row.value, default=None
+    )
     if control is not None:
         change = units.metric_change(name, final.value - control.value)
         details.append(f"{change} to the best control ({control.label})")
@@ -110,8 +112,13 @@ def _headline(value: float | None, unit: str) -> str:
 
 
 def resource_views(report: Report) -> tuple[ResourceView, ...]:
+    """Each group's total first, then its parts."""
+    groups = list(dict.fromkeys(row.group for row in report.resources))
+    ordered = sorted(
+        report.resources, key=lambda row: (groups.index(row.group), not row.key.endswith(".total"))
+    )
     views = []
-    for row in report.resources:
+    for row in ordered:
         ratio = row.dense / row.budget if row.dense and row.budget else None
         times = f"{ratio:.1f}× budget" if ratio else ""
         fill = None if row.used is None else min(100.0, 100 * row.used)
@@ -121,7 +128,12 @@ def resource_views(report: Report) -> tuple[ResourceView, ...]:
 
 
 def accuracy_views(report: Report) -> tuple[AccuracyView, ...]:
-    name, rows, dense, final = report.task.metric, report.accuracies, report.accuracy("dense"), final_accuracy(report)
+    name, rows, dense, final = (
+        report.task.metric,
+        report.accuracies,
+        report.accuracy("dense"),
+        final_accuracy(report),
+    )
     full = 1.0 if name != "psnr" else 1.1 * max((row.value for row in rows), default=1.0)
 
     def share(value: float | None) -> float | None:
@@ -162,8 +174,14 @@ def _region_view(region: Region, sections: tuple[Section, ...]) -> RegionView:
     inside = [section for section in sections if section.region == region.name and section.size]
     used = sum(section.size for section in inside)
     free = max(0, region.length - used - region.reserved)
-    whole = (("used", used, "used"), ("reserved for the application", region.reserved, "reserved"), ("free", free, "free"))
-    symbols = sorted((item for section in inside for item in section.symbols), key=lambda item: (-item.size, item.name))
+    whole = (
+        ("used", used, "used"),
+        ("reserved for the application", region.reserved, "reserved"),
+        ("free", free, "free"),
+    )
+    symbols = sorted(
+        (item for section in inside for item in section.symbols), key=lambda item: (-item.size, item.name)
+    )
     return RegionView(
         region,
         used,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from mcuprune.report.model import (
     Accuracy,
     ArenaPicture,
@@ -52,12 +54,67 @@ TASK = TaskSummary(
 # name, op, kernel, shape before, shape after, weight bytes before and after, MACs before and after, SQNR
 LAYER_ROWS = (
     ("stem.conv", "Conv2d", "mcp_conv2d_s8_dsp", (12, 12, 32), (12, 12, 9), 544, 153, 41472, 11664, 34.1),
-    ("block1.dw", "DepthwiseConv2d", "mcp_depthwise_s8_dsp", (12, 12, 32), (12, 12, 9), 640, 180, 41472, 11664, 31.6),
-    ("block1.pw", "Conv2d", "mcp_conv2d_1x1_s8_dsp", (12, 12, 48), (12, 12, 14), 2304, 350, 221184, 18144, 30.2),
-    ("block2.dw", "DepthwiseConv2d", "mcp_depthwise_s8_dsp", (6, 6, 48), (6, 6, 14), 960, 280, 15552, 4536, 28.8),
+    (
+        "block1.dw",
+        "DepthwiseConv2d",
+        "mcp_depthwise_s8_dsp",
+        (12, 12, 32),
+        (12, 12, 9),
+        640,
+        180,
+        41472,
+        11664,
+        31.6,
+    ),
+    (
+        "block1.pw",
+        "Conv2d",
+        "mcp_conv2d_1x1_s8_dsp",
+        (12, 12, 48),
+        (12, 12, 14),
+        2304,
+        350,
+        221184,
+        18144,
+        30.2,
+    ),
+    (
+        "block2.dw",
+        "DepthwiseConv2d",
+        "mcp_depthwise_s8_dsp",
+        (6, 6, 48),
+        (6, 6, 14),
+        960,
+        280,
+        15552,
+        4536,
+        28.8,
+    ),
     ("block2.pw", "Conv2d", "mcp_conv2d_1x1_s8_dsp", (6, 6, 64), (6, 6, 22), 4096, 660, 110592, 11088, 27.4),
-    ("block3.conv1", "Conv2d", "mcp_conv2d_s8_dsp", (6, 6, 64), (6, 6, 11), 37888, 2354, 1327104, 78408, 26.9),
-    ("block3.conv2", "Conv2d", "mcp_conv2d_s8_dsp", (6, 6, 64), (6, 6, 22), 37888, 2530, 1327104, 78408, 25.7),
+    (
+        "block3.conv1",
+        "Conv2d",
+        "mcp_conv2d_s8_dsp",
+        (6, 6, 64),
+        (6, 6, 11),
+        37888,
+        2354,
+        1327104,
+        78408,
+        26.9,
+    ),
+    (
+        "block3.conv2",
+        "Conv2d",
+        "mcp_conv2d_s8_dsp",
+        (6, 6, 64),
+        (6, 6, 22),
+        37888,
+        2530,
+        1327104,
+        78408,
+        25.7,
+    ),
     ("block3.add", "Add", "mcp_add_s8", (6, 6, 64), (6, 6, 22), 0, 0, 0, 0, 26.3),
     ("pool", "AveragePool2d", "mcp_average_pool_s8", (1, 1, 64), (1, 1, 22), 0, 0, 0, 0, 29.9),
     ("head", "Linear", "mcp_linear_s8_dsp", (10,), (10,), 760, 340, 640, 220, 27.0),
@@ -66,7 +123,18 @@ LAYER_ROWS = (
 
 def sample_layers() -> tuple[Layer, ...]:
     rows = []
-    for name, op, kernel, before, after, bytes_before, bytes_after, macs_before, macs_after, sqnr in LAYER_ROWS:
+    for (
+        name,
+        op,
+        kernel,
+        before,
+        after,
+        bytes_before,
+        bytes_after,
+        macs_before,
+        macs_after,
+        sqnr,
+    ) in LAYER_ROWS:
         work = macs_after * (2 if op == "Conv2d" else 5) + math.prod(after) * 14 + 260
         rows.append(
             Layer(name, op, kernel, before, after, bytes_before, bytes_after, macs_before, macs_after,
@@ -119,7 +187,7 @@ def sample_equalities() -> tuple[Equality, ...]:
         Equality("numpy", "TFLM", "equal", 200, 0),
         Equality("numpy", "C on host", "equal", 200, 0),
         Equality("C on host", "firmware.elf", "equal", 200, 0),
-        Equality("model constants", "firmware.elf constants", "equal", 1, 0),
+        Equality("model constants", "firmware.elf constants", "equal", 0, 0),
         Equality("firmware.elf", "QEMU", "not applicable", 0, None, "qemu-system-arm is not installed"),
     )
 
@@ -130,15 +198,18 @@ def sample_curve() -> tuple[Epoch, ...]:
     for index, phase in enumerate(phases):
         progress = min(max((index - 2) / 13, 0.0), 1.0)
         ratio = {"flash": 8.4, "macs": 10.3, "ram": 2.9}
-        usage = {key: start ** (1 - progress) * (0.995 if progress == 1 else 1.0) for key, start in ratio.items()}
+        usage = {
+            key: start ** (1 - progress) * (0.995 if progress == 1 else 1.0) for key, start in ratio.items()
+        }
         usage["ram"] = max(usage["ram"] * 0.91, 0.89) if progress > 0.6 else usage["ram"]
         usage["macs"] = 0.713 if progress == 1 else usage["macs"]
         rise = 1 - math.exp(-(index + 1) / 5)
         dip = 0.06 * math.exp(-((index - 16.5) ** 2) / 3)
-        lam = {key: max(0.0, progress * (1 - progress) * 4 * start / 10) for key, start in ratio.items()}
+        pushes = phase == "pruning"
+        lam = {key: progress * (1 - progress) * 0.4 * start for key, start in ratio.items()} if pushes else {}
         epochs.append(
             Epoch(index + 1, phase, 2.3 - 1.95 * rise + 2.2 * dip, 0.12 + 0.79 * rise - dip,
-                  0.01 * (0.5 + 0.5 * math.cos(math.pi * index / 28)), usage, lam if phase == "pruning" else {})
+                  0.01 * (0.5 + 0.5 * math.cos(math.pi * index / 28)), usage, lam)
         )  # fmt: skip
     return tuple(epochs)
 
@@ -164,7 +235,9 @@ def sample_arena() -> ArenaPicture:
 
 
 def sample_sections() -> tuple[Section, ...]:
-    constants = tuple(Symbol(f"digits_{row[0].replace('.', '_')}_weights", row[6]) for row in LAYER_ROWS if row[6])
+    constants = tuple(
+        Symbol(f"digits_{row[0].replace('.', '_')}_weights", row[6]) for row in LAYER_ROWS if row[6]
+    )
     text = (
         Symbol("mcp_conv2d_s8_dsp", 1184),
         Symbol("mcp_conv2d_1x1_s8_dsp", 824),
@@ -195,8 +268,14 @@ def sample_report() -> Report:
         task=TASK,
         config={"board": "stm32f4", "budget": {"flash": "6K", "ram": "4K", "macs": "300k", "latency": "5ms"},
                 "method": "keep_ratio", "epochs": 28, "seed": 0, "batch_size": 64},
-        versions={"mcuprune": "0.1.0", "compiler": "clang 20.1.2 (ziglang 0.15.1)", "emulator": "unicorn 2.1.4",
-                  "torch": "2.13.0", "numpy": "2.4.1", "oracle": "tflite_micro 0.dev20261023182759"},
+        versions={
+            "mcuprune": "0.1.0",
+            "compiler": "clang 20.1.2 (ziglang 0.15.1)",
+            "emulator": "unicorn 2.1.4",
+            "torch": "2.13.0",
+            "numpy": "2.4.1",
+            "oracle": "tflite_micro 0.dev20261023182759",
+        },
         resources=sample_resources(),
         accuracies=sample_accuracies(),
         equalities=sample_equalities(),
@@ -213,3 +292,13 @@ def sample_times() -> Times:
                "controls": 36.4, "build": 6.2, "emulation": 9.9}  # fmt: skip
     phases = tuple(Phase(name, value) for name, value in seconds.items())
     return Times(phases, dense_training_s=48.2, training_s=48.5)
+
+
+@pytest.fixture
+def report() -> Report:
+    return sample_report()
+
+
+@pytest.fixture
+def times() -> Times:
+    return sample_times()

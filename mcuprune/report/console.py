@@ -1,0 +1,109 @@
+"""The last thing a run prints: resources, accuracies, verdict.  Plain text when the output is no terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from mcuprune.report import units
+from mcuprune.report.model import DIFFERS, EQUAL, Report, Times
+from mcuprune.report.verdict import FAIL, PASS, answers
+from mcuprune.report.views import accuracy_views, resource_views
+
+STYLE = {PASS: "green", FAIL: "bold red", EQUAL: "green", DIFFERS: "bold red"}
+PLAIN_WIDTH = 110
+
+
+def print_report(report: Report, times: Times | None = None, console: Console | None = None) -> None:
+    """Writes the summary to ``console`` (default: standard output; colours only on a terminal)."""
+    console = console or _console()
+    console.print(summary(report, times))
+
+
+def summary(report: Report, times: Times | None = None) -> Group:
+    parts: list[Table | Text] = [_resources(report), _accuracies(report)]
+    if report.equalities:
+        parts.append(_equalities(report))
+    parts.append(_verdict(report))
+    ratio = times.training_ratio if times else None
+    if ratio is not None:
+        parts.append(Text(f"training took {ratio:.2f} x plain training of the dense model"))
+    spaced: list[Table | Text] = []
+    for part in parts:
+        spaced += [part, Text("")]
+    return Group(*spaced[:-1])
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH, no_color=True)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    for index, column in enumerate(columns):
+        table.add_column(
+            column, justify="left" if index == 0 else "right", header_style="dim", no_wrap=index > 0
+        )
+    return table
+
+
+def _resources(report: Report) -> Table:
+    title = f"{report.name} on {report.board.name} ({report.board.core})"
+    table = _table(title, "resource", "unit", "budget", "dense", "predicted", "measured", "error", "used")
+    for view in resource_views(report):
+        row = view.row
+        used = Text(units.percent(row.used), style="bold red" if view.over else "")
+        figures = (
+            units.quantity(value, row.unit) for value in (row.budget, row.dense, row.predicted, row.measured)
+        )
+        label = Text(("  " if view.part else "") + row.label, style="dim" if view.part else "bold")
+        table.add_row(label, row.unit, *figures, units.signed_percent(row.error), used)
+    return table
+
+
+def _accuracies(report: Report) -> Table:
+    task = report.task
+    table = _table(
+        f"{task.metric} on {task.name} ({task.label})",
+        "model",
+        task.metric,
+        "95 %",
+        "to dense",
+        "samples",
+        "flash",
+    )
+    for view in accuracy_views(report):
+        row = view.row
+        known = row.low is not None and row.high is not None
+        interval = (
+            f"{units.metric(task.metric, row.low)} to {units.metric(task.metric, row.high)}" if known else ""
+        )
+        label = Text(row.label, style={"control": "dim", "ours": "bold"}.get(row.kind, ""))
+        value = units.metric(task.metric, row.value)
+        table.add_row(label, value, interval, view.change, units.count(row.n), units.kibi(row.flash_bytes))
+    return table
+
+
+def _equalities(report: Report) -> Table:
+    table = _table("equality, byte for byte", "compared", "inputs", "differing", "result")
+    table.columns[-1].justify = "left"
+    for row in report.equalities:
+        result = Text(
+            row.status + (f": {row.reason}" if row.reason else ""), style=STYLE.get(row.status, "yellow")
+        )
+        inputs = units.count(row.inputs) if row.inputs else units.DASH
+        table.add_row(f"{row.left}, {row.right}", inputs, units.count(row.differing_bytes), result)
+    return table
+
+
+def _verdict(report: Report) -> Text:
+    words = {PASS: "yes", FAIL: "NO "}
+    lines = []
+    for answer in answers(report):
+        mark = (words.get(answer.status, "?  "), STYLE.get(answer.status, "yellow"))
+        lines.append(Text.assemble(mark, f"  {answer.question}: {answer.detail}"))
+    return Text("\n").join(lines)
