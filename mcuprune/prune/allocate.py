@@ -47,19 +47,20 @@ class Problem:
         return float(sum(curve[levels[site]] for site, curve in self.curves.items()))
 
 
-def allocate(problem: Problem, refine: bool = True, chunk: float = 0.0) -> Levels:
+def allocate(problem: Problem, refine: bool = True, chunk: float = 0.0, start: Levels | None = None) -> Levels:
     """Levels of every site: within every budget, at or above the floors, maximal.
 
     Greedy removal of the unit with the largest decrease of violation per predicted loss (structured_pruning 8.4),
     then filling the slack; small problems are searched exhaustively, others improved by swaps when ``refine``.
-    ``chunk`` removes that fraction of a site at once while far from the budget (speed, during training).
+    While training, ``chunk`` removes that fraction of a site at once, and removal may ``start`` from earlier levels
+    instead of the full ones: both save time and cost only optimality.
     Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors do not fit.
     """
     check_feasible(problem)
     if refine and _search_size(problem) <= EXHAUSTIVE_LIMIT:
         levels = _exhaustive(problem)
     else:
-        levels = _fill(problem, _remove(problem, chunk))
+        levels = _fill(problem, _remove(problem, chunk, start or problem.full))
         if refine:
             levels = _swap(problem, levels)
     return levels if problem.exact is None else _settle(problem, levels)
@@ -101,11 +102,9 @@ def _figures(problem: Problem, levels: Mapping[str, int]) -> dict[str, float]:
     return {k: float(np.max(found[k])) for k in problem.budgets}
 
 
-def _fits(problem: Problem, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
+def _fits(problem: Problem, found: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     """(candidates,) whether every budget holds."""
-    found = problem.costs(candidates)
     ok = [_worst(found[k]) <= budget for k, budget in problem.budgets.items()]
-    count = len(next(iter(candidates.values())))
     return np.logical_and.reduce([np.broadcast_to(row, (count,)) for row in ok])
 
 
@@ -136,8 +135,8 @@ def _moves(levels: Levels, sites: list[str], delta: Mapping[str, int]) -> dict[s
     return columns
 
 
-def _remove(problem: Problem, chunk: float) -> Levels:
-    levels = problem.full
+def _remove(problem: Problem, chunk: float, start: Levels) -> Levels:
+    levels = {site: max(n, problem.floors[site]) for site, n in start.items()}
     while True:
         sites = [site for site, n in levels.items() if n > problem.floors[site]]
         size = {s: min(levels[s] - problem.floors[s], max(1, int(chunk * levels[s]))) for s in sites}
@@ -158,20 +157,18 @@ def _fill(problem: Problem, levels: Levels) -> Levels:
         sites = [site for site, n in levels.items() if n < full[site]]
         if not sites:
             return levels
-        candidates = _moves(levels, sites, dict.fromkeys(sites, 1))
-        fits = _fits(problem, candidates)[1:]
+        found, count = problem.costs(_moves(levels, sites, dict.fromkeys(sites, 1))), len(sites) + 1
+        fits = _fits(problem, found, count)[1:]
         if not fits.any():
             return levels
         gain = np.array([problem.curves[s][levels[s]] - problem.curves[s][levels[s] + 1] for s in sites])
-        rate = np.where(fits, (gain + _TINY) / (_share(problem, candidates) + _TINY), -1.0)
+        rate = np.where(fits, (gain + _TINY) / (_share(problem, found, count) + _TINY), -1.0)
         levels[sites[int(np.argmax(rate))]] += 1
 
 
-def _share(problem: Problem, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
+def _share(problem: Problem, found: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     """(moves,) the largest fraction of any budget that a move takes."""
-    found = problem.costs(candidates)
     shares = [(_worst(found[k]) - _worst(found[k])[..., :1]) / max(b, _TINY) for k, b in problem.budgets.items()]
-    count = len(next(iter(candidates.values())))
     return np.maximum.reduce([np.broadcast_to(share, (count,)) for share in shares])[1:].clip(min=0.0)
 
 
@@ -213,7 +210,7 @@ def _exhaustive(problem: Problem) -> Levels:
     grids = np.meshgrid(*[np.arange(problem.floors[s], len(problem.curves[s])) for s in sites], indexing="ij")
     candidates = {site: grid.reshape(-1) for site, grid in zip(sites, grids, strict=True)}
     loss = sum((np.asarray(problem.curves[s])[candidates[s]] for s in sites), np.zeros(1))
-    loss = np.where(_fits(problem, candidates), loss, np.inf)
+    loss = np.where(_fits(problem, problem.costs(candidates), len(loss)), loss, np.inf)
     best = int(np.argmin(loss))
     if not np.isfinite(loss[best]):  # only possible where costs and exact disagree: let _settle repair
         return dict(problem.floors)

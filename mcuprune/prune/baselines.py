@@ -29,7 +29,6 @@ def magnitude(trained: Graph, target: Target) -> tuple[Graph, Keep]:
     """A trained dense network cut to the budgets by filter norms in one shot (to be fine-tuned)."""
     scores = numpy_scores(unit_norms(GraphModule(trained)))
     curves = {group: curve(scores[group]) for group in prunable(trained)}
-    resources = target.resources
-    problem = Problem(curves, resources.figures, target.budgets, target.floors, resources.exact)
+    problem = Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact)
     keep = best_units(scores, allocate(problem))
     return shrink(trained, keep), keep

@@ -25,7 +25,7 @@ from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.constrain import PI, Multipliers, homotopy, pressure, update
 from mcuprune.prune.method import Context, Method, Site, State, best_units
 from mcuprune.prune.shrink import constant_indices, shrink, shrink_tensor
-from mcuprune.quantize.fake import FakeQuantizer
+from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.resources.model import ResourceModel
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import (
@@ -42,7 +42,7 @@ from mcuprune.training.schedules import Phases, allr_start, run_rate
 
 REFRESH = 10  # steps between two integer allocations while masks move
 FLOOR = 0.75  # floors are this share of the uniform solution's widths (structured_pruning 8.2, 8.7)
-CHUNK = 0.06  # of a group's width may go at once while masks still move
+CHUNK = 0.1  # of a group's width may go at once while masks still move
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class Target:
     budgets: Mapping[str, float]
     floors: Mapping[str, int]
     uniform: Mapping[str, int]
+
+    def costs(self, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Figures of the budgeted resources only."""
+        return self.resources.figures(levels, self.budgets)
 
 
 def make_target(graph: Graph, resources: ResourceModel, budgets: Mapping[str, float]) -> Target:
@@ -95,6 +99,7 @@ class Run:
     masks: dict[str, Tensor] = field(default_factory=dict)  # weight constant -> entries that are left
     quantizer: FakeQuantizer | None = None
     history: list[EpochRecord] = field(default_factory=list)
+    levels: dict[str, int] = field(default_factory=dict)  # of the last allocation; empty: allocate from full widths
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class Search:
         data: Arrays,
         loss: Loss,
         recipe: Recipe,
-        score: Callable[[torch.nn.Module, FakeQuantizer | None], float],
+        score: Callable[[torch.nn.Module], float],
         phases: Phases | None = None,
     ) -> None:
         self.target, self.method, self.data, self.loss = target, method, data, loss
@@ -144,6 +149,7 @@ class Search:
     def epoch(self, run: Run, progress: Progress = SILENT) -> None:
         """Advance by one epoch."""
         run.module.train()
+        run.levels = {}
         losses: list[Tensor] = []
         started = time.perf_counter()
         for x, y in batches(self.data, self.recipe, run.epoch):
@@ -182,10 +188,7 @@ class Search:
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         run.optimizer.zero_grad(set_to_none=True)
-        hooks = {} if run.quantizer is None else {
-            "weight": run.quantizer.weight, "activation": run.quantizer.activation
-        }
-        loss = self.loss(run.module(x, **hooks), y)
+        loss = self.loss(run.module(x, **self._transforms(run)), y)
         loss.backward()  # type: ignore[no-untyped-call]
         run.optimizer.step()
         if run.masks:
@@ -211,7 +214,10 @@ class Search:
         )
 
     def _transforms(self, run: Run) -> dict[str, Any]:
-        """The method's view of the module: gates of channel groups, a hook on masked weights."""
+        """How training sees the module: through gates or masked weights, later through quantization."""
+        if run.frozen:
+            quantizer = run.quantizer
+            return {} if quantizer is None else {"weight": quantizer.weight, "activation": quantizer.activation}
         sites = {site.key: site for site in run.sites}
         if self.method.kind == "channels":
             return {"gates": self._gates(run)}
@@ -236,13 +242,13 @@ class Search:
             figures = self.target.resources.exact({k: max(1, n) for k, n in wanted.items()})
             violation = {k: math.log(figures[k] / b) for k, b in budgets.items()}
             run.multipliers = update(run.multipliers, violation, PI())
-        levels = allocate(self._problem(run, budgets), refine=False, chunk=CHUNK)
-        self.method.assign(run.state, best_units(self.method.scores(run.state), levels))
+        run.levels = allocate(self._problem(run, budgets), refine=False, chunk=CHUNK, start=run.levels)
+        self.method.assign(run.state, best_units(self.method.scores(run.state), run.levels))
 
     def _problem(self, run: Run, budgets: Mapping[str, float]) -> Problem:
         weights = {k: 1.0 + v for k, v in run.multipliers.values.items()}
         curves = self.method.curves(run.state)
-        return Problem(curves, self.target.resources.figures, budgets, self.target.floors, weights=weights)
+        return Problem(curves, self.target.costs, budgets, self.target.floors, weights=weights)
 
     def _freeze(self, run: Run) -> None:
         """Make the masks final: cut channels out of weights, batch norms and optimiser state, drop the method."""
@@ -285,14 +291,11 @@ class Search:
         return {k: figures[k] / b for k, b in self.target.budgets.items()}
 
     def _score(self, run: Run) -> float:
-        if run.frozen:
-            return self.score(run.module, run.quantizer)
-        with torch.no_grad():
-            return self.score(_Seen(run.module, self._transforms(run)), None)
+        return self.score(Seen(run.module, self._transforms(run)))
 
 
-class _Seen(torch.nn.Module):
-    """A module seen through a method's transforms, for evaluation."""
+class Seen(torch.nn.Module):
+    """A module seen through gates, masks or quantization, for evaluation."""
 
     def __init__(self, module: GraphModule, transforms: Mapping[str, Any]) -> None:
         super().__init__()

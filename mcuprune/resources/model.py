@@ -6,7 +6,7 @@ gives gradients (torch), ``exact`` is what counts: kernels chosen anew and the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -29,6 +29,7 @@ from mcuprune.resources.macs import macs
 from mcuprune.resources.stack import stack_bytes
 
 Widths = Mapping[str, Number]
+RESOURCES = ("flash", "ram", "macs", "cycles")
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,21 @@ class ResourceModel:
     def steps(self) -> tuple[LiveStep, ...]:
         return live_steps(self.graph, self.core.isa, self.objective)
 
-    def figures(self, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def figures(
+        self, levels: Mapping[str, np.ndarray], wanted: Collection[str] = RESOURCES
+    ) -> dict[str, np.ndarray]:
         """Costs of candidates: ``levels`` maps a group to (candidates,) widths, a group left out keeps its own.
 
         RAM has one row per schedule step: (steps, candidates).  Kernels are those of the present widths.
         """
-        found = self._costs({**self.graph.widths, **levels})
+        found = self._costs({**self.graph.widths, **levels}, wanted)
         count = max((len(v) for v in levels.values()), default=1)
         rows = {k: np.stack([np.broadcast_to(r, (count,)) for r in v]) for k, v in found.items()}
         return {k: v if k == "ram" else v[0] for k, v in rows.items()}
 
     def relaxed(self, widths: Widths) -> dict[str, Tensor]:
         """The same costs of scalar tensors, differentiable; RAM is (steps,)."""
-        found = self._costs(widths)
+        found = self._costs(widths, RESOURCES)
         rows = {k: torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v]) for k, v in found.items()}
         return {k: v if k == "ram" else v[0] for k, v in rows.items()}
 
@@ -71,24 +74,29 @@ class ResourceModel:
         if key not in self._memo:
             narrow = replace(self.graph, widths=dict(zip(self.graph.widths, key, strict=True)))
             usage = predict(narrow, self.plan(narrow), self.core, self.toolchain)
-            self._memo[key] = {k: getattr(usage, k) for k in ("flash", "ram", "macs", "cycles")}
+            self._memo[key] = {k: getattr(usage, k) for k in RESOURCES}
         return self._memo[key]
 
     def plan(self, network: Network) -> Plan:
         return make_plan(network, self.core.isa, self.objective)
 
-    def _costs(self, widths: Widths) -> dict[str, Sequence[Number]]:
+    def _costs(self, widths: Widths, wanted: Collection[str]) -> dict[str, Sequence[Number]]:
         shape_of = self._shape_of(widths)
         calls = [(step.work.kernel, op_shape(step.work.node, shape_of)) for step in self.steps]
-        names = [kernel.name for kernel, _ in calls]
-        code = code_bytes(names, len(calls), self.core.name, self.toolchain)
-        stack = stack_bytes(names, self.core.name, self.toolchain)
-        return {
-            "flash": (constant_bytes(calls) + code,),
-            "ram": [live + stack for live in step_bytes(self.steps, shape_of)],
-            "macs": (sum(macs(shape.node, shape) for _, shape in calls),),
-            "cycles": (sum(upper_cycles(kernel, shape, self.core.name) for kernel, shape in calls),),
+        code, stack = self._code_and_stack
+        rules: dict[str, Callable[[], Sequence[Number]]] = {
+            "flash": lambda: (constant_bytes(calls) + code,),
+            "ram": lambda: [live + stack for live in step_bytes(self.steps, shape_of)],
+            "macs": lambda: (sum(macs(shape.node, shape) for _, shape in calls),),
+            "cycles": lambda: (sum(upper_cycles(kernel, shape, self.core.name) for kernel, shape in calls),),
         }
+        return {resource: rules[resource]() for resource in wanted}
+
+    @cached_property
+    def _code_and_stack(self) -> tuple[int, int]:
+        names = [step.work.kernel.name for step in self.steps]
+        code = code_bytes(names, len(names), self.core.name, self.toolchain)
+        return code, stack_bytes(names, self.core.name, self.toolchain)
 
     def _shape_of(self, widths: Widths) -> ShapeOf:
         def shape(tensor: str) -> tuple[Number, ...]:

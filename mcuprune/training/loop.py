@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
@@ -73,7 +73,7 @@ def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, 
         yield torch.from_numpy(data.x[chosen]), torch.from_numpy(data.y[chosen])
 
 
-def predict(module: GraphModule, x: np.ndarray, batch: int = 512) -> np.ndarray:
+def predict(module: nn.Module, x: np.ndarray, batch: int = 512) -> np.ndarray:
     """Outputs in evaluation mode, (N, outputs) float32."""
     training = module.training
     module.eval()
@@ -111,7 +111,7 @@ def train(
     data: Arrays,
     loss_function: Loss,
     recipe: Recipe,
-    score: Callable[[GraphModule], float],
+    score: Callable[[nn.Module], float],
     progress: Progress = SILENT,
     phase: str = "plain",
     weight: Callable[[str, Tensor], Tensor] | None = None,

@@ -15,7 +15,7 @@ from mcuprune.graph.channels import prunable, unit_of_element
 from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.search import Target
-from mcuprune.prune.shrink import shrink
+from mcuprune.prune.shrink import Keep, shrink
 from mcuprune.training.graph_module import GraphModule
 
 Reader = Conv2d | Linear
@@ -48,16 +48,17 @@ class ExactOBS:
     paper: ClassVar[str] = "Frantar & Alistarh 2022 (arXiv 2208.11580)"
     kind: ClassVar[str] = "stage"
 
-    def apply(self, graph: Graph, calibration: np.ndarray, target: Target) -> Graph:
-        """``graph`` (batch norms folded) cut to the target; ``calibration`` (N, *input shape) float32."""
+    def apply(self, graph: Graph, calibration: np.ndarray, target: Target) -> tuple[Graph, Keep]:
+        """``graph`` (batch norms folded) cut to the target, and the units kept.
+
+        ``calibration`` is (N, *input shape) float32, unlabelled.
+        """
         layers = measure(graph, calibration)
         traces = {group: removal_trace(group, graph.widths[group], layers) for group in prunable(graph)}
         curves = {group: losses[::-1] for group, (_, losses) in traces.items()}
-        resources = target.resources
-        floors = target.floors
-        levels = allocate(Problem(curves, resources.figures, target.budgets, floors, resources.exact))
+        levels = allocate(Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact))
         keep = {g: np.sort(traces[g][0][graph.widths[g] - n :]).astype(np.int64) for g, n in levels.items()}
-        return shrink(compensate(graph, keep, layers), keep)
+        return shrink(compensate(graph, keep, layers), keep), keep
 
 
 def measure(graph: Graph, calibration: np.ndarray) -> dict[str, Layer]:

@@ -1,0 +1,115 @@
+"""Saving a compression run between epochs, so that an interrupted one continues to the same result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcuprune.graph.ir import Graph
+from mcuprune.graph.passes import run_passes
+from mcuprune.prune.constrain import Multipliers
+from mcuprune.prune.method import State
+from mcuprune.prune.search import SITES, Run, Search
+from mcuprune.prune.shrink import shrink
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.int8 import FakeQuantizer
+from mcuprune.training.loop import EpochRecord, make_optimizer
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values in one step: a reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(dict(content), partial)
+    os.replace(partial, path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    return content
+
+
+def pack(run: Run) -> dict[str, Any]:
+    """Everything that changes during a run, as tensors and plain values."""
+    return {
+        "values": _values(run.module),
+        "optimizer": run.optimizer.state_dict(),
+        "state": {p: {k: v.detach() for k, v in d.items()} for p, d in run.state.tensors.items()},
+        "learned": [[p, k] for p, d in run.state.tensors.items() for k, v in d.items() if v.requires_grad],
+        "multipliers": [dict(run.multipliers.values), dict(run.multipliers.sums)],
+        "counters": [run.epoch, run.step, run.seconds, run.restart_rate, run.frozen],
+        "keep": pack_keep(run.keep),
+        "masks": dict(run.masks),
+        "ranges": None if run.quantizer is None else run.quantizer.state(),
+        "history": pack_history(run.history),
+    }
+
+
+def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
+    """The run that :func:`pack` was given; ``graph`` is the dense graph that it started from."""
+    keep = unpack_keep(saved["keep"])
+    epoch, step, seconds, restart_rate, frozen = saved["counters"]
+    narrow = shrink(graph, keep)
+    quantized = saved["ranges"] is not None
+    module = GraphModule(run_passes(narrow) if quantized else narrow)
+    restore(module, saved["values"])
+    optimizer = make_optimizer(module, search.recipe)
+    optimizer.load_state_dict(saved["optimizer"])
+    state = State({p: dict(d) for p, d in saved["state"].items()})
+    for purpose, key in saved["learned"]:
+        state[purpose][key].requires_grad_()
+    quantizer = FakeQuantizer(module.graph) if quantized else None
+    if quantizer is not None:
+        quantizer.restore(saved["ranges"])
+    return Run(
+        graph=graph,
+        module=module,
+        optimizer=optimizer,
+        sites=() if frozen else SITES[search.method.kind](narrow),
+        state=state,
+        multipliers=Multipliers(*saved["multipliers"]),
+        epoch=epoch,
+        step=step,
+        seconds=seconds,
+        restart_rate=restart_rate,
+        frozen=frozen,
+        keep=keep,
+        masks=dict(saved["masks"]),
+        quantizer=quantizer,
+        history=unpack_history(saved["history"]),
+    )
+
+
+def pack_keep(keep: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    return {group: torch.from_numpy(np.asarray(units)) for group, units in keep.items()}
+
+
+def unpack_keep(saved: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {group: units.numpy() for group, units in saved.items()}
+
+
+def pack_history(history: list[EpochRecord] | tuple[EpochRecord, ...]) -> list[dict[str, Any]]:
+    return [asdict(record) for record in history]
+
+
+def unpack_history(saved: list[dict[str, Any]]) -> list[EpochRecord]:
+    return [EpochRecord(**record) for record in saved]
+
+
+def _values(module: GraphModule) -> dict[str, Tensor]:
+    parameters, statistics = module.state()
+    return {name: value.detach().clone() for name, value in (parameters | statistics).items()}
+
+
+def restore(module: GraphModule, values: Mapping[str, Tensor]) -> None:
+    parameters, statistics = module.state()
+    with torch.no_grad():
+        for name, target in (parameters | statistics).items():
+            target.copy_(values[name])
