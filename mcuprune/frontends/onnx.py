@@ -1,0 +1,170 @@
+"""Float ONNX files to graphs.  A file may come from anywhere, so nothing in it is trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from mcuprune.errors import McupruneError, UsageError
+from mcuprune.frontends.nchw import Builder
+from mcuprune.frontends.onnx_ops import READERS, Call
+from mcuprune.frontends.value import Value
+from mcuprune.graph.ir import Graph
+
+DYNAMIC_BATCH = 7919  # an unknown batch in shape arithmetic; a prime, so that no size divides it by chance
+FOLDED = (  # computed here when all inputs are constants; no result outgrows the product of its inputs
+    *("Add", "Cast", "Concat", "Div", "Gather", "Identity", "Mul", "Neg", "Reciprocal", "Reshape", "Slice"),
+    *("DequantizeLinear", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+)
+WEIGHT_READERS = ("Conv", "Gemm", "MatMul")
+
+
+def load(path: str | Path) -> Graph:
+    """Read a float ONNX model with channels-first layers; the batch may be dynamic, other sizes not.
+
+    Raises UsageError for a file that is missing, damaged or has unknown sizes, and UnsupportedError naming
+    node and operator for what mcuprune does not implement.
+    """
+    path = Path(path)
+    model = _parse(path)
+    reader = _Model(model, path)
+    try:
+        return reader.read()
+    except McupruneError:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        where = reader.builder.layer
+        raise UsageError(f"'{path}' is malformed at {where}: {_line(error)}") from error
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        raise UsageError(f"model file '{path}' does not exist")
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf, checker and external data raise unrelated kinds
+        raise UsageError(f"'{path}' is not a valid ONNX model: {_line(error)}") from error
+    return model
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+class _Model:
+    """One ONNX graph on its way into a builder."""
+
+    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
+        self.graph, self.path = model.graph, path
+        self.opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+        self.builder = Builder()
+        self.batch = DYNAMIC_BATCH
+        self.values: dict[str, Value | np.ndarray | None] = {"": None}
+        self.origins: dict[str, frozenset[str]] = {}  # which initializers a constant is computed from
+        self.readers_of_weight: dict[str, str] = {}
+
+    def read(self) -> Graph:
+        for tensor in self.graph.initializer:
+            self.values[tensor.name] = numpy_helper.to_array(tensor)
+            self.origins[tensor.name] = frozenset({tensor.name})
+        for entry in self.graph.input:
+            if entry.name not in self.values:
+                self.values[entry.name] = self.builder.input(entry.name, self._input_shape(entry))
+        for node in self.graph.node:
+            label = node.name or node.output[0]
+            self.builder.at(f"node '{label}' ({node.op_type})", label)
+            self.values[node.output[0]] = self._call(node)
+        outputs = [self.values.get(entry.name) for entry in self.graph.output]
+        self.builder.at("the model's output", "output")
+        if not all(isinstance(value, Value) for value in outputs):
+            raise self.builder.fail("is a constant or a second result of an operator")
+        return self.builder.build(self.path.stem, outputs)  # type: ignore[arg-type]
+
+    def _input_shape(self, entry: onnx.ValueInfoProto) -> tuple[int, ...]:
+        dims = entry.type.tensor_type.shape.dim
+        sizes = [dim.dim_value if dim.HasField("dim_value") else 0 for dim in dims]
+        if len(sizes) < 2 or any(size < 1 for size in sizes[1:]):
+            raise UsageError(
+                f"'{self.path}': input '{entry.name}' has no fixed sizes after the batch; export it with "
+                "fixed sizes"
+            )
+        self.batch = sizes[0] if sizes[0] > 0 else DYNAMIC_BATCH
+        return tuple(sizes[1:])
+
+    def _call(self, node: onnx.NodeProto) -> Value | np.ndarray:
+        if node.domain not in ("", "ai.onnx"):
+            raise self.builder.fail(f"operator set '{node.domain}' is not supported; export to plain ONNX")
+        if node.op_type == "Constant":
+            return self._constant(node)
+        missing = [name for name in node.input if name not in self.values]
+        if missing:
+            raise self.builder.fail(
+                f"reads '{missing[0]}', a second result of an operator; only the first works"
+            )
+        inputs = tuple(self.values[name] for name in node.input)
+        if node.op_type == "Shape" and isinstance(inputs[0], Value):
+            return self._shape(node, inputs[0])
+        if not any(isinstance(value, Value) for value in inputs):
+            return self._fold(node, inputs)
+        if node.op_type not in READERS:
+            raise self.builder.fail("is not supported; replace the layer ('mcuprune ops' lists what works)")
+        self._claim_weights(node)
+        return READERS[node.op_type](
+            Call(self.builder, inputs, _attributes(node), self.opsets.get("ai.onnx", 1), self.batch)
+        )
+
+    def _constant(self, node: onnx.NodeProto) -> np.ndarray:
+        (value,) = _attributes(node).values()
+        self.origins[node.output[0]] = frozenset({node.output[0]})
+        return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+    def _shape(self, node: onnx.NodeProto, x: Value) -> np.ndarray:
+        options = _attributes(node)
+        return np.array((self.batch, *x.shape), np.int64)[options.get("start", 0) : options.get("end")]
+
+    def _fold(self, node: onnx.NodeProto, inputs: tuple[Any, ...]) -> np.ndarray:
+        """Compute a node of constants, such as the shape arithmetic that exporters leave in."""
+        if node.op_type not in (*FOLDED, "Shape"):
+            raise self.builder.fail("computes on constants in an unsupported way; simplify the model first")
+        given = {name: value for name, value in zip(node.input, inputs, strict=True) if value is not None}
+        entries = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
+            for name, value in given.items()
+        ]
+        result = helper.make_tensor_value_info(node.output[0], onnx.TensorProto.UNDEFINED, None)
+        graph = helper.make_graph([node], "constants", entries, [result])
+        opsets = [helper.make_opsetid("", self.opsets.get("ai.onnx", 1))]
+        self.origins[node.output[0]] = frozenset().union(
+            *(self.origins.get(name, frozenset()) for name in given)
+        )
+        return ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets)).run(None, given)[0]  # type: ignore[index]
+
+    def _claim_weights(self, node: onnx.NodeProto) -> None:
+        """Refuse a second layer on the same weights: layers are pruned and stored one by one."""
+        if node.op_type not in WEIGHT_READERS:
+            return
+        for origin in sorted(self.origins.get(node.input[1], frozenset())):
+            if origin in self.readers_of_weight:
+                first = self.readers_of_weight[origin]
+                raise self.builder.fail(
+                    f"shares its weights '{origin}' with {first}; give each layer its own"
+                )
+            self.readers_of_weight[origin] = self.builder.layer
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
