@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from mcuprune.config import load_config
 from mcuprune.errors import McupruneError, ToolchainError
 from mcuprune.progress import open_progress
 from mcuprune.terminal import to_json
+
+if TYPE_CHECKING:
+    from mcuprune.report.model import Report, Times
 
 app = typer.Typer(
     name="mcuprune",
@@ -37,6 +40,15 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 
 def _print(result: object, text: str, as_json: bool) -> None:
     typer.echo(to_json(result) if as_json else text)
+
+
+def _print_report(found: Report, times: Times | None, as_json: bool) -> None:
+    if as_json:
+        typer.echo(to_json(found))
+        return
+    from mcuprune.report.console import print_report
+
+    print_report(found, times)
 
 
 @app.command()
@@ -63,8 +75,8 @@ def compress(
     from mcuprune import pipeline
 
     with open_progress(quiet=as_json) as progress:
-        report = pipeline.compress(run, progress)
-    _print(report, pipeline.summary(report, run.out), as_json)
+        report, times = pipeline.compress(run, progress)
+    _print_report(report, times, as_json)
 
 
 @app.command()
@@ -121,11 +133,27 @@ def check(directory: RunFolder, budget: BudgetText = None, as_json: Json = False
 
 @app.command()
 def report(directory: RunFolder, as_json: Json = False) -> None:
-    """Show a run's report again, and rewrite its report.html."""
-    from mcuprune import pipeline
+    """Show a run's report again, and write its report.html anew."""
+    from mcuprune.report.folder import read_report, rewrite_html
 
-    found = pipeline.read_report(directory)
-    _print(found, pipeline.summary(found, directory), as_json)
+    _print_report(*read_report(directory), as_json)
+    rewrite_html(directory)
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="Run folder or report.json.")],
+    new: Annotated[Path, typer.Argument(help="Run folder or report.json.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request's comment.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What changed from one run to another: bytes, cycles, accuracy, layers."""
+    from mcuprune.report.diff import as_markdown, as_text, changed
+    from mcuprune.report.folder import read_report
+
+    (before, _), (after, _) = read_report(old), read_report(new)
+    text = (as_markdown if markdown else as_text)(before, after)
+    _print(changed(before, after), text, as_json)
 
 
 @app.command()
