@@ -1,0 +1,207 @@
+"""The real firmware image on an emulated core: outputs, exact instruction counts, modelled cycles, stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcuprune.board import Board
+from mcuprune.errors import ToolchainError, UsageError
+from mcuprune.verify import stack
+from mcuprune.verify.cycles import Cycles
+from mcuprune.verify.image import Image, load_image
+from mcuprune.verify.machine import OUTSIDE, Machine
+from mcuprune.verify.profile import Profile, Profiler
+from mcuprune.verify.trace import Recorder
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a model's input and output lie in its arena; all in bytes."""
+
+    arena_bytes: int
+    input_offset: int
+    input_bytes: int
+    output_offset: int
+    output_bytes: int
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """One kernel call of one inference, in order of execution."""
+
+    kernel: str
+    instructions: int
+    cycles: Cycles | None
+
+
+@dataclass(frozen=True)
+class EmulatedRun:
+    """``outputs`` (n, output bytes) int8 for all inputs; counts and stack are those of the first inference.
+
+    ``instructions`` and ``cycles`` run from entering the model's run function to leaving it; ``glue`` is what
+    the run function executes itself.  ``stack_bytes`` counts from the stack pointer of its caller.
+    """
+
+    outputs: np.ndarray
+    instructions: int
+    cycles: Cycles | None
+    stack_bytes: int
+    layers: tuple[LayerRun, ...]
+    glue: LayerRun
+
+
+class Emulator:
+    """Runs the model ``name`` of a firmware image on the emulated core of ``board``.
+
+    An image with the measuring harness starts at its reset vector.  In any other image (a user's own firmware)
+    the model's run function is called with an arena in extra memory; ``layout`` is then required.
+    ToolchainError: no emulator for this core, an image that does not fit, or a run that faults or never ends.
+    """
+
+    def __init__(
+        self, elf: Path, board: Board, name: str, layout: Layout | None = None, time_limit_s: float = 60.0
+    ) -> None:
+        self.image = load_image(elf)
+        self.board = board
+        self.run_symbol = self.image.symbol(f"{name}_run")
+        self.machine = Machine(self.image, board, time_limit_s)
+        self._profiler = Profiler(self.image, board.core)
+        if "harness_layout" in self.image.by_name:
+            self.layout = _harness_layout(self.image)
+            self._begin, self._until, self._arena, self._outside = self._boot()
+        elif layout is not None:
+            self.layout = layout
+            self._begin, self._until, self._arena, self._outside = self._adopt()
+        else:
+            raise UsageError(
+                f"{elf} was not linked with the measuring harness: the model's arena layout is needed"
+            )
+        self._stack_top = self.machine.register("sp")
+        self._stack_limit = self._find_stack_limit()
+
+    def run(self, inputs: np.ndarray) -> EmulatedRun:
+        """``inputs`` (n, input bytes) int8.  The first inference is counted, the others run at full speed."""
+        inputs = self._checked(inputs)
+        stack.paint(self.machine, self._stack_limit, self._stack_top)
+        recorder = self._recorder()
+        outputs = [self._recorded(inputs[0], recorder)]
+        painted = stack.depth(self.machine, self._stack_limit, self._stack_top)
+        outputs += [self._infer(row) for row in inputs[1:]]
+        profiles = [self._profiler.profile(call.transitions) for call in recorder.calls]
+        glue = self._profiler.profile(recorder.glue)
+        total = sum(profiles, glue)
+        names = [self._kernel_name(call.entry) for call in recorder.calls]
+        return EmulatedRun(
+            outputs=np.stack(outputs),
+            instructions=total.instructions,
+            cycles=total.cycles,
+            stack_bytes=max(painted, self._stack_top - recorder.lowest_stack),
+            layers=tuple(_layer(name, part) for name, part in zip(names, profiles, strict=True)),
+            glue=_layer(self.run_symbol.name, glue),
+        )
+
+    def tensors(self, values: np.ndarray, steps: Sequence[tuple[str, int, int]]) -> dict[str, np.ndarray]:
+        """Every layer's output of one inference, read when its kernel has returned.
+
+        ``steps`` gives (tensor, arena offset, bytes) for each kernel call in order.  Raises ToolchainError when
+        the model makes another number of calls.
+        """
+        found: dict[str, np.ndarray] = {}
+
+        def after_call(index: int) -> None:
+            if index < len(steps):
+                tensor, offset, size = steps[index]
+                found[tensor] = np.frombuffer(self.machine.read(self._arena + offset, size), np.int8)
+
+        recorder = self._recorder(after_call)
+        self._recorded(self._checked(values[None])[0], recorder)
+        if len(recorder.calls) != len(steps):
+            made = ", ".join(self._kernel_name(call.entry) for call in recorder.calls)
+            raise ToolchainError(
+                f"{self.run_symbol.name} makes {len(recorder.calls)} calls ({made}), not {len(steps)}"
+            )
+        return found
+
+    def _recorder(self, after_call: Callable[[int], None] | None = None) -> Recorder:
+        return Recorder(self.run_symbol, self._outside, lambda: self.machine.register("sp"), after_call)
+
+    def _recorded(self, row: np.ndarray, recorder: Recorder) -> np.ndarray:
+        stop = self.machine.on_block(recorder.block)
+        try:
+            return self._infer(row)
+        finally:
+            stop()
+            recorder.stop(self._until)
+
+    def _infer(self, row: np.ndarray) -> np.ndarray:
+        machine, layout = self.machine, self.layout
+        machine.write(self._arena + layout.input_offset, row.tobytes())
+        self._prepare()
+        machine.run(self._begin, self._until)
+        status = machine.register("a0") if self._begin == self.run_symbol.address else self._status()
+        if status:
+            raise ToolchainError(f"{self.run_symbol.name} returned {status}")
+        return np.frombuffer(machine.read(self._arena + layout.output_offset, layout.output_bytes), np.int8)
+
+    def _status(self) -> int:
+        return int.from_bytes(self.machine.read(self.image.symbol("harness_status").address, 4), "little")
+
+    def _prepare(self) -> None:
+        """Arguments and return address, for images that are called from outside."""
+        if self._begin != self.run_symbol.address:
+            return
+        registers = {
+            "a0": self._arena + self.layout.input_offset,
+            "a1": self._arena + self.layout.output_offset,
+            "a2": self._arena,
+            "sp": self._stack_top,
+            "lr": self._until,
+        }
+        for register, value in registers.items():
+            self.machine.set_register(register, value)
+
+    def _boot(self) -> tuple[int, int, int, Callable[[int], bool]]:
+        """From reset to the harness's waiting point; each inference then runs from its return to the next call."""
+        wait = self.image.symbol("harness_wait").address
+        self.machine.run(self.machine.reset(), wait)
+        harness = self.image.section(".harness")
+        if harness is None:
+            raise ToolchainError("the image has the harness's symbols, but not its section")
+        return self.machine.register("lr"), wait, self.image.symbol("harness_arena").address, harness.holds
+
+    def _adopt(self) -> tuple[int, int, int, Callable[[int], bool]]:
+        arena = self.machine.map_outside(self.layout.arena_bytes)
+        self.machine.set_register("sp", self.board.memory.main("ram").end)
+        return self.run_symbol.address, OUTSIDE, arena, lambda address: address == OUTSIDE
+
+    def _find_stack_limit(self) -> int:
+        """The lowest address that the stack may use: the end of the static data in the same memory."""
+        bank = self.board.memory.main("ram")
+        ends = [section.address + section.size for section in self.image.sections]
+        inside = [end for end in ends if bank.origin <= end <= self._stack_top]
+        return -(-max(inside, default=bank.origin) // 4) * 4
+
+    def _kernel_name(self, address: int) -> str:
+        function = self.image.function_at(address)
+        return function.name if function else f"{address:#010x}"
+
+    def _checked(self, inputs: np.ndarray) -> np.ndarray:
+        expected = self.layout.input_bytes
+        if inputs.dtype != np.int8 or inputs.ndim != 2 or inputs.shape[1] != expected or not len(inputs):
+            raise UsageError(
+                f"the emulator takes int8 inputs (n, {expected}), not {inputs.dtype} {inputs.shape}"
+            )
+        return inputs
+
+
+def _harness_layout(image: Image) -> Layout:
+    symbol = image.symbol("harness_layout")
+    return Layout(*(int(value) for value in np.frombuffer(image.read(symbol.address, 20), "<u4")))
+
+
+def _layer(name: str, profile: Profile) -> LayerRun:
+    return LayerRun(name, profile.instructions, profile.cycles)
