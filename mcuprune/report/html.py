@@ -43,12 +43,14 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
 
 def write_html(report: Report, times: Times | None = None) -> str:
     """The page as text.  Everything that comes from the model or the command line is escaped."""
+    found = [answer.status for answer in answers(report)]
     template = _environment().get_template("report.html.j2")
     return template.render(
         report=report,
         times=times or Times(),
         metric=lambda value: units.metric(report.task.metric, value),
         verdict=_verdict(report),
+        outcome=next((status for status in (FAIL, UNKNOWN) if status in found), PASS),
         answers=answers(report),
         tiles=views.tiles(report),
         resources=views.resource_views(report),

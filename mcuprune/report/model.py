@@ -145,7 +145,10 @@ class Equality(Record):
 
 @dataclass(frozen=True)
 class Epoch(Record):
-    """One epoch, counted through all phases.  ``usage``: exact use over budget, by resource; ``multipliers``: lambda, by resource."""
+    """One epoch, counted through all phases.
+
+    By resource (flash, ram, macs, latency): ``usage`` is exact use over budget, ``multipliers`` lambda.
+    """
 
     epoch: int
     phase: str

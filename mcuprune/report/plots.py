@@ -149,6 +149,13 @@ def _value(value: float, unit: str, digits: int = 0) -> str:
     return f"{shown}×" if unit == "x" else shown
 
 
+def _tail(name: str, room: int) -> str:
+    """The end of a layer's dotted name says more than its beginning."""
+    if len(name) <= room:
+        return name
+    return "…" + name[len(name) - room + 1 :] if room >= 3 else ""
+
+
 def _fitted(name: str, width: float) -> str:
     room = int(width / CHARACTER)
     if len(name) <= room:
@@ -160,13 +167,13 @@ def arena_over_time(arena: ArenaPicture, width: float) -> str:
     """Steps to the right, bytes upward: each tensor as wide as it lives and as high as its size."""
     if not arena.steps or not arena.arena_bytes:
         return ""
-    left, right, top, plot = 52.0, 14.0, 26.0, 300.0
-    longest = min(max(len(name) for name in arena.steps), 18)
+    left, right, top, plot = 58.0, 14.0, 26.0, 300.0
+    longest = min(max(len(name) for name in arena.steps), 14)
     bottom = 22 + longest * 4.4
     column = (width - left - right) / len(arena.steps)
     ticks = nice_ticks(0, arena.arena_bytes, 5, base=2)
     y = Scale(0, max(arena.arena_bytes * 1.02, 1), top + plot, top)
-    parts = [text(left - 46, top - 12, "bytes", "tick")]
+    parts = [text(left - 52, top - 12, "bytes", "tick")]
     peak = _peak_step(arena)
     parts.append(
         rect(left + peak * column, top, column, plot, "peak", f"peak: step {peak}, {arena.steps[peak]}")
@@ -178,9 +185,7 @@ def arena_over_time(arena: ArenaPicture, width: float) -> str:
     parts += _bounds(arena, left, width - right, y)
     for index, name in enumerate(arena.steps):
         x = left + (index + 0.5) * column
-        label = text(
-            0, 0, name if len(name) <= longest else name[: longest - 1] + "…", "tick", text_anchor="end"
-        )
+        label = text(0, 0, _tail(name, longest), "tick", text_anchor="end")
         parts.append(
             element("g", label, transform=f"translate({x + 3:.1f},{top + plot + 13:.1f}) rotate(-40)")
         )
@@ -204,7 +209,7 @@ def _tensor(tensor: ArenaTensor, left: float, column: float, y: Scale) -> str:
         f" steps {tensor.first} to {tensor.last}"
     )
     box = rect(x + 1, upper + 0.5, width - 2, max(height - 1, 1.5), f"tensor {tensor.kind}", title, rx=2)
-    name, size = _fitted(tensor.name, width - 8), f"{tensor.size:,} B"
+    name, size = _tail(tensor.name, int((width - 8) / CHARACTER)), f"{tensor.size:,} B"
     words = ""
     if height >= 13 and name:
         lower = height >= 27 and len(size) * CHARACTER < width - 8
