@@ -9,6 +9,10 @@
 #define MCP_NARROW_MULTIPLY /* no 32x32 -> 64 multiplication: four 16-bit ones */
 #endif
 
+#if (defined(__arm__) && !defined(__ARM_FEATURE_IDIV)) || (defined(__riscv) && !defined(__riscv_div))
+#define MCP_NO_DIVISION /* no division instruction */
+#endif
+
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__GNUC__)
 #define MCP_DSP /* the DSP instructions of Armv7E-M and Armv8-M are there */
 #endif
@@ -63,8 +67,8 @@ static inline int32_t mcp_round_shift(int32_t value, int32_t exponent)
     return (((value + (value >> 31)) >> (exponent - 1)) + 1) >> 1;
 }
 
-/* value * multiplier / 2^31 * 2^shift, rounded twice; shift -31..30.  The multiplier is 2^30 or more, or 0 and the
- * shift 0 as well. */
+/* value * multiplier / 2^31 * 2^shift, rounded twice; shift -31..30.  The multiplier is 2^30 or more, or 0
+ * and the shift 0 as well. */
 static inline int32_t mcp_scale(int32_t value, int32_t multiplier, int32_t shift)
 {
 #if defined(MCP_DSP)
@@ -81,6 +85,13 @@ static inline int8_t mcp_clamp(int32_t value, int32_t low, int32_t high)
 {
     value = value < low ? low : value;
     return (int8_t)(value > high ? high : value);
+}
+
+/* An accumulator as an output value. */
+static inline int8_t mcp_requantize(int32_t sum, int32_t multiplier, int32_t shift, int32_t offset,
+                                    int32_t low, int32_t high)
+{
+    return mcp_clamp((int32_t)((uint32_t)mcp_scale(sum, multiplier, shift) + (uint32_t)offset), low, high);
 }
 
 #endif

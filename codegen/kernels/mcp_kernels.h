@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 /* Convolution: weight (out_c, kernel_h, kernel_w, in_c), or packed as the kernel asks.
- * Depthwise:   weight (kernel_h, kernel_w, out_c), output channel c reads input channel c / (out_c / in_c). */
+ * Depthwise:   weight (kernel_h, kernel_w, out_c), output channel c reads input channel c / (out_c / in_c).
+ */
 typedef struct {
     int16_t in_h, in_w, in_c;
     int16_t out_h, out_w, out_c;
@@ -13,13 +14,13 @@ typedef struct {
     uint8_t stride_h, stride_w;
     uint8_t dilation_h, dilation_w;
     uint8_t pad_top, pad_left;
-    int16_t input_offset;       /* minus the input's zero point */
-    int16_t output_offset;      /* the output's zero point */
+    int16_t input_offset;  /* minus the input's zero point */
+    int16_t output_offset; /* the output's zero point */
     int8_t clamp_min, clamp_max;
     const int8_t *weight;
-    const int32_t *bias;        /* (out_c) */
-    const int32_t *multiplier;  /* (out_c), Q31: 2^30 or more, or 0 with shift 0 */
-    const int8_t *shift;        /* (out_c), -31..30, left if positive */
+    const int32_t *bias;       /* (out_c) */
+    const int32_t *multiplier; /* (out_c), Q31: 2^30 or more, or 0 with shift 0 */
+    const int8_t *shift;       /* (out_c), -31..30, left if positive */
 } mcp_conv2d;
 
 /* Fully connected: weight (out_c, in_c); per_channel 0: one multiplier and shift for all outputs. */
@@ -57,13 +58,14 @@ typedef struct {
 /* Sum and product of two tensors of hw x channels, either operand broadcast through zero strides. */
 typedef struct {
     int32_t hw, channels;
-    mcp_operand a, b;           /* multiplier and shift unused by the product */
+    mcp_operand a, b; /* multiplier and shift unused by the product */
     int32_t output_offset;
     int32_t multiplier, shift;
     int8_t clamp_min, clamp_max;
 } mcp_elementwise;
 
-/* One input of a concatenation: copies hw rows of in_c channels to channel offset of rows of out_c channels. */
+/* One input of a concatenation: copies hw rows of in_c channels to channel offset of rows of out_c channels.
+ */
 typedef struct {
     int32_t hw;
     int16_t in_c, out_c, offset;
@@ -80,7 +82,7 @@ typedef struct {
 /* Any function of one int8 value: table[x + 128]. */
 typedef struct {
     int32_t elements;
-    const int8_t *table;        /* (256) */
+    const int8_t *table; /* (256) */
 } mcp_lookup;
 
 /* Softmax over the last axis; output scale 1/256, zero point -128. */
@@ -95,11 +97,17 @@ typedef struct {
 void mcp_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
-void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
+                            void *scratch);
 void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
-void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/* Support of the dsp convolutions: all channels of two gathered pixels. */
+void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t words, const int16_t *a, const int16_t *b, int8_t *out_a,
+                     int8_t *out_b);
 
 void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_average_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);

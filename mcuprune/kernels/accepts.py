@@ -31,3 +31,8 @@ def pointwise(shape: OpShape) -> bool:
 
 def undilated_window(shape: OpShape) -> bool:
     return window(shape) and shape.window.dilation == (1, 1)
+
+
+def depthwise_one_to_one(shape: OpShape) -> bool:
+    """One output channel per input channel."""
+    return window(shape) and shape.multiplier == 1

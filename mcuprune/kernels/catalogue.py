@@ -16,10 +16,11 @@ from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.graph import ir
 from mcuprune.graph.ir import unsupported
 from mcuprune.graph.op_shape import Number, OpShape
+from mcuprune.kernels.dsp import DSP
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.portable import PORTABLE
 
-KERNELS: tuple[Kernel, ...] = PORTABLE
+KERNELS: tuple[Kernel, ...] = (*PORTABLE, *DSP)
 
 # Nodes whose output is their input's memory: no kernel, no bytes, no cycles.
 ALIASES: tuple[type[ir.Node], ...] = (ir.Flatten,)
@@ -50,8 +51,8 @@ def candidates(shape: OpShape, isa: frozenset[str]) -> tuple[Kernel, ...]:
     found = tuple(kernel for kernel in same_op if kernel.isa in isa and kernel.accepts(shape))
     if not found:
         raise UnsupportedError(
-            f"layer '{shape.node.name}': no {'/'.join(sorted(isa))} kernel takes {shape.inputs} -> {shape.output} "
-            f"with {shape.node}"
+            f"layer '{shape.node.name}': no {'/'.join(sorted(isa))} kernel takes {shape.inputs} -> "
+            f"{shape.output} with {shape.node}"
         )
     return found
 

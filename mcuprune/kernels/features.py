@@ -6,7 +6,8 @@ feature is always the call itself.
 
 from __future__ import annotations
 
-from mcuprune.graph.op_shape import Number, OpShape, elements
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements
+from mcuprune.kernels.constants import WORD, filter_size
 from mcuprune.kernels.geometry import window_taps
 
 Features = tuple[Number, ...]
@@ -67,3 +68,33 @@ def softmax(shape: OpShape) -> Features:
     """Calls, rows, elements."""
     out_h, out_w, _ = shape.output
     return (1, out_h * out_w, elements(shape.output))
+
+
+def conv2d_dsp(shape: OpShape) -> Features:
+    """Calls, output pixels, rows of taps gathered, taps gathered (times channels), pairs of pixels and of
+    channels, words of four products in each."""
+    out_h, out_w, out_c = shape.output
+    in_c = shape.inputs[0][2]
+    rows, columns = window_taps(shape)
+    pixels = out_h * out_w
+    blocks = -(-pixels // 2) * (ceil_to(out_c, 2) / 2)
+    words = ceil_to(filter_size(shape), WORD) / WORD
+    return (1, pixels, rows * out_w, rows * columns * in_c, blocks, blocks * words)
+
+
+def depthwise_dsp(shape: OpShape) -> Features:
+    """Calls, output pixels, outputs; then groups of four channels (a channel left over is a group of its own),
+    rows of taps in them, taps in them."""
+    out_h, out_w, channels = shape.output
+    rows, columns = window_taps(shape)
+    pixels = out_h * out_w
+    whole = ceil_to(channels - 3, 4) / 4
+    groups = channels - 3 * whole
+    return (1, pixels, pixels * channels, pixels * groups, rows * out_w * groups, rows * columns * groups)
+
+
+def fully_connected_dsp(shape: OpShape) -> Features:
+    """Calls, inputs, outputs, blocks of four outputs, words of four products in each."""
+    in_c, out_c = shape.inputs[0][2], shape.output[2]
+    blocks = ceil_to(out_c, 4) / 4
+    return (1, in_c, out_c, blocks, blocks * ceil_to(in_c, WORD) / WORD)

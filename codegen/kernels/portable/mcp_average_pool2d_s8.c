@@ -6,7 +6,7 @@
 /* dividend / divisor where the quotient is below 256. */
 static inline int32_t divide(int32_t dividend, int32_t divisor)
 {
-#if defined(__ARM_FEATURE_IDIV) || defined(__riscv_div) || defined(__x86_64__) || defined(__aarch64__)
+#if !defined(MCP_NO_DIVISION)
     return dividend / divisor;
 #else
     int32_t quotient = 0;

@@ -20,8 +20,8 @@ void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output
                 for (int32_t i = 0; i < depth; i++) {
                     sum += pixel[i] * *w++;
                 }
-                const int32_t scaled = mcp_scale(sum, op->multiplier[c], op->shift[c]);
-                *output++ = mcp_clamp(scaled + op->output_offset, op->clamp_min, op->clamp_max);
+                *output++ = mcp_requantize(sum, op->multiplier[c], op->shift[c], op->output_offset,
+                                           op->clamp_min, op->clamp_max);
             }
             pixel += step;
         }

@@ -6,7 +6,7 @@
 typedef struct {
     const int8_t *input, *weight;
     int32_t input_step, weight_step; /* from one row of taps to the next */
-    int32_t runs, run, input_run;    /* per row: runs of consecutive products, and the distance between them */
+    int32_t runs, run, input_run; /* per row: runs of consecutive products, and the distance between them */
     int32_t rows;
 } patch;
 
@@ -64,8 +64,8 @@ void mcp_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, vo
             MCP_ROLLED
             for (int32_t c = 0; c < op->out_c; c++) {
                 const int32_t sum = dot(&p, c * filter, op->input_offset, op->bias[c]);
-                const int32_t scaled = mcp_scale(sum, op->multiplier[c], op->shift[c]);
-                *output++ = mcp_clamp(scaled + op->output_offset, op->clamp_min, op->clamp_max);
+                *output++ = mcp_requantize(sum, op->multiplier[c], op->shift[c], op->output_offset,
+                                           op->clamp_min, op->clamp_max);
             }
         }
     }

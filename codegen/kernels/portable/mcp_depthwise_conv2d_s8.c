@@ -34,7 +34,8 @@ void mcp_depthwise_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *
         const mcp_span y = mcp_clip(oy * op->stride_h - op->pad_top, op->kernel_h, op->dilation_h, op->in_h);
         MCP_ROLLED
         for (int32_t ox = 0; ox < op->out_w; ox++) {
-            const mcp_span x = mcp_clip(ox * op->stride_w - op->pad_left, op->kernel_w, op->dilation_w, op->in_w);
+            const mcp_span x =
+                mcp_clip(ox * op->stride_w - op->pad_left, op->kernel_w, op->dilation_w, op->in_w);
             const int32_t row = y.start;
             const int32_t column = x.start;
             const int8_t *in = input + (row * op->in_w + column) * op->in_c;
@@ -42,8 +43,8 @@ void mcp_depthwise_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *
             int32_t progress = 0;
             MCP_ROLLED
             for (int32_t c = 0; c < op->out_c; c++) {
-                const int32_t scaled = mcp_scale(dot(op, in, y, x, c), op->multiplier[c], op->shift[c]);
-                *output++ = mcp_clamp(scaled + op->output_offset, op->clamp_min, op->clamp_max);
+                *output++ = mcp_requantize(dot(op, in, y, x, c), op->multiplier[c], op->shift[c],
+                                           op->output_offset, op->clamp_min, op->clamp_max);
                 progress += op->in_c;
                 if (progress >= op->out_c) {
                     progress -= op->out_c;

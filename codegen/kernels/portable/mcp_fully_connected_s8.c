@@ -15,7 +15,7 @@ void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, 
         for (int32_t i = 0; i < depth; i++) {
             sum += input[i] * *w++;
         }
-        const int32_t scaled = mcp_scale(sum, op->multiplier[channel], op->shift[channel]);
-        output[c] = mcp_clamp(scaled + op->output_offset, op->clamp_min, op->clamp_max);
+        output[c] = mcp_requantize(sum, op->multiplier[channel], op->shift[channel], op->output_offset,
+                                   op->clamp_min, op->clamp_max);
     }
 }

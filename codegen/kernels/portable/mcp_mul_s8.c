@@ -10,8 +10,8 @@ void mcp_mul_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int
         MCP_ROLLED
         for (int32_t c = 0; c < op->channels; c++) {
             const int32_t product = (*pa + op->a.offset) * (*pb + op->b.offset);
-            const int32_t scaled = mcp_scale(product, op->multiplier, op->shift);
-            *output++ = mcp_clamp(scaled + op->output_offset, op->clamp_min, op->clamp_max);
+            *output++ = mcp_requantize(product, op->multiplier, op->shift, op->output_offset, op->clamp_min,
+                                       op->clamp_max);
             pa += op->a.stride_c;
             pb += op->b.stride_c;
         }

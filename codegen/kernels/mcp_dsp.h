@@ -1,0 +1,178 @@
+/* The instructions of the DSP extension (Armv7E-M, Armv8-M) that the dsp kernels use, with their meaning in C
+ * for any other target.  Pairs are two 16-bit numbers in a word, the lower one first. */
+#ifndef MCP_DSP_H
+#define MCP_DSP_H
+
+#include "mcp_arithmetic.h"
+
+/* Words at any address, little-endian. */
+static inline uint32_t mcp_load_word(const void *address)
+{
+#if defined(MCP_DSP)
+    uint32_t word;
+    __builtin_memcpy(&word, address, sizeof(word));
+    return word;
+#else
+    const uint8_t *const p = address;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+#endif
+}
+
+static inline void mcp_store_word(void *address, uint32_t word)
+{
+#if defined(MCP_DSP)
+    __builtin_memcpy(address, &word, sizeof(word));
+#else
+    uint8_t *const p = address;
+    p[0] = (uint8_t)word;
+    p[1] = (uint8_t)(word >> 8);
+    p[2] = (uint8_t)(word >> 16);
+    p[3] = (uint8_t)(word >> 24);
+#endif
+}
+
+static inline uint32_t mcp_pair(int32_t low, int32_t high)
+{
+    return ((uint32_t)low & 0xffffU) | (uint32_t)high << 16;
+}
+
+#if defined(MCP_DSP)
+/* Bytes 0 and 2, or 1 and 3, sign-extended; the second form adds them to a pair. */
+static inline uint32_t mcp_even_bytes(uint32_t word)
+{
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
+    return pair;
+}
+
+static inline uint32_t mcp_odd_bytes(uint32_t word)
+{
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+    return pair;
+}
+
+static inline uint32_t mcp_add_even_bytes(uint32_t pair, uint32_t word)
+{
+    uint32_t sum;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(sum) : "r"(pair), "r"(word));
+    return sum;
+}
+
+static inline uint32_t mcp_add_odd_bytes(uint32_t pair, uint32_t word)
+{
+    uint32_t sum;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(sum) : "r"(pair), "r"(word));
+    return sum;
+}
+
+/* sum + both products; sum + the product of the lower, of the upper numbers. */
+static inline int32_t mcp_dot_pair(uint32_t a, uint32_t b, int32_t sum)
+{
+    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
+static inline int32_t mcp_multiply_low(uint32_t a, uint32_t b, int32_t sum)
+{
+    __asm__("smlabb %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
+static inline int32_t mcp_multiply_high(uint32_t a, uint32_t b, int32_t sum)
+{
+    __asm__("smlatt %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
+/* The lower numbers of both; the upper numbers of both. */
+static inline uint32_t mcp_join_low(uint32_t first, uint32_t second)
+{
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(first), "r"(second));
+    return pair;
+}
+
+static inline uint32_t mcp_join_high(uint32_t first, uint32_t second)
+{
+    uint32_t pair;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(second), "r"(first));
+    return pair;
+}
+#else
+static inline uint32_t mcp_even_bytes(uint32_t word)
+{
+    return mcp_pair((int8_t)word, (int8_t)(word >> 16));
+}
+
+static inline uint32_t mcp_odd_bytes(uint32_t word)
+{
+    return mcp_even_bytes(word >> 8);
+}
+
+static inline uint32_t mcp_add_even_bytes(uint32_t pair, uint32_t word)
+{
+    return mcp_pair((int16_t)pair + (int8_t)word, (int16_t)(pair >> 16) + (int8_t)(word >> 16));
+}
+
+static inline uint32_t mcp_add_odd_bytes(uint32_t pair, uint32_t word)
+{
+    return mcp_add_even_bytes(pair, word >> 8);
+}
+
+static inline int32_t mcp_multiply_low(uint32_t a, uint32_t b, int32_t sum)
+{
+    return sum + (int16_t)a * (int16_t)b;
+}
+
+static inline int32_t mcp_multiply_high(uint32_t a, uint32_t b, int32_t sum)
+{
+    return sum + (int16_t)(a >> 16) * (int16_t)(b >> 16);
+}
+
+static inline int32_t mcp_dot_pair(uint32_t a, uint32_t b, int32_t sum)
+{
+    return mcp_multiply_high(a, b, mcp_multiply_low(a, b, sum));
+}
+
+static inline uint32_t mcp_join_low(uint32_t first, uint32_t second)
+{
+    return mcp_pair((int16_t)first, (int16_t)second);
+}
+
+static inline uint32_t mcp_join_high(uint32_t first, uint32_t second)
+{
+    return mcp_pair((int16_t)(first >> 16), (int16_t)(second >> 16));
+}
+#endif
+
+/* count bytes as 16-bit numbers, offset added. */
+static inline void mcp_widen(int16_t *output, const int8_t *input, int32_t count, int32_t offset)
+{
+    const uint32_t offsets = mcp_pair(offset, offset);
+    MCP_ROLLED
+    for (; count >= 4; count -= 4) {
+        const uint32_t word = mcp_load_word(input);
+        const uint32_t even = mcp_add_even_bytes(offsets, word);
+        const uint32_t odd = mcp_add_odd_bytes(offsets, word);
+        mcp_store_word(output, mcp_join_low(even, odd));
+        mcp_store_word(output + 2, mcp_join_high(even, odd));
+        input += 4;
+        output += 4;
+    }
+    MCP_ROLLED
+    for (; count > 0; count--) {
+        *output++ = (int16_t)(*input++ + offset);
+    }
+}
+
+static inline void mcp_clear(int16_t *output, int32_t count)
+{
+    MCP_ROLLED
+    for (; count > 0; count--) {
+        *output++ = 0;
+        MCP_KEEP_LOOP();
+    }
+}
+
+#endif

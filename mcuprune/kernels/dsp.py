@@ -1,0 +1,77 @@
+"""The kernels for cores with the DSP extension: pairs of 16-bit products per instruction."""
+
+from __future__ import annotations
+
+from mcuprune.graph import ir
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to
+from mcuprune.kernels import accepts, constants, features, geometry
+from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.portable import Distances, channel_by_channel, in_place, no_scratch
+
+_WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
+_FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
+
+
+def _two_patches(shape: OpShape) -> Number:
+    """Two windows of 16-bit numbers, each filled up to a multiple of four."""
+    return 4 * ceil_to(constants.filter_size(shape), constants.WORD)
+
+
+def _wide_input(shape: OpShape) -> Number:
+    return 2 * ceil_to(shape.inputs[0][2], constants.WORD)
+
+
+def _pixel_copied(shape: OpShape) -> Distances:
+    """A pixel's whole window is copied to scratch before any of its outputs is written."""
+    return (geometry.window_distance(shape, held=0),)
+
+
+DSP: tuple[Kernel, ...] = (
+    Kernel(
+        name="mcp_conv2d_s8_dsp",
+        op=ir.Conv2d,
+        isa="dsp",
+        accepts=accepts.window,
+        scratch=_two_patches,
+        overlap=_pixel_copied,
+        constants=constants.conv2d_padded_rows,
+        features=features.conv2d_dsp,
+        layout="word_rows",
+        needs=("mcp_rows_s8_dsp", *_WINDOW),
+    ),
+    Kernel(
+        name="mcp_conv2d_1x1_s8_dsp",
+        op=ir.Conv2d,
+        isa="dsp",
+        accepts=accepts.pointwise,
+        scratch=_two_patches,
+        overlap=_pixel_copied,
+        constants=constants.conv2d_padded_rows,
+        features=features.conv2d_dsp,
+        layout="word_rows",
+        needs=("mcp_rows_s8_dsp", *_FLAT),
+    ),
+    Kernel(
+        name="mcp_depthwise_conv2d_s8_dsp",
+        op=ir.DepthwiseConv2d,
+        isa="dsp",
+        accepts=accepts.depthwise_one_to_one,
+        scratch=no_scratch,
+        overlap=channel_by_channel,
+        constants=constants.depthwise,
+        features=features.depthwise_dsp,
+        needs=_WINDOW,
+    ),
+    Kernel(
+        name="mcp_fully_connected_s8_dsp",
+        op=ir.Linear,
+        isa="dsp",
+        accepts=accepts.s8,
+        scratch=_wide_input,
+        overlap=in_place,
+        constants=constants.fully_connected_padded_rows,
+        features=features.fully_connected_dsp,
+        layout="word_rows",
+        needs=_FLAT,
+    ),
+)

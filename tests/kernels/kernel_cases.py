@@ -1,0 +1,251 @@
+"""Random calls of every operator: a node, its sizes, its integer parameters and inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mcuprune.graph import ir
+from mcuprune.graph.op_shape import OpShape
+from mcuprune.quantize import parameters as quantized
+from mcuprune.quantize.arithmetic import quantize_multiplier
+
+
+@dataclass(frozen=True)
+class Case:
+    shape: OpShape
+    parameters: Any
+    inputs: tuple[np.ndarray, ...]
+
+
+def int8(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Any values, or (one time in four) the extremes only."""
+    values = rng.integers(-128, 128, shape)
+    if rng.random() < 0.25:
+        values = np.where(values < 0, -128, 127)
+    return values.astype(np.int8)
+
+
+def scalings(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers and shifts: usual ones, extreme ones, zero."""
+    multiplier = rng.integers(2**30, 2**31, count)
+    shift = rng.integers(-14, 0, count) if rng.random() < 0.7 else rng.integers(-31, 31, count)
+    multiplier = np.where(rng.random(count) < 0.1, rng.choice([2**30, 2**31 - 1], count), multiplier)
+    dead = rng.random(count) < 0.05
+    return np.where(dead, 0, multiplier).astype(np.int32), np.where(dead, 0, shift).astype(np.int8)
+
+
+def biases(rng: np.random.Generator, count: int) -> np.ndarray:
+    return rng.integers(-(2 ** int(rng.choice([8, 16, 30]))), 2**16, count).astype(np.int32)
+
+
+def clamp(rng: np.random.Generator) -> tuple[int, int]:
+    if rng.random() < 0.5:
+        return -128, 127
+    low, high = sorted(int(value) for value in rng.integers(-128, 128, 2))
+    return low, high
+
+
+rngs = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+@st.composite
+def windows(draw: st.DrawFn, dilated: bool = True) -> tuple[ir.Window, tuple[int, int]]:
+    """A window and an input size that it fits; paddings stay below the kernel, as pooling needs it."""
+    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    dilation = draw(st.tuples(st.integers(1, 3), st.integers(1, 3))) if dilated else (1, 1)
+    top, bottom = draw(st.tuples(*[st.integers(0, kernel[0] - 1)] * 2))
+    left, right = draw(st.tuples(*[st.integers(0, kernel[1] - 1)] * 2))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    height = draw(st.integers(max(1, reach[0] - top - bottom), reach[0] + 6))
+    width = draw(st.integers(max(1, reach[1] - left - right), reach[1] + 6))
+    return ir.Window(kernel, stride, (top, left, bottom, right), dilation), (height, width)
+
+
+def _convolution(
+    rng: np.random.Generator, shape: OpShape, weight_shape: tuple[int, ...]
+) -> quantized.Conv2dParameters:
+    window, out_c = shape.window, shape.output[2]
+    return quantized.Conv2dParameters(
+        *shape.inputs[0],
+        *shape.output,
+        *window.kernel,
+        *window.stride,
+        *window.dilation,
+        *window.padding[:2],
+        int(rng.integers(-127, 129)),
+        int(rng.integers(-128, 128)),
+        *clamp(rng),
+        int8(rng, weight_shape),
+        biases(rng, out_c),
+        *scalings(rng, out_c),
+    )
+
+
+@st.composite
+def conv2d(draw: st.DrawFn, pointwise: bool = False) -> Case:
+    window, (height, width) = draw(windows())
+    if pointwise:
+        window = replace(window, kernel=(1, 1), padding=(0, 0, 0, 0))
+    in_c, out_c, rng = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(rngs)
+    node = ir.Conv2d("node", ("x",), "w", "b", window)
+    shape = OpShape(node, ((height, width, in_c),), (*window.output_size(height, width), out_c))
+    parameters = _convolution(rng, shape, (out_c, *window.kernel, in_c))
+    return Case(shape, parameters, (int8(rng, (height, width, in_c)),))
+
+
+def pointwise_conv2d() -> st.SearchStrategy[Case]:
+    return conv2d(pointwise=True)
+
+
+@st.composite
+def depthwise(draw: st.DrawFn) -> Case:
+    window, (height, width) = draw(windows())
+    in_c, multiplier, rng = draw(st.integers(1, 11)), draw(st.integers(1, 3)), draw(rngs)
+    node = ir.DepthwiseConv2d("node", ("x",), "w", "b", window, multiplier)
+    output = (*window.output_size(height, width), in_c * multiplier)
+    shape = OpShape(node, ((height, width, in_c),), output)
+    parameters = _convolution(rng, shape, (*window.kernel, in_c * multiplier))
+    return Case(shape, parameters, (int8(rng, (height, width, in_c)),))
+
+
+@st.composite
+def linear(draw: st.DrawFn) -> Case:
+    in_c, out_c, rng = draw(st.integers(1, 40)), draw(st.integers(1, 13)), draw(rngs)
+    per_channel = draw(st.booleans())
+    shape = OpShape(ir.Linear("node", ("x",), "w", "b"), ((1, 1, in_c),), (1, 1, out_c))
+    parameters = quantized.FullyConnectedParameters(
+        in_c,
+        out_c,
+        int(rng.integers(-127, 129)),
+        int(rng.integers(-128, 128)),
+        *clamp(rng),
+        per_channel,
+        int8(rng, (out_c, in_c)),
+        biases(rng, out_c),
+        *scalings(rng, out_c if per_channel else 1),
+    )
+    return Case(shape, parameters, (int8(rng, (in_c,)),))
+
+
+@st.composite
+def pool(draw: st.DrawFn, op: type[ir.Node]) -> Case:
+    window, (height, width) = draw(windows(dilated=False))
+    channels, rng = draw(st.integers(1, 11)), draw(rngs)
+    shape = OpShape(
+        op("node", ("x",), window),  # type: ignore[call-arg]
+        ((height, width, channels),),
+        (*window.output_size(height, width), channels),
+    )
+    parameters = quantized.Pool2dParameters(
+        *shape.inputs[0],
+        *shape.output[:2],
+        *window.kernel,
+        *window.stride,
+        *window.padding[:2],
+        *clamp(rng),
+    )
+    return Case(shape, parameters, (int8(rng, shape.inputs[0]),))
+
+
+@st.composite
+def elementwise(draw: st.DrawFn, op: type[ir.Node]) -> Case:
+    height, width, channels = draw(st.tuples(*[st.integers(1, 5)] * 3))
+    whole = (height, width, channels)
+    sizes = ((height, width, 1), (1, 1, channels), (1, 1, 1), whole, whole, whole)
+    rng = draw(rngs)
+    first = draw(st.sampled_from(sizes))
+    second = whole if first != whole else draw(st.sampled_from(sizes))
+    operands = []
+    for dims in (first, second):
+        multiplier, shift = quantize_multiplier(float(rng.uniform(2.0**-20, 0.5)))
+        stride_hw = 0 if dims[:2] == (1, 1) and whole[:2] != (1, 1) else dims[2]
+        stride_c = 0 if dims[2] == 1 and channels != 1 else 1
+        operands.append(
+            quantized.Operand(stride_hw, stride_c, int(rng.integers(-127, 129)), multiplier, shift)
+        )
+    limit = 2.0**-12 if op is ir.Add else 2.0**-2
+    parameters = quantized.ElementwiseParameters(
+        height * width,
+        channels,
+        *operands,
+        int(rng.integers(-128, 128)),
+        *quantize_multiplier(float(rng.uniform(limit / 2**10, limit))),
+        *clamp(rng),
+    )
+    shape = OpShape(op("node", ("a", "b")), (first, second), whole)
+    return Case(shape, parameters, (int8(rng, first), int8(rng, second)))
+
+
+@st.composite
+def concat(draw: st.DrawFn) -> Case:
+    height, width = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    channels = draw(st.lists(st.integers(1, 7), min_size=1, max_size=4))
+    rng = draw(rngs)
+    inputs = tuple((height, width, count) for count in channels)
+    offsets = np.cumsum([0, *channels])
+    parts = tuple(
+        quantized.ConcatPart(height * width, count, sum(channels), int(offset))
+        for count, offset in zip(channels, offsets, strict=False)
+    )
+    names = tuple(f"x{index}" for index in range(len(channels)))
+    shape = OpShape(ir.Concat("node", names), inputs, (height, width, sum(channels)))
+    return Case(shape, quantized.ConcatParameters(parts), tuple(int8(rng, dims) for dims in inputs))
+
+
+@st.composite
+def pad(draw: st.DrawFn) -> Case:
+    height, width, channels = draw(st.tuples(*[st.integers(1, 6)] * 3))
+    top, left, bottom, right = draw(st.tuples(*[st.integers(0, 3)] * 4))
+    rng = draw(rngs)
+    node = ir.Pad("node", ("x",), (top, left, bottom, right))
+    output = (height + top + bottom, width + left + right, channels)
+    parameters = quantized.PadParameters(
+        height, width, channels, top, left, bottom, right, int(rng.integers(-128, 128))
+    )
+    shape = OpShape(node, ((height, width, channels),), output)
+    return Case(shape, parameters, (int8(rng, (height, width, channels)),))
+
+
+@st.composite
+def lookup(draw: st.DrawFn) -> Case:
+    dims, rng = draw(st.tuples(*[st.integers(1, 6)] * 3)), draw(rngs)
+    node = ir.Activation("node", ("x",), "tanh")
+    parameters = quantized.LookupParameters(int(np.prod(dims)), int8(rng, (256,)))
+    return Case(OpShape(node, (dims,), dims), parameters, (int8(rng, dims),))
+
+
+@st.composite
+def softmax(draw: st.DrawFn) -> Case:
+    rows, channels = draw(st.integers(1, 3)), draw(st.integers(1, 300))
+    scale, rng = draw(st.floats(2.0**-24, 16.0)), draw(rngs)
+    multiplier, shift = quantize_multiplier(min(scale * 2.0**26, 2.0**31 - 1))
+    diff_min = -int(np.floor(31 * 2.0**26 / 2.0**shift))
+    dims = (rows, 1, channels)
+    shape = OpShape(ir.Softmax("node", ("x",)), (dims,), dims)
+    parameters = quantized.SoftmaxParameters(rows, channels, multiplier, min(shift, 30), diff_min)
+    return Case(shape, parameters, (int8(rng, dims),))
+
+
+CASES: dict[str, st.SearchStrategy[Case]] = {
+    "mcp_conv2d_s8": conv2d(),
+    "mcp_conv2d_1x1_s8": pointwise_conv2d(),
+    "mcp_depthwise_conv2d_s8": depthwise(),
+    "mcp_fully_connected_s8": linear(),
+    "mcp_max_pool2d_s8": pool(ir.MaxPool2d),
+    "mcp_average_pool2d_s8": pool(ir.AveragePool2d),
+    "mcp_add_s8": elementwise(ir.Add),
+    "mcp_mul_s8": elementwise(ir.Mul),
+    "mcp_concat_s8": concat(),
+    "mcp_pad_s8": pad(),
+    "mcp_lookup_s8": lookup(),
+    "mcp_softmax_s8": softmax(),
+    "mcp_conv2d_s8_dsp": conv2d(),
+    "mcp_conv2d_1x1_s8_dsp": pointwise_conv2d(),
+    "mcp_depthwise_conv2d_s8_dsp": depthwise().filter(lambda case: case.shape.multiplier == 1),
+    "mcp_fully_connected_s8_dsp": linear(),
+}
