@@ -1,0 +1,180 @@
+"""A quantized network and its plan as a C package.  Knows no operator: those are in ``lowerings/``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mcuprune import share
+from mcuprune.board import Board
+from mcuprune.codegen import ConstantData, Layer, Sources
+from mcuprune.codegen.c_structs import Pointer, Value, image, initialiser
+from mcuprune.codegen.c_text import Names, comment, model_identifier, rows, times
+from mcuprune.codegen.lowering import Array, Operation, Struct, lower
+from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its operators)
+    activation,
+    concat,
+    conv2d,
+    elementwise,
+    fully_connected,
+    pad,
+    pool2d,
+    softmax,
+)
+from mcuprune.codegen.render import Constant, LayerText, Package, StructText, render
+from mcuprune.errors import UnsupportedError
+from mcuprune.graph.ir import Node, QuantizedGraph
+from mcuprune.graph.op_shape import op_shape
+from mcuprune.kernels import catalogue
+from mcuprune.plan.ir import Call, Plan
+from mcuprune.plan.live import storages
+from mcuprune.quantize.scheme import integer_parameters
+from mcuprune.resources.macs import macs
+
+PUBLIC = ("run", "quantize", "dequantize")  # what the header adds to the prefix
+
+
+@dataclass
+class _Constants:
+    """The constants met so far; identical arrays are stored once."""
+
+    names: Names
+    symbols: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    arrays: dict[str, bytes] = field(default_factory=dict)
+    structs: dict[str, ConstantData] = field(default_factory=dict)
+
+    def add(self, array: Array, prefix: str) -> tuple[str, Constant | None]:
+        """The symbol that holds the array, and its text unless an earlier one does."""
+        kind = f"{array.values.dtype.name}_t"
+        data = array.values.astype(array.values.dtype.newbyteorder("<")).tobytes()
+        if (kind, data) in self.symbols:
+            return self.symbols[kind, data], None
+        symbol = self.names.new(f"{prefix}_{array.suffix}")
+        self.symbols[kind, data] = symbol
+        self.arrays[symbol] = data
+        text = f"{kind} {symbol}[{array.values.size}]"
+        return symbol, Constant(text, array.shape, rows(array.values))
+
+
+def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
+    """The C package of ``graph``; see :func:`mcuprune.codegen.emit`."""
+    source, target = _ends(graph)
+    name = model_identifier(graph.name)
+    constants = _Constants(Names(f"{name}_{word}" for word in PUBLIC))
+    places = _places(graph, plan, source, target)
+    nodes = {node.name: node for node in graph.nodes}
+    texts = tuple(
+        _layer(index, call, nodes[call.node], graph, places, constants, name)
+        for index, call in enumerate(plan.steps)
+    )
+    package = Package.of(name, graph, plan, board, source, target, texts)
+    used = sorted({call.kernel for call in plan.steps})
+    files = {**render(package), **_kernel_files(used)}
+    plain = {symbol: data.data for symbol, data in constants.structs.items() if not data.pointers}
+    return Sources(
+        name=name,
+        files=dict(sorted(files.items())),
+        constants={**constants.arrays, **plain},
+        structs={symbol: data for symbol, data in constants.structs.items() if data.pointers},
+        layers=tuple(Layer(call.node, call.kernel, _bytes(graph, call.node)) for call in plan.steps),
+    )
+
+
+def _ends(graph: QuantizedGraph) -> tuple[str, str]:
+    """The input and the output tensor; UnsupportedError unless there is one of each, with a layer between."""
+    for what, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        if len(tensors) != 1:
+            raise UnsupportedError(
+                f"model '{graph.name}' has {len(tensors)} {what} ({', '.join(tensors)}): the generated C "
+                f"function takes one input and gives one output; split the model or concatenate them"
+            )
+    storage = storages(graph.nodes)
+    if storage[graph.outputs[0]] == storage[graph.inputs[0]]:
+        raise UnsupportedError(
+            f"model '{graph.name}': its output is its input; there is no layer to generate"
+        )
+    return graph.inputs[0], graph.outputs[0]
+
+
+def _places(graph: QuantizedGraph, plan: Plan, source: str, target: str) -> dict[str, str]:
+    """The C expression of every tensor's first byte."""
+    storage = storages(graph.nodes)
+    given = {storage[source]: "input", storage[target]: "output"}
+    return {tensor: given.get(owner, f"memory + {plan.offsets[tensor]}") for tensor, owner in storage.items()}
+
+
+def _layer(
+    index: int,
+    call: Call,
+    node: Node,
+    graph: QuantizedGraph,
+    places: Mapping[str, str],
+    constants: _Constants,
+    name: str,
+) -> LayerText:
+    """One step: its constants, its parameter structures and its calls."""
+    operation = Operation(
+        node=node,
+        kernel=catalogue.kernel(call.kernel),
+        parameters=integer_parameters(node, graph),
+        inputs=tuple(places[tensor] for tensor in node.inputs),
+        output=places[node.name],
+        scratch=f"memory + {call.scratch}" if call.scratch_bytes else "NULL",
+    )
+    prefix = f"{name}_{node.name}"
+    arrays: list[Constant] = []
+    structs: list[StructText] = []
+    lines: list[str] = []
+    for kernel_call in lower(node, operation):
+        symbol = _struct(kernel_call.struct, prefix, node.name, constants, arrays, structs)
+        lines.append(f"{call.kernel}({', '.join((f'&{symbol}', *kernel_call.arguments))});")
+    return LayerText(
+        title=f"{index}: {comment(_title(node, graph))}",
+        constants=tuple(arrays),
+        structs=tuple(structs),
+        calls=tuple(lines),
+        done=f"MCP_LAYER_DONE({index}, {operation.output}, {_bytes(graph, node.name)});",
+    )
+
+
+def _struct(
+    struct: Struct,
+    prefix: str,
+    where: str,
+    constants: _Constants,
+    arrays: list[Constant],
+    structs: list[StructText],
+) -> str:
+    """Adds a structure and the arrays it points to; returns its symbol."""
+    values: dict[str, Value] = {}
+    for name, value in struct.fields.items():
+        if isinstance(value, Array):
+            symbol, text = constants.add(value, prefix)
+            arrays.extend([text] if text else [])
+            value = Pointer(symbol)
+        values[name] = value
+    symbol = constants.names.new(f"{prefix}_{struct.suffix}" if struct.suffix else prefix)
+    constants.structs[symbol] = image(struct.kind, values, where)
+    lines = tuple(initialiser(struct.kind, values, where))
+    structs.append(StructText(f"{struct.kind} {symbol}", lines))
+    return symbol
+
+
+def _title(node: Node, graph: QuantizedGraph) -> str:
+    count = macs(node, op_shape(node, graph.shape))
+    sizes = ", ".join(times(graph.shape(name)) for name in node.inputs)
+    title = f"{node.name}, {type(node).__name__} {sizes} -> {times(graph.shape(node.name))}"
+    return f"{title}, {count} MACs" if count else title
+
+
+def _bytes(graph: QuantizedGraph, tensor: str) -> int:
+    return math.prod(graph.shape(tensor))
+
+
+def _kernel_files(kernels: list[str]) -> dict[str, str]:
+    folder = share.folder("codegen") / "kernels"
+    return {
+        f"src/{path.rpartition('/')[2]}": (folder / path).read_text(encoding="utf-8")
+        for path in catalogue.sources(kernels)
+    }

@@ -1,0 +1,33 @@
+"""Weights, biases and requantization of the operators that multiply and accumulate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcuprune.codegen.c_text import dims
+from mcuprune.codegen.lowering import Array, Operation
+from mcuprune.errors import UnsupportedError
+from mcuprune.kernels.layouts import pack
+
+
+def channel_arrays(operation: Operation, axes: str, reduced: tuple[int, ...]) -> dict[str, Array]:
+    """``weight``, ``bias``, ``multiplier`` and ``shift`` as constants, laid out as the kernel wants them.
+
+    ``axes`` names the axes of the weights, ``reduced`` are those that one output sums over.
+    """
+    p, kernel = operation.parameters, operation.kernel
+    shape = f"{dims(p.weight.shape)} {axes}" + ("" if kernel.layout == "ohwi" else f", {kernel.layout}")
+    bias = p.bias.astype(np.int64)
+    if kernel.folds_input_offset:
+        bias = bias + p.input_offset * p.weight.astype(np.int64).sum(axis=reduced)
+    if np.abs(bias).max(initial=0) >= 2**31:
+        raise UnsupportedError(f"layer '{operation.node.name}': a bias does not fit into 32 bits")
+    note = "(out_c), holds the input offset" if kernel.folds_input_offset else "(out_c)"
+    return {
+        "weight": Array("weight", pack(kernel.layout, p.weight), shape),
+        "bias": Array("bias", bias.astype(np.int32), f"{dims(bias.shape)} {note}"),
+        "multiplier": Array(
+            "multiplier", p.multiplier.astype(np.int32), f"{dims(p.multiplier.shape)} (out_c), Q31"
+        ),
+        "shift": Array("shift", p.shift.astype(np.int8), f"{dims(p.shift.shape)} (out_c)"),
+    }

@@ -1,0 +1,151 @@
+"""The text of a package: frozen records in, files out.  Templates hold C; every number is computed here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import jinja2
+
+import mcuprune
+from mcuprune import share
+from mcuprune.board import Board
+from mcuprune.codegen.c_text import comment, float32, times
+from mcuprune.graph.ir import QuantizedGraph
+from mcuprune.kernels import catalogue
+from mcuprune.plan.ir import Plan
+from mcuprune.plan.live import ALIGNMENT
+
+ABI_VERSION = 1
+# Kernel set -> the condition under which a build can run it, and what to do about it.
+GUARDS = {
+    "dsp": (
+        "(defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP) || defined(MCP_EMULATE_DSP)",
+        "needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), "
+        "generate the model for this core, or define MCP_EMULATE_DSP",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """``declaration`` without ``static const``; ``shape`` as a comment; ``body`` as lines."""
+
+    declaration: str
+    shape: str
+    body: str
+
+
+@dataclass(frozen=True)
+class StructText:
+    declaration: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerText:
+    title: str
+    constants: tuple[Constant, ...]
+    structs: tuple[StructText, ...]
+    calls: tuple[str, ...]
+    done: str
+
+
+@dataclass(frozen=True)
+class End:
+    """The input or the output of the model; sizes in bytes."""
+
+    word: str
+    size: int
+    offset: int
+    shape: str
+    scale: str
+    scale_decimal: str
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Guard:
+    condition: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Package:
+    """Everything that the templates print."""
+
+    name: str
+    prefix: str
+    title: str
+    version: str
+    board: str
+    ram: int
+    abi: int
+    arena: int
+    align: int
+    ends: tuple[End, ...]
+    guards: tuple[Guard, ...]
+    layers: tuple[LayerText, ...]
+
+    @staticmethod
+    def of(
+        name: str,
+        graph: QuantizedGraph,
+        plan: Plan,
+        board: Board,
+        source: str,
+        target: str,
+        layers: tuple[LayerText, ...],
+    ) -> Package:
+        families = sorted({catalogue.kernel(call.kernel).isa for call in plan.steps})
+        return Package(
+            name=name,
+            prefix=name.upper(),
+            title=comment(graph.name),
+            version=mcuprune.__version__,
+            board=comment(board.name),
+            ram=board.memory.main("ram").length,
+            abi=ABI_VERSION,
+            arena=plan.arena_bytes,
+            align=ALIGNMENT,
+            ends=(_end("INPUT", source, graph, plan), _end("OUTPUT", target, graph, plan)),
+            guards=tuple(Guard(*GUARDS[isa]) for isa in families if isa in GUARDS),
+            layers=layers,
+        )
+
+
+def render(package: Package) -> dict[str, str]:
+    """The files of the package that are written for the model, path -> text."""
+    return {
+        f"include/{package.name}.h": _template("model.h.j2").render(m=package),
+        f"src/{package.name}.c": _template("model.c.j2").render(m=package),
+        "src/mcp_port.h": _template("mcp_port.h.j2").render(),
+    }
+
+
+def _end(word: str, tensor: str, graph: QuantizedGraph, plan: Plan) -> End:
+    shape = graph.shape(tensor)
+    quantization = graph.quantization[tensor]
+    return End(
+        word=word,
+        size=math.prod(shape),
+        offset=plan.offsets[tensor],
+        shape=times(shape),
+        scale=float32(quantization.scale),
+        scale_decimal=f"{quantization.scale:.6g}",
+        zero_point=quantization.zero_point,
+    )
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(share.folder("firmware_templates") / "model"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.get_template(name)
