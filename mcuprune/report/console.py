@@ -44,10 +44,9 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )
-    for index, column in enumerate(columns):
-        table.add_column(
-            column, justify="left" if index == 0 else "right", header_style="dim", no_wrap=index > 0
-        )
+    table.add_column(columns[0], header_style="dim", overflow="fold", min_width=13)
+    for column in columns[1:]:
+        table.add_column(column, justify="right", header_style="dim", no_wrap=True)
     return table
 
 
@@ -90,7 +89,8 @@ def _accuracies(report: Report) -> Table:
 
 def _equalities(report: Report) -> Table:
     table = _table("equality, byte for byte", "compared", "inputs", "differing", "result")
-    table.columns[-1].justify = "left"
+    last = table.columns[-1]
+    last.justify, last.no_wrap, last.overflow = "left", False, "fold"
     for row in report.equalities:
         result = Text(
             row.status + (f": {row.reason}" if row.reason else ""), style=STYLE.get(row.status, "yellow")

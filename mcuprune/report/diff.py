@@ -38,23 +38,24 @@ def as_text(old: Report, new: Report) -> str:
     """An aligned table of what differs; one line that says so when nothing does."""
     rows = _rows(changed(old, new))
     if not rows:
-        return "no figure differs\n"
+        return "no figure differs"
     table = [_HEADER, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(_HEADER))]
-    return "".join(
-        "  ".join(cell.ljust(width) if column < 2 else cell.rjust(width)
-                  for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip() + "\n"
-        for row in table
-    )  # fmt: skip
+    lines = []
+    for row in table:
+        names = (cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True))
+        figures = (cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True))
+        lines.append("  ".join((*names, *figures)).rstrip())
+    return "\n".join(lines)
 
 
 def as_markdown(old: Report, new: Report) -> str:
     """The same table for a pull request."""
     rows = _rows(changed(old, new))
     if not rows:
-        return "No figure differs.\n"
+        return "No figure differs."
     lines = [_HEADER, ("---", "---", "---:", "---:", "---:", "---:"), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 _HEADER = ("where", "what", "old", "new", "change", "relative")

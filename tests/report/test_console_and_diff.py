@@ -59,7 +59,7 @@ def test_default_console_is_plain_when_piped(report, capsys):
 
 def test_no_change(report):
     assert changed(report, report) == ()
-    assert as_text(report, report) == "no figure differs\n"
+    assert as_text(report, report) == "no figure differs"
     assert len(changes(report, report)) == 2 * 10 + 9 + 5 * 10
 
 
