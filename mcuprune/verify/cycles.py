@@ -1,18 +1,22 @@
 """Modelled cycles of executed instructions, with zero-wait-state memory: low, mid and high estimate.
 
-Cortex-M3 and M4: instruction timing of the technical reference manuals (Arm DDI 0337, DDI 0439): data processing,
-multiply and SIMD 1; single load 2, or 1 right after another load that does not give its address; store 1, with
-register offset 2 (1 right after a load); LDRD and STRD 3; register lists 1 + N; division 2 to 12; each taken
-branch refills the pipeline: P = 1 (low), 2 (mid), 3 (high) more.  A load or store whose address comes from the
-data-processing instruction before it waits 1 (not in the low estimate).  IT folds into the instruction before
-it in the low estimate and takes 1 otherwise.  The Cortex-M3 multiplies more slowly: MLA 2, SMULL 3 to 5,
-SMLAL 4 to 7.
-Cortex-M33 and M7 publish no such table.  The M33 is taken as an M4.  The M7 issues up to two instructions in a
-cycle: half of the M4's low estimate is its low one; its mid and high ones are the M4's, upper estimates.
-Cortex-M0+: Arm DDI 0484: everything 1; load and store 2; register lists 1 + N; taken branch 1 more, BL 2 more,
-POP with the program counter 2 more; multiplication in one cycle.
-RV32: an in-order core of four stages without published timing: 1 for all; load 2 (low: 1); taken branch and jump
-1, 2 or 3 more; division 2 to 33.
+Cortex-M3 and M4: instruction timing of the technical reference manuals (Arm DDI 0337, DDI 0439).  Data
+processing, multiply and SIMD 1; single load 2, or 1 right after another load that does not give its
+address; store 1, with register offset 2 (1 right after a load); LDRD and STRD 3; register lists 1 + N;
+division 2 to 12; each taken branch refills the pipeline: P = 1 (low), 2 (mid), 3 (high) more.  A load or
+store whose address comes from the data-processing instruction before it waits 1 (not in the low
+estimate).  IT folds into the instruction before it in the low estimate and takes 1 otherwise.  The
+Cortex-M3 multiplies more slowly: MLA 2, SMULL 3 to 5, SMLAL 4 to 7.
+
+Cortex-M33 and M7 publish no such table.  The M33 is taken as an M4.  The M7 issues up to two instructions
+in one cycle: half of the M4's low estimate is its low one; mid and high are the M4's, and so upper
+estimates.
+
+Cortex-M0+: Arm DDI 0484.  Everything 1; load and store 2; register lists 1 + N; taken branch 1 more, BL 2
+more, POP with the program counter 2 more; multiplication in one cycle.
+
+RV32: an in-order core of four stages without published timing.  Everything 1; load 2 (low: 1); taken
+branch and jump 1, 2 or 3 more; division 2 to 33.
 """
 
 from __future__ import annotations
@@ -63,29 +67,33 @@ def _unknown(instruction: Instruction) -> UnsupportedError:
     return UnsupportedError(f"no cycle rule for '{instruction.text}' at {instruction.address:#010x}")
 
 
-LOADS = frozenset("ldr ldrb ldrh ldrsb ldrsh".split())
-STORES = frozenset("str strb strh".split())
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+LOADS = _words("ldr ldrb ldrh ldrsb ldrsh")
+STORES = _words("str strb strh")
 DOUBLES = frozenset(("ldrd", "strd"))
-LISTS = frozenset("ldm ldmdb stm stmdb push pop".split())
-BRANCHES = frozenset("b bl bx blx cbz cbnz".split())
+LISTS = _words("ldm ldmdb stm stmdb push pop")
+BRANCHES = _words("b bl bx blx cbz cbnz")
 TABLES = frozenset(("tbb", "tbh"))
 DIVISIONS = frozenset(("sdiv", "udiv"))
-COMPARES = frozenset("cmp cmn tst teq".split())
-SYSTEM = frozenset("bkpt dmb dsb isb mrs msr hint nop cps svc".split())
-MULTIPLY_32 = frozenset("mul smlabb smlabt smlatb smlatt smulbb smulbt smultb smultt smulwb smulwt".split())
-ACCUMULATE_32 = frozenset("mla mls smlawb smlawt smmul smmulr smmla smmlar smmls smmlsr".split())
+COMPARES = _words("cmp cmn tst teq")
+SYSTEM = _words("bkpt dmb dsb isb mrs msr hint nop cps svc")
+MULTIPLY_32 = _words("mul smlabb smlabt smlatb smlatt smulbb smulbt smultb smultt smulwb smulwt")
+ACCUMULATE_32 = _words("mla mls smlawb smlawt smmul smmulr smmla smmlar smmls smmlsr")
 MULTIPLY_64 = frozenset(("smull", "umull"))
-ACCUMULATE_64 = frozenset("smlal umlal umaal smlalbb smlalbt smlaltb smlaltt".split())
-SIMD = frozenset(
-    """smlad smladx smlsd smlsdx smuad smuadx smusd smusdx smlald smlaldx smlsld smlsldx
-    sxtb16 uxtb16 sxtab16 uxtab16 sxtab sxtah uxtab uxtah pkhbt pkhtb ssat16 usat16 sel usad8 usada8
-    qadd qsub qdadd qdsub qadd8 qadd16 qsub8 qsub16 qasx qsax sadd8 sadd16 ssub8 ssub16 sasx ssax
-    uadd8 uadd16 usub8 usub16 uqadd8 uqadd16 uqsub8 uqsub16 shadd8 shadd16 shsub8 shsub16 uhadd8 uhadd16
-    uhsub8 uhsub16""".split()
+ACCUMULATE_64 = _words("smlal umlal umaal smlalbb smlalbt smlaltb smlaltt")
+SIMD = _words(
+    """smlad smladx smlsd smlsdx smuad smuadx smusd smusdx smlald smlaldx smlsld smlsldx sxtb16 uxtb16
+    sxtab16 uxtab16 sxtab sxtah uxtab uxtah pkhbt pkhtb ssat16 usat16 sel usad8 usada8 qadd qsub
+    qdadd qdsub qadd8 qadd16 qsub8 qsub16 qasx qsax sadd8 sadd16 ssub8 ssub16 sasx ssax uadd8 uadd16
+    usub8 usub16 uqadd8 uqadd16 uqsub8 uqsub16 shadd8 shadd16 shsub8 shsub16 uhadd8 uhadd16 uhsub8
+    uhsub16"""
 )
-PLAIN = frozenset(
+PLAIN = _words(
     """add addw adc adr sub subw sbc rsb rsc mov movw movt mvn and orr orn eor bic lsl lsr asr ror rrx
-    sxtb sxth uxtb uxth ubfx sbfx bfi bfc clz rbit rev rev16 revsh ssat usat neg""".split()
+    sxtb sxth uxtb uxth ubfx sbfx bfi bfc clz rbit rev rev16 revsh ssat usat neg"""
 )
 DATA = PLAIN | COMPARES | MULTIPLY_32 | ACCUMULATE_32 | MULTIPLY_64 | ACCUMULATE_64 | SIMD
 
@@ -104,10 +112,7 @@ def _pipelined(instruction: Instruction, previous: Instruction | None) -> bool:
 
 
 def _memory_m4(instruction: Instruction, previous: Instruction | None) -> Cycles:
-    if instruction.name in LOADS:
-        cycles = 2.0
-    else:
-        cycles = 2.0 if instruction.register_offset else 1.0
+    cycles = 2.0 if instruction.name in LOADS or instruction.register_offset else 1.0
     if _pipelined(instruction, previous):
         return _same(1)
     wait = 1.0 if _waits_for_address(instruction, previous) else 0.0
@@ -167,13 +172,13 @@ def _cost_m0plus(instruction: Instruction, previous: Instruction | None) -> Cycl
     raise _unknown(instruction)
 
 
-RV_LOADS = frozenset("lb lbu lh lhu lw lwsp".split())
-RV_DIVISIONS = frozenset("div divu rem remu".split())
-RV_OTHERS = frozenset(
-    """sb sh sw swsp add addi sub neg and andi or ori xor xori not sll slli srl srli sra srai slt slti sltu sltiu
-    seqz snez sltz sgtz lui li mv nop auipc addi16sp addi4spn mul mulh mulhu mulhsu
-    beq beqz bne bnez blt bltz blez bge bgez bgtz bltu bgeu bgt ble bgtu bleu j jal jr jalr ret call tail
-    csrw csrr csrrw csrrs csrrc csrs csrc fence ecall ebreak unimp""".split()
+RV_LOADS = _words("lb lbu lh lhu lw lwsp")
+RV_DIVISIONS = _words("div divu rem remu")
+RV_OTHERS = _words(
+    """sb sh sw swsp add addi sub neg and andi or ori xor xori not sll slli srl srli sra srai slt slti
+    sltu sltiu seqz snez sltz sgtz lui li mv nop auipc addi16sp addi4spn mul mulh mulhu mulhsu beq
+    beqz bne bnez blt bltz blez bge bgez bgtz bltu bgeu bgt ble bgtu bleu j jal jr jalr ret call
+    tail csrw csrr csrrw csrrs csrrc csrs csrc fence ecall ebreak unimp"""
 )
 
 

@@ -57,8 +57,8 @@ class EmulatedRun:
 class Emulator:
     """Runs the model ``name`` of a firmware image on the emulated core of ``board``.
 
-    An image with the measuring harness starts at its reset vector.  In any other image (a user's own firmware)
-    the model's run function is called with an arena in extra memory; ``layout`` is then required.
+    An image with the measuring harness starts at its reset vector.  In any other image (a user's own
+    firmware) the model's run function is called with an arena in extra memory; ``layout`` is then required.
     ToolchainError: no emulator for this core, an image that does not fit, or a run that faults or never ends.
     """
 
@@ -107,8 +107,8 @@ class Emulator:
     def tensors(self, values: np.ndarray, steps: Sequence[tuple[str, int, int]]) -> dict[str, np.ndarray]:
         """Every layer's output of one inference, read when its kernel has returned.
 
-        ``steps`` gives (tensor, arena offset, bytes) for each kernel call in order.  Raises ToolchainError when
-        the model makes another number of calls.
+        ``steps`` gives (tensor, arena offset, bytes) for each kernel call in order.  Raises ToolchainError
+        when the model makes another number of calls.
         """
         found: dict[str, np.ndarray] = {}
 
@@ -165,7 +165,7 @@ class Emulator:
             self.machine.set_register(register, value)
 
     def _boot(self) -> tuple[int, int, int, Callable[[int], bool]]:
-        """From reset to the harness's waiting point; each inference then runs from its return to the next call."""
+        """From reset to the harness's waiting point; an inference runs from its return to the next call."""
         wait = self.image.symbol("harness_wait").address
         self.machine.run(self.machine.reset(), wait)
         harness = self.image.section(".harness")

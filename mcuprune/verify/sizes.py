@@ -85,7 +85,7 @@ def read_symbol(elf: Path, symbol: str) -> bytes:
 
 
 def _symbols(image: Image) -> tuple[SymbolSize, ...]:
-    sizes = {}  # aliases share an address: the first name stands for all
+    sizes: dict[int, SymbolSize] = {}  # aliases share an address: the first name stands for all
     for symbol in image.symbols:
         section = next((entry for entry in image.sections if entry.holds(symbol.address)), None)
         if symbol.size and section is not None and _is_model(symbol, section):

@@ -45,7 +45,7 @@ _FULL = re.compile(r"will not fit in region|overflowed by|no room for the stack|
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A C compiler.  ``command`` starts it, ``flags`` choose the target; ``name`` and ``version`` go into reports."""
+    """A C compiler: ``command`` starts it, ``flags`` choose the target, name and version go into reports."""
 
     name: str
     version: str

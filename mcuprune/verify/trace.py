@@ -26,8 +26,8 @@ def block_range(block: int) -> tuple[int, int]:
 class CallTrace:
     """One kernel call.
 
-    ``transitions[a, b]`` counts how often block ``a`` was followed by block ``b``, so a block's executions are
-    the sum over its followers; ``entry`` is the address that was called.
+    ``transitions[a, b]`` counts how often block ``a`` was followed by block ``b``, so a block's executions
+    are the sum over its followers; ``entry`` is the address that was called.
     """
 
     entry: int
@@ -38,8 +38,8 @@ class CallTrace:
 class Recorder:
     """Takes the executed blocks in order and files them under the call they belong to.
 
-    ``outside`` tells the addresses of the code that calls the run function.  ``after_call`` is called with the
-    number of each call when it has returned.
+    ``outside`` tells the addresses of the code that calls the run function.  ``after_call`` is called with
+    the number of each call when it has returned.
     """
 
     run: Symbol
