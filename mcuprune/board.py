@@ -1,12 +1,13 @@
 """Boards: a processor core, its memories and clock, read from strict TOML files.
 
-Every number is written once, in ``boards/<name>.toml``, beside the document it comes from.  The linker script,
-the default budget and the choice of kernels are derived from it.
+Every number is written once, in ``boards/<name>.toml``, beside the document it comes from.  The linker
+script, the default budget and the choice of kernels are derived from it.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -116,15 +117,20 @@ def load_board(name_or_path: str | Path) -> Board:
 
     Raises UsageError for an unknown name (with the nearest ones) and for a file that does not hold a board.
     """
+    return _parse(board_path(name_or_path))
+
+
+def board_path(name_or_path: str | Path) -> Path:
+    """The TOML file of a board; raises UsageError for an unknown name."""
     text = str(name_or_path)
     if text.endswith(".toml"):
-        return _parse(Path(text))
+        return Path(text)
     if text in board_names():
-        return _parse(share.folder("boards") / f"{text}.toml")
+        return share.folder("boards") / f"{text}.toml"
     boards = [_parse(share.folder("boards") / f"{name}.toml") for name in board_names()]
-    found = [board for board in boards if text in board.aliases]
-    if found:
-        return found[0]
+    for board in boards:
+        if text in board.aliases:
+            return share.folder("boards") / f"{board.name}.toml"
     known = [name for board in boards for name in (board.name, *board.aliases)]
     raise UsageError(
         f"unknown board '{text}'{_suggest(text, known)}; `mcuprune boards` lists all, or give a file"
@@ -270,7 +276,7 @@ def _check_disjoint(board: Board, where: str) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{where}: two memories are called '{name}'")
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in itertools.pairwise(ordered):
         if low.end > high.origin:
             raise UsageError(f"{where}: memories '{low.name}' and '{high.name}' overlap at {high.origin:#x}")
 

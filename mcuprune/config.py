@@ -42,6 +42,7 @@ class RunConfig(BaseModel):
     task          a built-in task;  data: an image folder, ``.npz`` or ``file.py:function`` (one of both)
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
+    controls      also train what the result is compared with: dense, uniform, scratch, magnitude
     name          prefix of every C symbol; None: from the model's name
     """
 
@@ -55,6 +56,9 @@ class RunConfig(BaseModel):
     method: str = "taylor"
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$")
     epochs: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    controls: bool = True
     seed: int = Field(0, ge=0)
     min_accuracy: float | None = Field(None, ge=0)
     toolchain: Literal["zig", "gcc"] = "zig"

@@ -1,0 +1,123 @@
+"""From a quantized graph to a package on disk and a linked image, and back from a folder to the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mcuprune.board import Board, board_path, load_board
+from mcuprune.codegen import emit
+from mcuprune.errors import UsageError
+from mcuprune.exporters.onnx import write_onnx
+from mcuprune.exporters.tflite import write_tflite
+from mcuprune.frontends.tflite import load_tflite
+from mcuprune.graph.ir import QuantizedGraph
+from mcuprune.plan.make import make_plan
+from mcuprune.verify.prove import SAMPLES, Subject
+from mcuprune.verify.sizes import ImageSizes, measure
+from mcuprune.verify.toolchain import Toolchain, build_firmware, find_toolchain
+
+MANIFEST, BOARD, TFLITE, ONNX, ELF, SOURCE = (
+    "deploy.json", "board.toml", "model.tflite", "model.onnx", "firmware.elf", "c"
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a folder needs besides its files to be rebuilt: the content of ``deploy.json``."""
+
+    name: str
+    toolchain: str
+    objective: str = "cycles"
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A built model: all its forms, and what its image measures."""
+
+    subject: Subject
+    toolchain: Toolchain
+    sizes: ImageSizes
+
+
+def deploy(
+    graph: QuantizedGraph, board: Board, manifest: Manifest, folder: Path, board_file: str
+) -> Deployment:
+    """Plan, generate, build and write everything into ``folder`` (which exists).
+
+    ``board_file`` is the text of the board's TOML file; it is kept with the package.
+    """
+    toolchain = find_toolchain(board, manifest.toolchain)
+    graph = replace(graph, name=manifest.name)
+    tflite = write_tflite(graph)
+    plan = make_plan(graph, board.core.isa, manifest.objective)
+    sources = emit(graph, plan, board)
+    _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+    _write(folder / BOARD, board_file)
+    for path, text in sources.files.items():
+        _write(folder / SOURCE / path, text)
+    (folder / TFLITE).write_bytes(tflite)
+    (folder / ONNX).write_bytes(write_onnx(graph))
+    elf = build_firmware(sources.files, sources.name, board, toolchain, folder)
+    subject = Subject(graph, plan, sources, sources.files, tflite, elf, board)
+    return Deployment(subject, toolchain, measure(elf, sources.name))
+
+
+def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
+    """What lies in ``folder``: the C there is taken as it is, and compared with what its model would generate.
+
+    With ``rebuild`` the firmware is built from that C into the given folder; otherwise the folder's own is used.
+    Raises UsageError when the folder is not one that ``compress`` or ``export`` wrote.
+    """
+    manifest = read_manifest(folder)
+    board = load_board(folder / BOARD)
+    tflite = _read(folder / TFLITE)
+    graph = replace(load_tflite(tflite), name=manifest.name)
+    plan = make_plan(graph, board.core.isa, manifest.objective)
+    sources = emit(graph, plan, board)
+    root = folder / SOURCE
+    files = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for p in sorted(root.rglob("*.[ch]"))}
+    toolchain = find_toolchain(board, manifest.toolchain)
+    elf = folder / ELF
+    if rebuild is not None:
+        elf = build_firmware(files, sources.name, board, toolchain, rebuild)
+    elif not elf.is_file():
+        raise UsageError(f"{folder}: {ELF} is missing; run `mcuprune export` again")
+    subject = Subject(graph, plan, sources, files, tflite, elf, board)
+    return Deployment(subject, toolchain, measure(elf, sources.name))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    try:
+        return Manifest(**json.loads(_read(folder / MANIFEST)))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{folder / MANIFEST}: not readable: {error}") from None
+
+
+def read_samples(folder: Path) -> np.ndarray | None:
+    """Real int8 inputs kept by ``compress``, or None."""
+    path = folder / SAMPLES
+    return np.load(path, allow_pickle=False) if path.is_file() else None
+
+
+def board_text(name_or_path: str) -> str:
+    """The text of the board file behind a name or path."""
+    return board_path(name_or_path).read_text(encoding="utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); give a folder that `compress` or `export` wrote"
+        ) from None

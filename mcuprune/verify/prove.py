@@ -1,0 +1,170 @@
+"""Proof that a model means the same everywhere: specification, TensorFlow Lite Micro, C on the host, C on the core."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcuprune.board import Board
+from mcuprune.codegen import Sources
+from mcuprune.errors import MismatchError, ToolchainError
+from mcuprune.graph.ir import QuantizedGraph
+from mcuprune.plan.ir import Plan
+from mcuprune.quantize.run_int8 import run_int8
+from mcuprune.verify.compare import Difference, first_difference
+from mcuprune.verify.constants import compare_constants
+from mcuprune.verify.emulator import EmulatedRun, Emulator
+from mcuprune.verify.host import HostModel
+from mcuprune.verify.oracle import run_tflm
+
+NUMPY, TFLM, HOST, ELF = "specification", "TensorFlow Lite Micro", "C on the host", "firmware, emulated"
+SAMPLES = "samples.npy"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One deployed model in all its forms; ``files`` is the C that counts, which need not be what we generated."""
+
+    graph: QuantizedGraph
+    plan: Plan
+    sources: Sources
+    files: Mapping[str, str]
+    tflite: bytes
+    elf: Path
+    board: Board
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An executor against the specification.  ``status``: equal, differs, not applicable (then ``reason``)."""
+
+    right: str
+    status: str
+    inputs: int = 0
+    differing_bytes: int | None = None
+    reason: str = ""
+    left: str = NUMPY
+
+
+@dataclass(frozen=True)
+class Proof:
+    """All comparisons, and what the emulated core showed on the way (None where the board has no emulated core)."""
+
+    comparisons: tuple[Comparison, ...]
+    outputs: Mapping[str, np.ndarray]
+    emulated: EmulatedRun | None
+
+    def require_equal(self) -> None:
+        """Raise MismatchError naming the first layer and index that differ, if any comparison does."""
+        for entry in self.comparisons:
+            if entry.status == "differs":
+                raise MismatchError(f"{entry.right} differs from the {entry.left}: {entry.reason}")
+
+
+def make_inputs(graph: QuantizedGraph, count: int, samples: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+    """(count, *shape) int8: the given real samples first, then random bytes."""
+    shape = graph.shape(graph.inputs[0])
+    real = np.zeros((0, *shape), np.int8) if samples is None else samples.reshape(-1, *shape)[:count]
+    random = np.random.default_rng(seed).integers(-128, 128, (count - len(real), *shape)).astype(np.int8)
+    return np.concatenate([real, random])
+
+
+def prove(subject: Subject, inputs: np.ndarray, emulated: int | None = None) -> Proof:
+    """Run all executors on ``inputs`` (n, *shape) int8 and compare their output bytes.
+
+    ``emulated`` limits how many inputs the emulated core gets (None: all).
+    """
+    expected = run_int8(subject.graph, inputs)
+    assert isinstance(expected, np.ndarray)
+    flat = inputs.reshape(len(inputs), -1)
+    outputs = {NUMPY: expected}
+    comparisons = []
+    with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder:
+        host = HostModel(subject.files, subject.sources.name, Path(folder))
+        core = _emulator(subject)
+        outputs[TFLM] = run_tflm(subject.tflite, inputs)
+        outputs[HOST] = host.run(flat)
+        comparisons.append(_compare(TFLM, expected, outputs[TFLM], None))
+        comparisons.append(_compare(HOST, expected, outputs[HOST], lambda i: _locate(subject, inputs, i, host.tensors(flat[i]))))
+        run = None
+        if core is not None:
+            count = min(len(flat), emulated or len(flat))
+            run = core.run(flat[:count])
+            outputs[ELF] = run.outputs
+            steps = [(c.node, subject.plan.offsets[c.node], subject.plan.sizes[c.node]) for c in subject.plan.steps]
+            comparisons.append(
+                _compare(ELF, expected[:count], run.outputs,
+                         lambda i: _locate(subject, inputs, i, core.tensors(flat[i], steps)))
+            )
+        else:
+            reason = f"the instruction-set emulator has no {subject.board.core.cpu}"
+            comparisons.append(Comparison(ELF, "not applicable", reason=reason))
+    comparisons.append(_constants(subject))
+    return Proof(tuple(comparisons), outputs, run)
+
+
+def _emulator(subject: Subject) -> Emulator | None:
+    if subject.board.core.unicorn is None:
+        return None
+    return Emulator(subject.elf, subject.board, subject.sources.name)
+
+
+def _compare(
+    name: str, expected: np.ndarray, found: np.ndarray, locate: Callable[[int], Difference | None] | None
+) -> Comparison:
+    expected = expected.reshape(len(expected), -1)
+    found = found.reshape(len(found), -1)
+    wrong = expected != found
+    if not wrong.any():
+        return Comparison(name, "equal", len(expected), 0)
+    row = int(np.flatnonzero(wrong.any(axis=1))[0])
+    column = int(np.flatnonzero(wrong[row])[0])
+    reason = f"output {column} is {found[row, column]} instead of {expected[row, column]}"
+    difference = None if locate is None else locate(row)
+    if difference is not None:
+        reason = (
+            f"first in layer '{difference.layer}' at index {difference.index}: "
+            f"{difference.got} instead of {difference.expected}"
+        )
+    return Comparison(name, "differs", len(expected), int(wrong.sum()), f"input {row}, {reason}")
+
+
+def _locate(
+    subject: Subject, inputs: np.ndarray, row: int, found: Mapping[str, np.ndarray | bytes]
+) -> Difference | None:
+    """The first layer, in the order in which they run, whose output differs for one input."""
+    tensors = run_int8(subject.graph, inputs[row : row + 1], keep_all=True)
+    assert isinstance(tensors, dict)
+    reference = {call.node: tensors[call.node][0].reshape(-1) for call in subject.plan.steps}
+    other = {k: np.frombuffer(v, np.int8) if isinstance(v, bytes) else v.reshape(-1) for k, v in found.items()}
+    trimmed = {k: other[k][: len(v)] for k, v in reference.items() if k in other}
+    return first_difference(reference, trimmed)
+
+
+def _constants(subject: Subject) -> Comparison:
+    """The constants stored in the image against those of the model."""
+    problems = compare_constants(subject.elf, subject.sources)
+    total = subject.sources.constant_bytes
+    if not problems:
+        return Comparison("constants in the image", "equal", 0, 0, f"{total} bytes compared", left="the model")
+    return Comparison("constants in the image", "differs", 0, len(problems), problems[0], left="the model")
+
+
+def available(board: Board) -> None:
+    """Raise ToolchainError unless everything that a proof needs is installed: checked before training, not after."""
+    missing = [name for name in ("unicorn", "tflite_micro") if not _importable(name)]
+    if board.core.unicorn is None:
+        missing = [name for name in missing if name != "unicorn"]
+    if missing:
+        extra = {"unicorn": "firmware", "tflite_micro": "oracle"}[missing[0]]
+        raise ToolchainError(f"{missing[0]} is missing; install the '{extra}' extra: pip install 'mcuprune[{extra}]'")
+
+
+def _importable(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None

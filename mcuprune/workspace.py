@@ -1,0 +1,77 @@
+"""The output folder of a run: checked before work starts, filled at once at the end, clean after an error."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcuprune.errors import UsageError
+
+TRAINING = ".training"  # checkpoints of an unfinished run
+CONFIG = "run.toml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """``training`` holds checkpoints, ``build`` what will be published into ``out``."""
+
+    out: Path
+    training: Path
+    build: Path
+
+    def publish(self) -> None:
+        """Move everything that was built into the output folder, replacing an earlier run's files."""
+        for source in sorted(self.build.iterdir()):
+            target = self.out / source.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(source, target)
+        shutil.rmtree(self.training, ignore_errors=True)
+
+
+@contextmanager
+def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterator[Workspace]:
+    """A workspace in ``out``.
+
+    After an error nothing of it is left; after Ctrl-C the checkpoints are, for ``resume`` with the same ``config``.
+    Raises UsageError when the folder cannot be written, or does not hold an interrupted run of this configuration.
+    """
+    existed = out.exists()
+    training = out / TRAINING
+    if resume:
+        _check_resumable(out, training, config)
+    build = _create(out, training, config, resume)
+    try:
+        yield Workspace(out, training, build)
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt):
+            shutil.rmtree(training, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
+        if not existed and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _create(out: Path, training: Path, config: str, resume: bool) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            shutil.rmtree(training, ignore_errors=True)
+        training.mkdir(exist_ok=True)
+        (training / CONFIG).write_text(config, encoding="utf-8")
+        return Path(tempfile.mkdtemp(prefix=".build-", dir=out))
+    except OSError as error:
+        raise UsageError(f"output folder '{out}' cannot be written: {error.strerror}; choose another with --out") from None
+
+
+def _check_resumable(out: Path, training: Path, config: str) -> None:
+    if not training.is_dir():
+        raise UsageError(f"'{out}' holds no interrupted run; leave out --resume")
+    if (training / CONFIG).read_text(encoding="utf-8") != config:
+        raise UsageError(f"the interrupted run in '{out}' had another configuration; repeat its flags, or leave out --resume")
