@@ -1,7 +1,8 @@
 """Int8 .tflite files, as TensorFlow's converter and our own exporter write them, to a quantized graph.
 
-The operators are in :mod:`mcuprune.frontends.tflite_ops`.  A float32 input that is quantized first, and a float32 output that is
-dequantized last, are left to the application: the graph begins and ends with int8.
+The operators are in :mod:`mcuprune.frontends.tflite_ops`.  A float32 input that is quantized
+first, and a float32 output that is dequantized last, are left to the application: the graph begins and ends
+with int8.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def load_tflite(source: str | Path | bytes, name: str | None = None) -> ir.Quant
     """The quantized graph of an int8 .tflite file (a path, or its bytes).
 
     ``name`` defaults to the file's stem, or for bytes to the name stored in the file.  Raises
-    :class:`UsageError` for a file that cannot be read or is damaged, :class:`UnsupportedError` naming operator
-    and tensor for one that says something that has no equivalent here.
+    :class:`UsageError` for a file that cannot be read or is damaged, :class:`UnsupportedError` naming
+    operator and tensor for one that says something that has no equivalent here.
     """
     data, label = _read(source)
     try:

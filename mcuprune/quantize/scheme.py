@@ -3,8 +3,7 @@
 :func:`integer_parameters` turns a node of a :class:`QuantizedGraph` into the numbers its kernel works with:
 :mod:`mcuprune.quantize.run_int8` executes them and the code generator prints them.
 
-Scales are float32 values, as a .tflite file stores them, and are combined in double precision except where
-TensorFlow Lite Micro combines them in float32 (stated at each place).
+Scales are float32 values, as a .tflite file stores them, and are combined in double precision.
 """
 
 from __future__ import annotations
@@ -110,11 +109,7 @@ def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
     if any(len(qgraph.shape(name)) != 1 for name in (node.name, node.inputs[0])):
         raise UnsupportedError(f"layer '{node.name}': a linear layer needs a vector; flatten its input first")
     in_c, out_c = qgraph.shape(node.inputs[0])[0], qgraph.shape(node.name)[0]
-    per_channel = weight_scale.size > 1
-    if per_channel:
-        real = source.scale * weight_scale.astype(np.float64) / target.scale
-    else:  # TFLM multiplies the two scales in float32 here
-        real = (np.float32(source.scale) * weight_scale).astype(np.float64) / target.scale
+    real = source.scale * weight_scale.astype(np.float64) / target.scale
     multiplier, shift = _multipliers(node, real)
     clamp_min, clamp_max = _clamp(node.activation, target)
     return FullyConnectedParameters(
@@ -124,7 +119,7 @@ def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
         output_offset=target.zero_point,
         clamp_min=clamp_min,
         clamp_max=clamp_max,
-        per_channel=per_channel,
+        per_channel=weight_scale.size > 1,
         weight=_weight(node, qgraph, (out_c, in_c)),
         bias=_bias(node, qgraph, out_c),
         multiplier=multiplier,

@@ -22,6 +22,7 @@ from mcuprune.quantize import arithmetic as fx
 LOGISTIC_OUTPUT = Quantization(1.0 / 256.0, -128)
 TANH_OUTPUT = Quantization(1.0 / 128.0, 0)
 _INPUTS = np.arange(-128, 128, dtype=np.int64)
+_HARD_SWISH_GATE = Quantization(3.0 / 32768.0, 0)  # 3 is the end of a 16-bit range
 _SIXTH = np.float32(1.0 / 6.0)
 
 
@@ -49,12 +50,13 @@ def _rescale(centred: np.ndarray, real: float, node: Activation) -> np.ndarray:
     return fx.multiply_by_quantized_multiplier(centred, multiplier, shift)
 
 
-def _float_ratio(source: Quantization, target: Quantization, factor: float = 1.0) -> float:
-    return float(np.float32(source.scale) * np.float32(factor) / np.float32(target.scale))
+def _ratio(source: Quantization, target: Quantization, factor: float = 1.0) -> float:
+    """``source.scale * factor / target.scale``: float32 numbers, combined in double precision."""
+    return float(np.float32(source.scale)) * float(np.float32(factor)) / float(np.float32(target.scale))
 
 
 def _relu(node: Activation, source: Quantization, target: Quantization) -> np.ndarray:
-    scaled = _rescale(_INPUTS - source.zero_point, _float_ratio(source, target), node)
+    scaled = _rescale(_INPUTS - source.zero_point, _ratio(source, target), node)
     return np.maximum(target.zero_point + scaled, target.zero_point)
 
 
@@ -62,16 +64,15 @@ def _relu6(node: Activation, source: Quantization, target: Quantization) -> np.n
     """RELU6 clamps in the input's quantization; a different output quantization is a QUANTIZE after it."""
     six = min(127, quantize_float(6.0, source.scale, source.zero_point))
     clamped = np.clip(_INPUTS, source.zero_point, max(six, source.zero_point))
-    ratio = float(np.float32(source.scale)) / float(np.float32(target.scale))
-    return _rescale(clamped - source.zero_point, ratio, node) + target.zero_point
+    return _rescale(clamped - source.zero_point, _ratio(source, target), node) + target.zero_point
 
 
 def _leaky_relu(node: Activation, source: Quantization, target: Quantization) -> np.ndarray:
     if node.slope < 0:
         raise UnsupportedError(f"layer '{node.name}': leaky_relu with a negative slope")
     centred = _INPUTS - source.zero_point
-    positive = _rescale(centred, _float_ratio(source, target), node)
-    negative = _rescale(centred, _float_ratio(source, target, node.slope), node)
+    positive = _rescale(centred, _ratio(source, target), node)
+    negative = _rescale(centred, _ratio(source, target, node.slope), node)
     return target.zero_point + np.where(centred >= 0, positive, negative)
 
 
@@ -125,9 +126,8 @@ def _high_mul_int16(a: np.ndarray, b: int) -> np.ndarray:
 
 def _hard_swish(node: Activation, source: Quantization, target: Quantization) -> np.ndarray:
     """``x * relu6(x + 3) / 6`` in 16-bit fixed point."""
-    hires = np.float32(source.scale) * np.float32(1.0 / 128.0)
-    out_multiplier, out_shift = _int16_multiplier(float(hires / np.float32(target.scale)))
-    gate_multiplier, gate_shift = _int16_multiplier(float(hires / np.float32(3.0 / 32768.0)))
+    out_multiplier, out_shift = _int16_multiplier(_ratio(source, target, 1.0 / 128.0))
+    gate_multiplier, gate_shift = _int16_multiplier(_ratio(source, _HARD_SWISH_GATE, 1.0 / 128.0))
     if not (-15 <= out_shift <= 0 and -15 <= gate_shift <= 15):
         raise UnsupportedError(
             f"layer '{node.name}': scales {source.scale} -> {target.scale} out of range for hard_swish"
