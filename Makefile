@@ -45,7 +45,7 @@ golden: $(TEST)
 
 # tflite-runtime loads no model beside NumPy 2, hence an environment of its own.
 test-tflite-runtime: .venv-tflite-runtime/.installed
-	PYTHONPATH=. .venv-tflite-runtime/bin/python -m pytest tests/verify/test_interpreter.py
+	.venv-tflite-runtime/bin/python -m pytest --noconftest -o addopts=-rs tests/verify/test_interpreter.py
 
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
