@@ -71,7 +71,7 @@ class Emulator:
         self.machine = Machine(self.image, board, time_limit_s)
         self._profiler = Profiler(self.image, board.core)
         if "harness_layout" in self.image.by_name:
-            self.layout = _harness_layout(self.image)
+            self.layout = harness_layout(self.image)
             self._begin, self._until, self._arena, self._outside = self._boot()
         elif layout is not None:
             self.layout = layout
@@ -198,7 +198,8 @@ class Emulator:
         return inputs
 
 
-def _harness_layout(image: Image) -> Layout:
+def harness_layout(image: Image) -> Layout:
+    """What the harness of an image says about its model; raises ToolchainError without a harness."""
     symbol = image.symbol("harness_layout")
     return Layout(*(int(value) for value in np.frombuffer(image.read(symbol.address, 20), "<u4")))
 

@@ -188,15 +188,15 @@ def _zig(name: str, flags: tuple[str, ...]) -> Toolchain:
     if importlib.util.find_spec("ziglang") is None:
         raise ToolchainError(f"the zig compiler is missing; {FIRMWARE_HINT}")
     command = (sys.executable, "-m", "ziglang")
-    return Toolchain(name, _first_line([*command, "version"]), (*command, "cc"), flags)
+    return Toolchain(name, first_line([*command, "version"]), (*command, "cc"), flags)
 
 
 @cache
 def _gcc_version(path: str) -> str:
-    return _first_line([path, "-dumpfullversion", "-dumpversion"])
+    return first_line([path, "-dumpfullversion", "-dumpversion"])
 
 
-def _first_line(command: Sequence[str]) -> str:
+def first_line(command: Sequence[str]) -> str:
     done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
     if done.returncode != 0 or not done.stdout.strip():
         raise ToolchainError(f"{' '.join(command[:3])} does not run: {done.stderr.strip()[:200]}")

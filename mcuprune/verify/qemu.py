@@ -1,0 +1,103 @@
+"""A second witness: the same firmware image on QEMU's model of the board, where QEMU is installed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcuprune.board import Board
+from mcuprune.errors import ToolchainError
+from mcuprune.verify.disassembly import disassembler
+from mcuprune.verify.emulator import Layout, harness_layout
+from mcuprune.verify.gdb_remote import Remote
+from mcuprune.verify.image import Image, load_image
+from mcuprune.verify.toolchain import first_line
+
+QEMU = {"arm": "qemu-system-arm", "riscv": "qemu-system-riscv32"}
+NANOSECONDS_PER_INSTRUCTION = 64  # of virtual time, with -icount shift=6
+# A free-running 32-bit counter of the machine: its address, and nanoseconds per tick.
+COUNTERS = {"mps2-an386": (0x4002_8018, 40), "mps3-an547": (0x5930_2018, 50)}
+
+
+@dataclass(frozen=True)
+class QemuRun:
+    """``outputs`` (n, output bytes) int8; ``instructions`` of the first inference, where a counter tells.
+
+    ``machine`` and ``version`` name the witness.
+    """
+
+    outputs: np.ndarray
+    instructions: int | None
+    machine: str
+    version: str
+
+
+def why_not(board: Board) -> str | None:
+    """Why QEMU cannot be asked about this board, or ``None`` when it can."""
+    if board.qemu is None:
+        return f"QEMU has no machine for board {board.name}"
+    if shutil.which(QEMU[board.core.family]) is None:
+        return f"{QEMU[board.core.family]} is not installed"
+    return None
+
+
+def run_qemu(elf: Path, board: Board, name: str, inputs: np.ndarray) -> QemuRun | None:
+    """Runs model ``name`` on ``inputs`` (n, input bytes) int8; ``None`` when :func:`why_not` gives a reason.
+
+    The program is driven from outside, so the image is the one that is measured and flashed.
+    Raises ToolchainError when it faults or never ends.
+    """
+    if why_not(board) is not None:
+        return None
+    image = load_image(elf)
+    layout = harness_layout(image)
+    program = QEMU[board.core.family]
+    command = [program, "-M", str(board.qemu), "-kernel", str(elf), "-icount", "shift=6,align=off", "-S"]
+    command += ["-nographic", "-monitor", "none", "-serial", "none", "-gdb", "stdio"]
+    with Remote(command) as remote:
+        wait = image.symbol("harness_wait").address
+        remote.run_to(wait)
+        instructions = _count(remote, image, layout, name, inputs[0], COUNTERS.get(str(board.qemu)))
+        outputs = [_infer(remote, image, layout, row, wait) for row in inputs]
+    return QemuRun(np.stack(outputs), instructions, str(board.qemu), _version(program))
+
+
+def _infer(remote: Remote, image: Image, layout: Layout, row: np.ndarray, wait: int) -> np.ndarray:
+    arena = image.symbol("harness_arena").address
+    remote.write(arena + layout.input_offset, row.tobytes())
+    remote.run_to(wait)
+    return np.frombuffer(remote.read(arena + layout.output_offset, layout.output_bytes), np.int8)
+
+
+def _count(
+    remote: Remote, image: Image, layout: Layout, name: str, row: np.ndarray, counter: tuple[int, int] | None
+) -> int | None:
+    """Instructions between entering and leaving the run function, from virtual time."""
+    if counter is None:
+        return None
+    address, tick_ns = counter
+    run = image.symbol(f"{name}_run").address
+    remote.write(image.symbol("harness_arena").address + layout.input_offset, row.tobytes())
+    remote.run_to(run)
+    before = int.from_bytes(remote.read(address, 4), "little")
+    remote.run_to(_return_address(image, run))
+    after = int.from_bytes(remote.read(address, 4), "little")
+    remote.run_to(image.symbol("harness_wait").address)
+    return round((after - before) % (1 << 32) * tick_ns / NANOSECONDS_PER_INSTRUCTION)
+
+
+def _return_address(image: Image, run: int) -> int:
+    """The instruction behind the harness's call of the run function."""
+    main = image.symbol("harness_main")
+    code = disassembler(image, "arm")(main.address, main.address + main.size)
+    for instruction in code:
+        if instruction.name == "bl" and int(instruction.text.split("#")[1], 0) == run:
+            return instruction.address + instruction.size
+    raise ToolchainError("the harness does not call the model's run function directly")
+
+
+def _version(program: str) -> str:
+    return first_line([program, "--version"]).removeprefix("QEMU emulator version ")
