@@ -21,7 +21,7 @@ RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow")
 _INTERPRETER_MODULES = {
     "ai_edge_litert": "ai_edge_litert.interpreter",
     "tflite_runtime": "tflite_runtime.interpreter",
-    "tensorflow": "tensorflow.lite",
+    "tensorflow": "tensorflow.lite.python.interpreter",
 }
 _INSTALL = {
     "ai_edge_litert": "pip install ai-edge-litert",
@@ -54,8 +54,11 @@ def run_tflite(model: bytes, inputs: np.ndarray, runtime: str | None = None) -> 
 
     ``runtime`` is one of :data:`RUNTIMES`; by default the first of them that is installed.
     """
-    interpreter = _interpreter_class(runtime)(model_content=bytes(model))
-    interpreter.allocate_tensors()
+    try:
+        interpreter = _interpreter_class(runtime)(model_content=bytes(model))
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ToolchainError(f"the TensorFlow Lite interpreter refuses the model: {error}") from error
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
     def one(x: np.ndarray) -> np.ndarray:
