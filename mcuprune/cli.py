@@ -63,6 +63,9 @@ def compress(
     epochs: Annotated[int | None, typer.Option(help="Training epochs altogether.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.")] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
+    controls: Annotated[
+        bool | None, typer.Option("--controls/--no-controls", help="Train what it is compared with.")
+    ] = None,
     toolchain: Annotated[str | None, typer.Option(help="zig (pinned, from pip) or gcc.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML; flags override it.")] = None,
