@@ -213,7 +213,9 @@ def _weight_and_bias(
     weight = file.constant(node.weight, values, affine(scale, np.zeros(scale.size), dimension))
     bias_scale = np.float32(file.qgraph.quantization[node.inputs[0]].scale) * scale
     parameters = affine(bias_scale, np.zeros(scale.size))
-    if node.bias is None:  # written as zeros: interpreters dereference the bias of a depthwise convolution
+    if (
+        node.bias is None
+    ):  # as zeros: LiteRT demands a bias, TFLM dereferences that of a depthwise convolution
         zeros = np.zeros(values.shape[dimension], np.int32)
         return [weight, file.constant(f"{node.weight}/no_bias", zeros, parameters)]
     return [weight, file.constant(node.bias, file.qgraph.constants[node.bias].values, parameters)]

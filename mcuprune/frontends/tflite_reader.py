@@ -14,6 +14,7 @@ from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.graph import ir
 
 FILE_IDENTIFIER = b"TFL3"
+NO_BIAS = "/no_bias"  # how our exporter names the zeros that stand for no bias
 _MAX_ELEMENTS = 1 << 28
 _DTYPES = {
     schema.TensorType.INT8: "int8",
@@ -199,6 +200,8 @@ class TfliteReader:
         values = self.array(index).reshape(-1)
         if values.dtype != np.int32:
             raise self.refuse(operator, f"bias '{self.names[index]}' must be int32")
+        if self.names[index].endswith(NO_BIAS) and not values.any():
+            return None
         found = self.graph.tensors[index].quantization
         scale = None if found is None or found.scale is None else np.asarray(found.scale, np.float32)
         self.constants[self.names[index]] = ir.Constant(values, scale)

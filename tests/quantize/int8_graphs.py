@@ -143,7 +143,7 @@ def pools(draw, kind: type[ir.Node] = ir.MaxPool2d) -> ir.QuantizedGraph:
 
 @st.composite
 def elementwise(draw, kind: type[ir.Node] = ir.Add) -> ir.QuantizedGraph:
-    """``y = kind(a, x)``: ``a`` is a max pool of ``x`` and may be 1x1, or a 1x1 convolution one channel wide."""
+    """``y = kind(a, x)``: ``a`` is as large as ``x``, or 1x1 in space, or one channel wide."""
     height, width, channels = draw(SIZES), draw(SIZES), draw(CHANNELS)
     broadcast = draw(st.sampled_from(("none", "space", "channels")))
     source, target = draw(quantizations()), draw(quantizations(-6, 1))
