@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from mcuprune.graph.ir import Graph
 DYNAMIC_BATCH = 7919  # an unknown batch in shape arithmetic; a prime, so that no size divides it by chance
 FOLDED = (  # computed here when all inputs are constants; no result outgrows the product of its inputs
     *("Add", "Cast", "Concat", "Div", "Gather", "Identity", "Mul", "Neg", "Reciprocal", "Reshape", "Slice"),
-    *("DequantizeLinear", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+    *("DequantizeLinear", "Shape", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
 )
+LARGEST_FILL = 1 << 16  # elements that a ConstantOfShape may make
 WEIGHT_READERS = ("Conv", "Gemm", "MatMul")
 
 
@@ -55,6 +57,8 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise UsageError(f"model file '{path}' does not exist")
     try:
         model = onnx.load(str(path))
+        for entry in model.graph.output:
+            entry.type.tensor_type.shape.SetInParent()  # some exporters leave it out; it is not read here
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf, checker and external data raise unrelated kinds
         raise UsageError(f"'{path}' is not a valid ONNX model: {_line(error)}") from error
@@ -138,7 +142,8 @@ class _Model:
 
     def _fold(self, node: onnx.NodeProto, inputs: tuple[Any, ...]) -> np.ndarray:
         """Compute a node of constants, such as the shape arithmetic that exporters leave in."""
-        if node.op_type not in (*FOLDED, "Shape"):
+        filled = node.op_type == "ConstantOfShape" and math.prod(map(int, inputs[0])) <= LARGEST_FILL
+        if node.op_type not in FOLDED and not filled:
             raise self.builder.fail("computes on constants in an unsupported way; simplify the model first")
         given = {name: value for name, value in zip(node.input, inputs, strict=True) if value is not None}
         entries = [
