@@ -43,8 +43,8 @@ def first_difference(
 ) -> Difference | None:
     """The first element, in the order of ``reference``, where a tensor of ``other`` differs from it.
 
-    Tensors that ``other`` does not show are passed over.  Raises MismatchError when it shows none of them, one
-    that ``reference`` does not know, or one of another size.
+    Tensors that ``other`` does not show are passed over.  Raises MismatchError when it shows none of them,
+    one that ``reference`` does not know, or one of another size.
     """
     unknown = [name for name in other if name not in reference]
     shown = [name for name in reference if name in other]
@@ -65,7 +65,7 @@ def compare_outputs(expected: np.ndarray, got: np.ndarray) -> Equality:
     """Two batches of outputs, ``(N, ...)`` each; MismatchError where their sizes differ."""
     if len(expected) != len(got) or expected.size != got.size:
         raise MismatchError(f"outputs of shapes {expected.shape} and {got.shape} cannot be compared")
-    differs = (
-        (expected.reshape(len(expected), -1) != got.reshape(len(got), -1)) if len(got) else np.zeros((0, 0))
-    )
+    if not len(got):
+        return Equality(0, 0, 0, 0)
+    differs = expected.reshape(len(expected), -1) != got.reshape(len(got), -1)
     return Equality(len(got), int(got.size), int(differs.any(axis=1).sum()), int(differs.sum()))

@@ -24,9 +24,9 @@ _TRACE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 class HostModel:
     """A generated package, built for this machine.
 
-    ``files`` and ``name`` are those of :class:`mcuprune.codegen.Sources`; libraries are written to ``directory``.
-    With ``layers`` (of the same record) :meth:`tensors` is there too.  Raises ToolchainError when it cannot be
-    built.
+    ``files`` and ``name`` are those of :class:`mcuprune.codegen.Sources`; libraries are written to
+    ``directory``.  With ``layers`` (of the same record) :meth:`tensors` is there too.  Raises ToolchainError
+    when it cannot be built.
     """
 
     def __init__(

@@ -130,7 +130,7 @@ def test_memory_is_disjoint_except_at_declared_distances(net: Network) -> None:
     storage = storages(net.nodes)
     order = [call.node for call in plan.steps]
     nodes = {node.name: node for node in net.nodes}
-    last = {name: -1 for name in nodes}
+    last = dict.fromkeys(nodes, -1)
     for index, name in enumerate(order):
         for read in nodes[name].inputs:
             last[storage[read]] = index
