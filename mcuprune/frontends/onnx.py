@@ -13,7 +13,8 @@ from onnx.reference import ReferenceEvaluator
 
 from mcuprune.errors import McupruneError, UsageError
 from mcuprune.frontends.nchw import Builder
-from mcuprune.frontends.onnx_ops import READERS, Call
+from mcuprune.frontends.onnx_call import Call
+from mcuprune.frontends.onnx_ops import READERS
 from mcuprune.frontends.value import Value
 from mcuprune.graph.ir import Graph
 

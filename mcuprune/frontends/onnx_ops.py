@@ -3,89 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mcuprune.errors import UnsupportedError
-from mcuprune.frontends.nchw import Builder
+from mcuprune.frontends.onnx_call import Call
 from mcuprune.frontends.value import Value
-from mcuprune.graph.ir import Window
-
-
-@dataclass(frozen=True)
-class Call:
-    """One node: its inputs (None: left out), its attributes, and what it needs to know of its model."""
-
-    builder: Builder
-    inputs: tuple[Value | np.ndarray | None, ...]
-    attributes: Mapping[str, Any]
-    opset: int
-    batch: int
-
-    def value(self, index: int = 0) -> Value:
-        found = self.inputs[index]
-        if not isinstance(found, Value):
-            raise self.builder.fail(
-                f"input {index} is a constant; it must be computed from the model's input"
-            )
-        return found
-
-    def constant(self, index: int) -> np.ndarray | None:
-        found = self.inputs[index] if index < len(self.inputs) else None
-        if isinstance(found, Value):
-            raise self.builder.fail(f"input {index} is computed; it must be a constant")
-        return found
-
-    def needed(self, index: int) -> np.ndarray:
-        found = self.constant(index)
-        if found is None:
-            raise self.builder.fail(f"input {index} is missing")
-        return found
-
-    def option(self, name: str, index: int, default: Any = None) -> Any:
-        """An option that was an attribute in old operator sets and is a constant input in new ones."""
-        if name in self.attributes:
-            return self.attributes[name]
-        found = self.constant(index)
-        return default if found is None else found
-
-    def fail(self, problem: str) -> UnsupportedError:
-        return self.builder.fail(problem)
-
-    @property
-    def rank(self) -> int:
-        """Axes of input 0, with the batch."""
-        return len(self.value().shape) + 1
-
 
 Reader = Callable[[Call], Value]
 
 
-def _window(c: Call, kernel: Sequence[int]) -> Window:
-    rank = len(kernel)
-    stride = list(c.attributes.get("strides", [1] * rank))
-    dilation = list(c.attributes.get("dilations", [1] * rank))
-    pads = list(c.attributes.get("pads", [0] * 2 * rank))
-    auto = c.attributes.get("auto_pad", b"NOTSET").decode()
-    if auto.startswith("SAME"):
-        sizes = c.value().shape[1:]
-        total = [
-            max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-            for n, k, s, d in zip(sizes, kernel, stride, dilation, strict=True)
-        ]
-        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
-        pads = small + large if auto == "SAME_UPPER" else large + small
-    if rank == 1:
-        pads = [pads[0], 0, pads[1], 0]
-    return c.builder.window(kernel, stride, pads, dilation)
-
-
 def _conv(c: Call) -> Value:
     weight = c.needed(1)
-    window = _window(c, weight.shape[2:])
+    window = c.window(weight.shape[2:])
     return c.builder.conv(c.value(), weight, c.constant(2), window, c.attributes.get("group", 1))
 
 
@@ -146,7 +76,7 @@ def _cos(c: Call) -> Value:
 
 def _pool(kind: str) -> Reader:
     def read(c: Call) -> Value:
-        window = _window(c, c.attributes["kernel_shape"])
+        window = c.window(c.attributes["kernel_shape"])
         height, width = c.value().size
         top, left, bottom, right = window.padding
         reach = [(k - 1) * d + 1 for k, d in zip(window.kernel, window.dilation, strict=True)]
