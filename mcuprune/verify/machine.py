@@ -106,7 +106,7 @@ class Machine:
         self._uc.mem_write(address, data)
 
     def register(self, name: str) -> int:
-        """``pc``, ``sp``, ``lr`` (``ra``) or an argument register ``a0`` to ``a2``."""
+        """``pc``, ``sp``, ``lr`` (``ra``) or an argument register ``a0`` to ``a3``."""
         value = int(self._uc.reg_read(self._registers[name]))
         return value & ~1 if self._arm and name in ("pc", "lr") else value
 
@@ -154,7 +154,7 @@ def _open_arm(board: Board) -> tuple[Any, dict[str, int]]:
     unicorn, const, _ = _unicorn()
     uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
     uc.ctl_set_cpu_model(getattr(const, str(board.core.unicorn)))
-    names = {"pc": "PC", "sp": "SP", "lr": "LR", "a0": "R0", "a1": "R1", "a2": "R2"}
+    names = {"pc": "PC", "sp": "SP", "lr": "LR", "a0": "R0", "a1": "R1", "a2": "R2", "a3": "R3"}
     return uc, {name: getattr(const, f"UC_ARM_REG_{register}") for name, register in names.items()}
 
 
@@ -162,5 +162,5 @@ def _open_riscv(board: Board) -> tuple[Any, dict[str, int]]:
     unicorn, _, const = _unicorn()
     uc = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
     uc.ctl_set_cpu_model(getattr(const, str(board.core.unicorn)))
-    names = {"pc": "PC", "sp": "SP", "lr": "RA", "a0": "A0", "a1": "A1", "a2": "A2"}
+    names = {"pc": "PC", "sp": "SP", "lr": "RA", "a0": "A0", "a1": "A1", "a2": "A2", "a3": "A3"}
     return uc, {name: getattr(const, f"UC_RISCV_REG_{register}") for name, register in names.items()}

@@ -1,0 +1,148 @@
+"""The kernel calls that cycle formulas are fitted to: parameters and data laid out in a core's memory."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+
+from mcuprune.graph import ir
+from mcuprune.graph.op_shape import OpShape, elements
+from mcuprune.kernels.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call on random data; ``seed`` decides the data."""
+
+    shape: OpShape
+    seed: int = 0
+
+    def place(self, kernel: Kernel, base: int) -> tuple[bytes, tuple[int, ...], int, int]:
+        """Memory content from ``base`` on, the arguments, where the output lies, and its size."""
+        rng = np.random.default_rng(self.seed)
+        memory = _Memory(base)
+        size = int(elements(self.shape.output))
+        inputs = [
+            memory.add(rng.integers(-128, 128, int(elements(dims)), np.int8)) for dims in self.shape.inputs
+        ]
+        output = memory.add(np.zeros(size, np.int8))
+        op = memory.add(np.frombuffer(parameters(self.shape.node, self.shape, kernel, memory, rng), np.uint8))
+        arguments = (op, *inputs[:2], output)
+        if kernel.op in (ir.Conv2d, ir.DepthwiseConv2d, ir.Linear):
+            arguments = (*arguments, memory.add(np.zeros(int(kernel.scratch(self.shape)), np.int8)))
+        return memory.content(), arguments, output, size
+
+
+class _Memory:
+    """Arrays one after the other, each on a boundary of 4 bytes."""
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self._bytes = bytearray()
+
+    def add(self, values: np.ndarray) -> int:
+        address = self._base + len(self._bytes)
+        self._bytes += values.tobytes() + bytes(-values.nbytes % 4)
+        return address
+
+    def content(self) -> bytes:
+        return bytes(self._bytes)
+
+
+@singledispatch
+def parameters(
+    node: ir.Node, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
+) -> bytes:
+    """The parameter structure of a call, as a 32-bit little-endian core stores it."""
+    raise ir.unsupported(node, "calibration")
+
+
+def _channels(count: int, weights: int, memory: _Memory, rng: np.random.Generator) -> bytes:
+    """Addresses of weights, biases, multipliers and shifts that give outputs of the usual size."""
+    arrays = (
+        rng.integers(-127, 128, weights, np.int8),
+        rng.integers(-2000, 2000, count, np.int32),
+        rng.integers(2**30, 2**31, count).astype(np.int32),
+        rng.integers(-9, -5, count, np.int8),
+    )
+    return struct.pack("<4I", *(memory.add(values) for values in arrays))
+
+
+@parameters.register(ir.Conv2d)
+@parameters.register(ir.DepthwiseConv2d)
+def _(
+    node: ir.Conv2d | ir.DepthwiseConv2d,
+    shape: OpShape,
+    kernel: Kernel,
+    memory: _Memory,
+    rng: np.random.Generator,
+) -> bytes:
+    window, out_c = node.window, int(shape.output[2])
+    in_c = 1 if isinstance(node, ir.DepthwiseConv2d) else int(shape.inputs[0][2])
+    taps = window.kernel[0] * window.kernel[1] * in_c
+    geometry = struct.pack("<6h", *shape.inputs[0], *shape.output)
+    steps = struct.pack("<8B", *window.kernel, *window.stride, *window.dilation, *window.padding[:2])
+    scales = struct.pack("<2h2b2x", 5, -3, -128, 127)
+    return geometry + steps + scales + _channels(out_c, out_c * (taps + 3), memory, rng)
+
+
+@parameters.register
+def _(node: ir.Linear, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    in_c, out_c = int(shape.inputs[0][2]), int(shape.output[2])
+    head = struct.pack("<2i2h2bBx", in_c, out_c, 5, -3, -128, 127, 1)
+    return head + _channels(out_c, out_c * (in_c + 3), memory, rng)
+
+
+@parameters.register(ir.MaxPool2d)
+@parameters.register(ir.AveragePool2d)
+def _(
+    node: ir.MaxPool2d | ir.AveragePool2d,
+    shape: OpShape,
+    kernel: Kernel,
+    memory: _Memory,
+    rng: np.random.Generator,
+) -> bytes:
+    (in_h, in_w, channels), (out_h, out_w, _), window = shape.inputs[0], shape.output, node.window
+    sizes = struct.pack("<i4h", channels, in_h, in_w, out_h, out_w)
+    return sizes + struct.pack("<6B2b", *window.kernel, *window.stride, *window.padding[:2], -128, 127)
+
+
+@parameters.register(ir.Add)
+@parameters.register(ir.Mul)
+def _(
+    node: ir.Add | ir.Mul, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
+) -> bytes:
+    height, width, channels = shape.output
+    first = struct.pack("<5i", channels, 1, 5, 2**30, 0)
+    second = struct.pack("<5i", channels, 1, -7, 3 << 29, -2)
+    shift = -18 if isinstance(node, ir.Add) else -6
+    tail = struct.pack("<3i2b2x", -3, 3 << 29, shift, -128, 127)
+    return struct.pack("<2i", height * width, channels) + first + second + tail
+
+
+@parameters.register
+def _(node: ir.Concat, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    height, width, channels = shape.output
+    return struct.pack("<i3h2x", height * width, shape.inputs[0][2], channels, 0)
+
+
+@parameters.register
+def _(node: ir.Pad, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    height, width, channels = shape.inputs[0]
+    return struct.pack("<i6hb3x", channels, height, width, *node.padding, -3)
+
+
+@parameters.register
+def _(
+    node: ir.Activation, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
+) -> bytes:
+    return struct.pack("<iI", int(elements(shape.output)), memory.add(rng.integers(-128, 128, 256, np.int8)))
+
+
+@parameters.register
+def _(node: ir.Softmax, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    height, width, channels = shape.output
+    return struct.pack("<5i", height * width, channels, 3 << 29, 23, -248)
