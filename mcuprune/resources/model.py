@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcuprune.budget import Usage
 from mcuprune.core import Core
 from mcuprune.graph.ir import Graph, axis_width
 from mcuprune.graph.op_shape import Number, OpShape, op_shape
@@ -73,7 +72,7 @@ class ResourceModel:
         key = tuple(int(levels.get(g, w)) for g, w in self.graph.widths.items())
         if key not in self._memo:
             narrow = replace(self.graph, widths=dict(zip(self.graph.widths, key, strict=True)))
-            usage = predict(narrow, self.plan(narrow), self.core, self.toolchain)
+            usage = breakdown(narrow, self.plan(narrow), self.core, self.toolchain)
             self._memo[key] = {k: getattr(usage, k) for k in RESOURCES}
         return self._memo[key]
 
@@ -106,17 +105,37 @@ class ResourceModel:
         return shape
 
 
-def predict(network: Network, plan: Plan, core: Core, toolchain: str = "zig") -> Usage:
-    """Usage of a planned network: constants and arena exactly, code and stack from the tables of the toolchain."""
+@dataclass(frozen=True)
+class Breakdown:
+    """Usage in its parts; bytes, MACs, cycles (upper bound)."""
+
+    constants: int
+    code: int
+    arena: int
+    stack: int
+    macs: int
+    cycles: float
+
+    @property
+    def flash(self) -> int:
+        return self.constants + self.code
+
+    @property
+    def ram(self) -> int:
+        return self.arena + self.stack
+
+
+def breakdown(network: Network, plan: Plan, core: Core, toolchain: str = "zig") -> Breakdown:
+    """What a planned network takes: constants and arena exactly, code and stack from the tables of the toolchain."""
     calls = planned_calls(network, plan)
     names = [kernel.name for kernel, _ in calls]
-    stack = stack_bytes(names, core.name, toolchain)
-    return Usage(
-        flash=constant_bytes(calls) + code_bytes(names, len(calls), core.name, toolchain),
-        ram=plan.arena_bytes + stack,
+    return Breakdown(
+        constants=constant_bytes(calls),
+        code=code_bytes(names, len(calls), core.name, toolchain),
+        arena=plan.arena_bytes,
+        stack=stack_bytes(names, core.name, toolchain),
         macs=sum(macs(shape.node, shape) for _, shape in calls),
         cycles=sum(upper_cycles(kernel, shape, core.name) for kernel, shape in calls),
-        stack=stack,
     )
 
 

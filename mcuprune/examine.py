@@ -1,0 +1,230 @@
+"""What can be said of a model or a run folder without training: analyze, export, verify, check."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mcuprune.board import Board
+from mcuprune.budget import Budget
+from mcuprune.deploy import Deployment, Manifest, board_text, deploy, open_deployment, read_samples
+from mcuprune.errors import BudgetError, UnsupportedError, UsageError
+from mcuprune.frontends.load import load_model
+from mcuprune.frontends.torch_export import trace
+from mcuprune.graph.ir import Graph, QuantizedGraph
+from mcuprune.graph.op_shape import op_shape
+from mcuprune.graph.passes import run_passes
+from mcuprune.plan.live import Network
+from mcuprune.plan.make import make_plan
+from mcuprune.report.units import count, kibi, seconds
+from mcuprune.resources.macs import macs
+from mcuprune.resources.model import Breakdown, breakdown, planned_calls
+from mcuprune.summarize import layer_profile
+from mcuprune.terminal import table
+from mcuprune.verify.prove import Proof, make_inputs, prove
+from mcuprune.workspace import open_workspace
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One kernel call; ``constants`` bytes of flash, ``cycles`` the upper bound of the model."""
+
+    name: str
+    op: str
+    kernel: str
+    shape: tuple[int, ...]
+    constants: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a model would take of a board as it is, int8."""
+
+    model: str
+    board: str
+    usage: Breakdown
+    limits: Mapping[str, float]
+    layers: tuple[LayerCost, ...]
+    arena_gap: int
+    clock_hz: int
+
+    @property
+    def fits(self) -> bool:
+        return all(getattr(self.usage, k) <= limit for k, limit in self.limits.items())
+
+    def text(self) -> str:
+        head = ("layer", "op", "kernel", "output", "constants", "MACs")
+        rows = [
+            (layer.name, layer.op, layer.kernel, "x".join(map(str, layer.shape)), count(layer.constants), count(layer.macs))
+            for layer in self.layers
+        ]
+        usage = self.usage
+        totals = [
+            ("flash", kibi(usage.flash), f"{kibi(usage.constants)} constants, {kibi(usage.code)} code"),
+            ("RAM", kibi(usage.ram), f"{kibi(usage.arena)} arena (gap to the lower bound {self.arena_gap} B), {usage.stack} B stack"),
+            ("MACs", count(usage.macs), ""),
+            ("latency", seconds(usage.cycles / self.clock_hz), f"at most {count(usage.cycles)} cycles at {self.clock_hz / 1e6:g} MHz"),
+        ]
+        limits = ", ".join(f"{k} {count(v)}" for k, v in self.limits.items())
+        verdict = f"{'fits' if self.fits else 'does NOT fit'} {self.board} ({limits})"
+        return "\n".join([table(head, rows), "", table(("int8", "total", "of which"), totals), "", verdict])
+
+
+def analyze(model: str, board: Board, budget: Budget, input_shape: tuple[int, ...] | None = None) -> Analysis:
+    """Costs per layer and in total of a model as it is, without training.
+
+    ``input_shape`` (channels first) is needed for PyTorch modules.  Raises UnsupportedError for the first layer that
+    cannot be deployed.
+    """
+    graph = as_network(model, input_shape)
+    plan = make_plan(graph, board.core.isa)
+    layers = tuple(
+        LayerCost(shape.node.name, type(shape.node).__name__, kernel.name, graph.shape(shape.node.name),
+                  int(kernel.constants(shape)), int(macs(shape.node, op_shape(shape.node, graph.shape))))
+        for kernel, shape in planned_calls(graph, plan)
+    )
+    limits = budget.within(Budget(**board.budget())).limits(board.clock_hz)
+    usage = breakdown(graph, plan, board.core)
+    return Analysis(model, board.name, usage, limits, layers, plan.arena_bytes - plan.lower_bound, board.clock_hz)
+
+
+def as_network(model: str, input_shape: tuple[int, ...] | None) -> Network:
+    """A loaded model as something that can be planned."""
+    found = load_model(model)
+    if isinstance(found, QuantizedGraph):
+        return found
+    if isinstance(found, Graph):
+        return run_passes(found)
+    if input_shape is None:
+        raise UsageError("a PyTorch module needs --input, its input shape without the batch, e.g. --input 1,28,28")
+    return run_passes(trace(found, input_shape))
+
+
+@dataclass(frozen=True)
+class Exported:
+    out: str
+    deployment: Deployment
+
+    def text(self) -> str:
+        sizes = self.deployment.sizes
+        return (
+            f"wrote {self.out}: C package, model.tflite, model.onnx, firmware.elf\n"
+            f"flash {count(sizes.flash)} B ({count(sizes.constants)} constants, {count(sizes.code)} code), "
+            f"arena {count(sizes.arena)} B, {self.deployment.toolchain}"
+        )
+
+
+def export(model: Path, board: Board, out: Path, name: str | None = None, board_spec: str | None = None) -> Exported:
+    """The C package, models and firmware of an int8 .tflite file, in ``out``."""
+    graph = load_model(str(model))
+    if not isinstance(graph, QuantizedGraph):
+        raise UnsupportedError(
+            f"'{model}' is a float model: `mcuprune compress {model} --data ...` quantizes it; "
+            "`export` takes an int8 .tflite file"
+        )
+    manifest = Manifest(name or identifier(model.stem), "zig")
+    with open_workspace(out) as space:
+        built = deploy(graph, board, manifest, space.build, board_text(board_spec or board.name))
+        space.publish()
+    subject = replace(built.subject, elf=out / built.subject.elf.name)
+    return Exported(str(out), replace(built, subject=subject))
+
+
+def identifier(text: str) -> str:
+    """A C identifier from a file name."""
+    safe = "".join(c if c.isascii() and c.isalnum() else "_" for c in text.lower()).strip("_")
+    return safe if safe and not safe[0].isdigit() else f"model_{safe}".rstrip("_")
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    proof: Proof
+    rebuilt_equal: bool
+    profile: tuple[tuple[str, str, int, int | None, int], ...]
+
+    def text(self) -> str:
+        head = ("compared", "with", "inputs", "result")
+        rows = [
+            (c.left, c.right, str(c.inputs or "-"), f"{c.status}{': ' + c.reason if c.reason else ''}")
+            for c in self.proof.comparisons
+        ]
+        parts = [table(head, rows)]
+        if not self.rebuilt_equal:
+            parts.append("note: firmware.elf is not what the C in this folder compiles to; both were run")
+        if self.profile:
+            lines = [
+                (n, k, count(i), count(c), f"{i / m:.2f}" if m else "-") for n, k, i, c, m in self.profile
+            ]
+            parts.append(table(("layer", "kernel", "instructions", "cycles", "instructions/MAC"), lines))
+        return "\n\n".join(parts)
+
+
+def verify(folder: Path, inputs: int = 200, profile: bool = False) -> VerifyResult:
+    """Compare all executors on the C, the models and the firmware in ``folder``.
+
+    The C is built anew, so that a change in it is found; where the result is not the folder's firmware.elf, that image
+    is run too.  Raises MismatchError naming the first differing layer and index.
+    """
+    with tempfile.TemporaryDirectory(prefix="mcuprune-") as scratch:
+        rebuilt = open_deployment(folder, rebuild=Path(scratch))
+        shipped = open_deployment(folder)
+        same = rebuilt.subject.elf.read_bytes() == shipped.subject.elf.read_bytes()
+        values = make_inputs(rebuilt.subject.graph, inputs, read_samples(folder))
+        proof = prove(rebuilt.subject, values)
+        proof.require_equal()
+        if not same:
+            prove(shipped.subject, values).require_equal()
+        rows = _profile(rebuilt, proof) if profile else ()
+    return VerifyResult(proof, same, rows)
+
+
+def _profile(built: Deployment, proof: Proof) -> tuple[tuple[str, str, int, int | None, int], ...]:
+    graph, plan = built.subject.graph, built.subject.plan
+    counts = layer_profile(graph, plan, proof.emulated)
+    nodes = {node.name: node for node in graph.nodes}
+    return tuple(
+        (c.node, c.kernel, *counts[c.node], int(macs(nodes[c.node], op_shape(nodes[c.node], graph.shape))))
+        for c in plan.steps if c.node in counts
+    )
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Measured figures of a run folder's firmware against limits."""
+
+    measured: Mapping[str, float]
+    limits: Mapping[str, float]
+
+    def text(self) -> str:
+        rows = [
+            (k, count(v), count(self.limits.get(k)), f"{v / self.limits[k]:.1%}" if k in self.limits else "-")
+            for k, v in self.measured.items()
+        ]
+        return table(("resource", "measured", "budget", "used"), rows) + "\n\nevery budget holds"
+
+
+def check(folder: Path, budget: Budget | None = None) -> CheckResult:
+    """Measure the firmware in ``folder`` and hold it against ``budget`` (default: that of the run, or the board's).
+
+    Raises BudgetError naming every resource that is exceeded.
+    """
+    built = open_deployment(folder)
+    subject, board = built.subject, built.subject.board
+    proof = prove(subject, make_inputs(subject.graph, 1, read_samples(folder)))
+    run = proof.emulated
+    measured: dict[str, float] = {"flash": built.sizes.flash, "ram": built.sizes.static_ram}
+    if run is not None:
+        measured["ram"] += run.stack_bytes
+        if run.cycles is not None:
+            measured["cycles"] = run.cycles.mid
+    nodes = {node.name: node for node in subject.graph.nodes}
+    measured["macs"] = sum(int(macs(n, op_shape(n, subject.graph.shape))) for n in nodes.values())
+    limits = (budget or Budget()).within(Budget(**board.budget())).limits(board.clock_hz)
+    over = [f"{k} {count(measured[k])} of {count(v)}" for k, v in limits.items() if measured.get(k, 0) > v]
+    if over:
+        raise BudgetError(f"over budget: {'; '.join(over)}")
+    proof.require_equal()
+    return CheckResult(measured, limits)

@@ -1,0 +1,170 @@
+"""The whole flow, in order.  Read this first.
+
+    model file or module -> Graph -> trained under budgets, smaller Graph -> QuantizedGraph -> plan -> C -> firmware
+    -> run everywhere, compared, measured -> report
+
+Each line of :func:`compress_problem` is one stage; the module that a stage lives in says the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from mcuprune.board import Board, load_board
+from mcuprune.budget import Budget
+from mcuprune.config import RunConfig
+from mcuprune.deploy import Deployment, Manifest, board_text, deploy
+from mcuprune.errors import AccuracyError, BudgetError
+from mcuprune.graph.ir import Graph
+from mcuprune.graph.passes import run_passes
+from mcuprune.progress import SILENT, Progress
+from mcuprune.prune.experiment import Outcome, Setting, run_experiment
+from mcuprune.prune.methods import find_method
+from mcuprune.prune.search import Target, make_target
+from mcuprune.quantize.convert import quantize
+from mcuprune.report.html import write_html
+from mcuprune.report.model import Phase, Report, Times
+from mcuprune.report.serialize import to_json
+from mcuprune.resources.model import ResourceModel
+from mcuprune.summarize import Evidence, Scores, evaluate, make_report
+from mcuprune.problem import Problem, load_problem, make_problem
+from mcuprune.tasks.task import Task
+from mcuprune.training.loop import Arrays, predict
+from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove
+from mcuprune.verify.toolchain import find_toolchain
+from mcuprune.workspace import CONFIG, Workspace, open_workspace
+
+INPUTS = 200  # that all executors are compared on
+REAL_INPUTS = 100  # of them from the test set, the others random bytes
+
+
+def compress(config: RunConfig, progress: Progress = SILENT) -> tuple[Report, Times]:
+    """Compress what ``config`` names, write the run folder, return its report.
+
+    Raises the errors of :mod:`mcuprune.errors`; the folder is written when only the result is at fault (accuracy).
+    """
+    board = load_board(config.board)
+    find_toolchain(board, config.toolchain)
+    available(board)
+    progress.stage("load model and data")
+    problem = load_problem(config)
+    return compress_problem(problem, board, config, progress)
+
+
+def compress_module(
+    model: nn.Module | Graph,
+    task: Task,
+    board: str = "stm32f4",
+    budget: Budget | str = "",
+    progress: Progress = SILENT,
+    **options: object,
+) -> tuple[Report, Times]:
+    """:func:`compress` for objects: what ``mcuprune.compress`` is.  ``options`` are fields of RunConfig."""
+    config = RunConfig.model_validate({"board": board, "budget": budget, **options})
+    found = load_board(config.board)
+    find_toolchain(found, config.toolchain)
+    available(found)
+    return compress_problem(make_problem(model, task, config), found, config, progress)
+
+
+def compress_problem(
+    problem: Problem, board: Board, config: RunConfig, progress: Progress
+) -> tuple[Report, Times]:
+    clock = _Clock()
+    resources = ResourceModel(run_passes(problem.graph), board.core, config.toolchain)
+    budget = problem.budget.within(Budget(**board.budget()))
+    target = make_target(problem.graph, resources, budget.limits(board.clock_hz))
+    with open_workspace(config.out, config.to_toml(), config.resume) as space:
+        outcome = _train(problem, target, config, space, progress)
+        clock.lap("training and controls")
+        progress.stage("quantize, generate, build")
+        found, task = outcome.found, problem.task
+        graph = quantize(found.graph, task.calibration(), ranges=found.ranges or None)
+        manifest = Manifest(problem.name, config.toolchain)
+        built = deploy(graph, board, manifest, space.build, board_text(config.board))
+        clock.lap("build")
+        progress.stage("verify")
+        proof, scores = _verify(problem, outcome, built, space)
+        clock.lap("verification")
+        report = make_report(Evidence(problem, config, board, target, budget, outcome, built, proof, scores))
+        times = _times(outcome, clock)
+        _write(report, times, config, space)
+        space.publish()
+    judge(report, proof, config.min_accuracy)
+    return report, times
+
+
+def _train(
+    problem: Problem, target: Target, config: RunConfig, space: Workspace, progress: Progress
+) -> Outcome:
+    task = problem.task
+    validation = task.validation
+
+    def score(module: nn.Module) -> float:
+        return task.score(predict(module, validation.x), validation.y)
+
+    setting = Setting(
+        Arrays(task.train.x, task.train.y), task.loss_function, problem.recipe, score, task.calibration(),
+        space.training,
+    )
+    return run_experiment(
+        problem.graph, target, find_method(config.method), setting, config.controls, progress
+    )
+
+
+def _verify(problem: Problem, outcome: Outcome, built: Deployment, space: Workspace) -> tuple[Proof, Scores]:
+    scores, real = evaluate(problem, outcome, built)
+    samples = real[:REAL_INPUTS]
+    _save_samples(space.build / SAMPLES, samples)
+    proof = prove(built.subject, make_inputs(built.subject.graph, INPUTS, samples))
+    return proof, scores
+
+
+def judge(report: Report, proof: Proof, min_accuracy: float | None) -> None:
+    """Raise what a finished run failed at: equality, then budget (as measured), then accuracy."""
+    proof.require_equal()
+    for row in report.resources:
+        if row.budget is not None and row.actual is not None and row.actual > row.budget:
+            raise BudgetError(f"{row.label}: {row.actual:,.0f} {row.unit} measured, {row.budget:,.0f} allowed")
+    final = report.accuracy("int8")
+    if final is None:
+        return
+    chance = report.task.chance
+    if min_accuracy is not None and final.value < min_accuracy:
+        raise AccuracyError(f"accuracy {final.value:.4f} is below the floor {min_accuracy}; allow more flash, RAM or MACs, or train longer")
+    if chance is not None and final.low is not None and final.high is not None and final.high <= chance:
+        raise AccuracyError(f"accuracy {final.value:.4f} is no better than guessing ({chance:.4f}): the model has collapsed")
+
+
+class _Clock:
+    """Wall-clock time between stages; kept out of everything that must be reproducible."""
+
+    def __init__(self) -> None:
+        self.phases: list[Phase] = []
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.phases.append(Phase(name, now - self._last))
+        self._last = now
+
+
+def _times(outcome: Outcome, clock: _Clock) -> Times:
+    dense = None if outcome.dense is None else outcome.dense.seconds
+    return Times(tuple(clock.phases), dense, outcome.found.seconds)
+
+
+def _write(report: Report, times: Times, config: RunConfig, space: Workspace) -> None:
+    texts: Mapping[str, str] = {
+        CONFIG: config.to_toml(),
+        "report.json": to_json(report),
+        "times.json": to_json(times),
+        "report.html": write_html(report, times),
+    }
+    for name, text in texts.items():
+        (space.build / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,147 @@
+"""From a float graph to an integer one: post-training quantization, with measured or given ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from mcuprune.errors import UsageError
+from mcuprune.graph.ir import (
+    Activation,
+    AveragePool2d,
+    BatchNorm,
+    Concat,
+    Constant,
+    Conv2d,
+    DepthwiseConv2d,
+    Flatten,
+    Graph,
+    Linear,
+    MaxPool2d,
+    Node,
+    Pad,
+    Quantization,
+    QuantizedGraph,
+    Softmax,
+    unsupported,
+)
+from mcuprune.graph.run_float import run_tensors
+from mcuprune.quantize.observers import OBSERVERS, Range, activation_quantization, weight_scales
+from mcuprune.quantize.run_int8 import run_int8
+
+CHANNEL_AXIS: dict[type[Node], int] = {Conv2d: 0, DepthwiseConv2d: -1, Linear: 0}
+FIXED_FUNCTIONS = {"sigmoid": Quantization(1.0 / 256.0, -128), "tanh": Quantization(1.0 / 128.0, 0)}
+SAME_SCALE = (MaxPool2d, AveragePool2d, Flatten, Pad, Concat)  # TFLM gives output and inputs one quantization
+BIAS_LIMIT = 2**30  # of |bias| in the accumulator's units: leaves as much again for the products
+
+
+def quantize(
+    graph: Graph,
+    calibration: np.ndarray,
+    observer: str = "minmax",
+    ranges: Mapping[str, Range] | None = None,
+) -> QuantizedGraph:
+    """Quantize a graph whose batch norms are folded and activations fused.
+
+    ``calibration`` is (N, *input shape) float32; ``ranges`` (from int8 training) replaces what would be measured on
+    it, tensor by tensor.  Raises UsageError for an unknown observer.
+    """
+    if observer not in OBSERVERS:
+        raise UsageError(f"unknown observer '{observer}'; use one of {', '.join(OBSERVERS)}")
+    measured = measure_ranges(graph, calibration, observer) if not ranges else dict(ranges)
+    quantization = tensor_quantization(graph, measured)
+    constants = {
+        name: constant
+        for node in graph.nodes
+        for name, constant in _constants(node, graph, quantization).items()
+    }
+    return QuantizedGraph(
+        name=graph.name,
+        nodes=graph.nodes,
+        outputs=graph.outputs,
+        shapes={name: graph.shape(name) for name in graph.tensors},
+        quantization=quantization,
+        constants=constants,
+    )
+
+
+def measure_ranges(graph: Graph, calibration: np.ndarray, observer: str) -> dict[str, Range]:
+    """Range of every tensor over the calibration inputs."""
+    return {name: OBSERVERS[observer](values) for name, values in run_tensors(graph, calibration).items()}
+
+
+def tensor_quantization(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
+    """Quantization of every tensor; tensors that must agree share the union of their ranges."""
+    owner = scale_owners(graph)
+    fixed = fixed_quantization(graph)
+    found: dict[str, Quantization] = {}
+    for name in graph.tensors:
+        group = [other for other, leader in owner.items() if leader == owner[name]]
+        given = next((fixed[other] for other in group if other in fixed), None)
+        low = min(ranges[other][0] for other in group if other in ranges)
+        high = max(ranges[other][1] for other in group if other in ranges)
+        found[name] = given or activation_quantization(low, high)
+    return found
+
+
+def scale_owners(graph: Graph) -> dict[str, str]:
+    """Tensor -> a representative of the tensors that must have its quantization."""
+    owner = {name: name for name in graph.tensors}
+    for node in graph.nodes:
+        if isinstance(node, SAME_SCALE):
+            merged = {owner[name] for name in (node.name, *node.inputs)}
+            leader = owner[node.inputs[0]]
+            owner = {name: leader if held in merged else held for name, held in owner.items()}
+    return owner
+
+
+def fixed_quantization(graph: Graph) -> dict[str, Quantization]:
+    """Outputs whose quantization TFLM prescribes: softmax, sigmoid, tanh."""
+    found = {}
+    for node in graph.nodes:
+        if isinstance(node, Softmax):
+            found[node.name] = Quantization(1.0 / 256.0, -128)
+        elif isinstance(node, Activation) and node.function in FIXED_FUNCTIONS:
+            found[node.name] = FIXED_FUNCTIONS[node.function]
+    return found
+
+
+def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization]) -> dict[str, Constant]:
+    if isinstance(node, BatchNorm):
+        raise unsupported(node, "quantization (fold it first)")
+    if not isinstance(node, Conv2d | DepthwiseConv2d | Linear):
+        return {}
+    weight = graph.constants[node.weight].values.astype(np.float64)
+    axis = CHANNEL_AXIS[type(node)]
+    source = np.float64(np.float32(quantization[node.inputs[0]].scale))
+    scales = weight_scales(weight, axis)
+    found = {}
+    if node.bias is not None:
+        bias = graph.constants[node.bias].values.astype(np.float64)
+        scales = np.maximum(scales, np.abs(bias) / (source * BIAS_LIMIT)).astype(np.float32)
+        stored = np.round(bias / (source * scales.astype(np.float64)))
+        found[node.bias] = Constant(stored.astype(np.int32), (source * scales).astype(np.float32))
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    levels = np.clip(np.round(weight / scales.astype(np.float64).reshape(shape)), -127, 127)
+    original = graph.constants[node.weight]
+    found[node.weight] = replace(original, values=levels.astype(np.int8), scale=scales)
+    return found
+
+
+def layer_sqnr(graph: Graph, quantized: QuantizedGraph, inputs: np.ndarray) -> dict[str, float]:
+    """Signal to quantization noise ratio in dB of every tensor, over a batch of float inputs."""
+    q = quantized.quantization[quantized.inputs[0]]
+    stored = np.clip(np.round(inputs / np.float32(q.scale)) + q.zero_point, -128, 127).astype(np.int8)
+    exact, integer = run_tensors(graph, inputs), run_int8(quantized, stored, keep_all=True)
+    assert isinstance(integer, dict)
+    found = {}
+    for name, values in exact.items():
+        if name in integer:
+            q = quantized.quantization[name]
+            restored = (integer[name].astype(np.float64) - q.zero_point) * q.scale
+            noise = float(np.square(values - restored).sum())
+            found[name] = 10.0 * float(np.log10(max(float(np.square(values).sum()), 1e-30) / max(noise, 1e-30)))
+    return found

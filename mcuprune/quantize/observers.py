@@ -1,0 +1,62 @@
+"""From what a tensor was seen to hold to how it is quantized: ranges, scales and zero points.
+
+Conventions are TensorFlow Lite's: activations int8, asymmetric, the range includes zero; weights int8, symmetric
+in [-127, 127], one scale per output channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mcuprune.graph.ir import Quantization
+
+Range = tuple[float, float]
+MINIMUM_SCALE = 1e-8  # of activations: a tensor that is constantly zero still needs a scale
+
+
+def minmax(values: np.ndarray) -> Range:
+    """Smallest and largest value."""
+    return float(values.min()), float(values.max())
+
+
+def percentile(values: np.ndarray, share: float = 99.99) -> Range:
+    """The range that leaves out the most extreme values, half of ``100 - share`` percent on either side."""
+    tail = (100.0 - share) / 2
+    low, high = np.percentile(values, (tail, 100.0 - tail))
+    return float(low), float(high)
+
+
+def mse(values: np.ndarray, steps: int = 40) -> Range:
+    """The shrunk min-max range whose int8 grid represents ``values`` with the least squared error."""
+    low, high = minmax(values)
+    flat = np.random.default_rng(0).permutation(values.reshape(-1))[:20_000]
+    candidates = [(low * f, high * f) for f in np.linspace(1.0, 0.3, steps)]
+    errors = [float(np.square(flat - snapped(flat, activation_quantization(*c))).mean()) for c in candidates]
+    return candidates[int(np.argmin(errors))]
+
+
+OBSERVERS: dict[str, Callable[[np.ndarray], Range]] = {"minmax": minmax, "percentile": percentile, "mse": mse}
+
+
+def activation_quantization(low: float, high: float) -> Quantization:
+    """Scale (a float32 number) and zero point of an int8 tensor for a range, widened to include zero."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(np.float32(max((high - low) / 255.0, MINIMUM_SCALE)))
+    zero_point = int(np.clip(np.round(-128.0 - low / scale), -128, 127))
+    return Quantization(scale, zero_point)
+
+
+def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
+    """(channels,) float32 symmetric scales ``max |w| / 127``; 1/127 for a channel of zeros."""
+    others = tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
+    largest = np.abs(weight).max(axis=others)
+    return np.where(largest > 0, largest / 127.0, 1.0 / 127.0).astype(np.float32)
+
+
+def snapped(values: np.ndarray, q: Quantization) -> np.ndarray:
+    """``values`` after quantization to int8 and back."""
+    stored = np.clip(np.round(values / q.scale) + q.zero_point, -128, 127)
+    result: np.ndarray = (stored - q.zero_point) * q.scale
+    return result

@@ -1,0 +1,321 @@
+"""From the results of the stages to a Report: plain bookkeeping, one small function per table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+
+import numpy as np
+
+from mcuprune import __version__
+from mcuprune.board import Board
+from mcuprune.budget import Budget
+from mcuprune.config import RunConfig
+from mcuprune.deploy import Deployment
+from mcuprune.graph.ir import Graph, QuantizedGraph
+from mcuprune.graph.op_shape import op_shape
+from mcuprune.graph.passes import run_passes
+from mcuprune.kernels import catalogue
+from mcuprune.plan.ir import Plan
+from mcuprune.plan.live import lifetimes_of_plan
+from mcuprune.problem import Problem
+from mcuprune.prune.experiment import Outcome
+from mcuprune.prune.search import Target
+from mcuprune.quantize.run_int8 import run_int8
+from mcuprune.report import model as r
+from mcuprune.resources.macs import macs
+from mcuprune.resources.model import Breakdown, ResourceModel, breakdown
+from mcuprune.tasks.task import Task
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import predict
+from mcuprune.verify.emulator import EmulatedRun
+from mcuprune.verify.host import run_host
+from mcuprune.verify.image import load_image
+from mcuprune.verify.prove import Proof
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric with the number of samples behind it."""
+
+    value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Test scores by key: dense, compressed, int8, host, and the controls; ``chance`` for comparison."""
+
+    values: Mapping[str, Score]
+    sqnr: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a report is made of."""
+
+    problem: Problem
+    config: RunConfig
+    board: Board
+    target: Target
+    budget: Budget
+    outcome: Outcome
+    built: Deployment
+    proof: Proof
+    scores: Scores
+
+
+def evaluate(problem: Problem, outcome: Outcome, built: Deployment) -> tuple[Scores, np.ndarray]:
+    """Scores on the test set, which is read here for the first time; and its inputs as int8."""
+    from mcuprune.quantize.convert import layer_sqnr
+
+    task, test = problem.task, problem.task.test
+    graphs: dict[str, Graph] = {"compressed": outcome.found.graph}
+    if outcome.dense is not None:
+        graphs["dense"] = outcome.dense.graph
+    graphs |= {name: trained.graph for name, trained in outcome.controls.items()}
+    values = {name: _score(task, predict(GraphModule(graph), test.x)) for name, graph in graphs.items()}
+    quantized = built.subject.graph
+    inputs = quantize_input(quantized, test.x)
+    outputs = run_int8(quantized, inputs)
+    assert isinstance(outputs, np.ndarray)
+    values["int8"] = _score(task, dequantize_output(quantized, outputs))
+    host = run_host(built.subject.files, built.subject.sources.name, inputs.reshape(len(inputs), -1))
+    values["host"] = _score(task, dequantize_output(quantized, host.reshape(outputs.shape)))
+    sqnr = layer_sqnr(outcome.found.graph, quantized, task.calibration(64))
+    return Scores(values, sqnr), inputs
+
+
+def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
+    """Float inputs (N, *shape) as the int8 that the model takes."""
+    q = graph.quantization[graph.inputs[0]]
+    return np.clip(np.round(x / np.float32(q.scale)) + q.zero_point, -128, 127).astype(np.int8)
+
+
+def dequantize_output(graph: QuantizedGraph, y: np.ndarray) -> np.ndarray:
+    q = graph.quantization[graph.outputs[0]]
+    return ((y.astype(np.float32) - q.zero_point) * np.float32(q.scale)).astype(np.float32)
+
+
+def _score(task: Task, outputs: np.ndarray) -> Score:
+    return Score(task.score(outputs, task.test.y[: len(outputs)]), len(outputs))
+
+
+def make_report(e: Evidence) -> r.Report:
+    """The report of a run; deterministic in its evidence."""
+    plan, graph = e.built.subject.plan, e.built.subject.graph
+    return r.Report(
+        name=e.problem.name,
+        command=command(e.config),
+        method=e.config.method,
+        seed=e.config.seed,
+        board=board_summary(e.board),
+        task=_task(e.problem.task, e.config),
+        config=e.config.model_dump(mode="json", exclude={"out", "resume"}),
+        versions=_versions(e.built),
+        resources=_resources(e),
+        accuracies=_accuracies(e),
+        equalities=tuple(
+            r.Equality(c.left, c.right, c.status, c.inputs, c.differing_bytes, c.reason) for c in e.proof.comparisons
+        ),
+        curve=tuple(
+            r.Epoch(h.epoch, h.phase, h.loss, h.score, h.learning_rate, h.usage, h.multipliers)
+            for h in e.outcome.found.history
+        ),
+        layers=_layers(run_passes(e.problem.graph), graph, plan, e.proof.emulated, e.scores.sqnr),
+        arena=arena_picture(graph, plan),
+        sections=_sections(e),
+        notes=(e.problem.note,) if e.problem.note else (),
+    )
+
+
+def command(config: RunConfig) -> str:
+    """The command line that repeats a run."""
+    flags = {
+        "task": config.task, "data": config.data, "board": config.board, "budget": str(config.budget),
+        "method": config.method, "epochs": config.epochs, "seed": config.seed, "min-accuracy": config.min_accuracy,
+    }
+    parts = ["mcuprune", "compress", *([config.model] if config.model else [])]
+    parts += [f"--{name} {value}" for name, value in flags.items() if value not in (None, "")]
+    return " ".join(parts)
+
+
+def board_summary(board: Board) -> r.BoardSummary:
+    main = {kind: board.memory.main(kind).name for kind in ("flash", "ram")}
+    reserved = {main["flash"]: board.reserved.flash, main["ram"]: board.reserved.ram}
+    banks = (*board.memory.banks("flash"), *board.memory.banks("ram"))
+    isa = max(board.core.isa, key=("portable", "dsp", "mve").index)
+    regions = tuple(r.Region(b.name, b.kind, b.origin, b.length, reserved.get(b.name, 0)) for b in banks)
+    return r.BoardSummary(board.name, board.title, board.core.name, isa, board.clock_hz, regions)
+
+
+def _task(task: Task, config: RunConfig) -> r.TaskSummary:
+    return r.TaskSummary(
+        name=task.name, label=task.data_kind, metric=task.metric, input_shape=task.input_shape,
+        classes=task.classes or None, train_size=len(task.train), validation_size=len(task.validation),
+        test_size=len(task.test), floor=config.min_accuracy, chance=task.chance if task.classes else None,
+    )
+
+
+def _versions(built: Deployment) -> dict[str, str]:
+    packages = ("torch", "numpy", "unicorn", "tflite_micro", "onnx")
+    found = {"mcuprune": __version__, "compiler": str(built.toolchain)}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _resources(e: Evidence) -> tuple[r.Resource, ...]:
+    """Budget, dense, predicted and measured of every resource."""
+    dense_graph = run_passes(e.problem.graph)
+    model = ResourceModel(dense_graph, e.board.core, e.config.toolchain)
+    dense = breakdown(dense_graph, model.plan(dense_graph), e.board.core, e.config.toolchain)
+    ours = breakdown(e.built.subject.graph, e.built.subject.plan, e.board.core, e.config.toolchain)
+    sizes, run = e.built.sizes, e.proof.emulated
+    limits = e.target.budgets
+    stack = None if run is None else run.stack_bytes
+    cycles = None if run is None or run.cycles is None else round(run.cycles.mid)
+    hz = e.board.clock_hz
+
+    def row(key: str, label: str, unit: str, pick: str, measured: float | None, **more: object) -> r.Resource:
+        values = (getattr(dense, pick), getattr(ours, pick))
+        return r.Resource(key, label, unit, dense=values[0], predicted=values[1], measured=measured, **more)  # type: ignore[arg-type]
+
+    rows = [
+        row("flash.total", "Flash", "bytes", "flash", sizes.flash, budget=limits.get("flash"), tolerance=0.01),
+        row("flash.constants", "constants", "bytes", "constants", sizes.constants, tolerance=0.0),
+        row("flash.code", "code", "bytes", "code", sizes.code, tolerance=0.01),
+        row("ram.total", "RAM", "bytes", "ram", None if stack is None else sizes.static_ram + stack,
+            budget=limits.get("ram")),
+        row("ram.arena", "arena", "bytes", "arena", sizes.static_ram, tolerance=0.0),
+        row("ram.stack", "stack", "bytes", "stack", stack, note="predicted from the deepest frames: never below"),
+        row("macs.total", "MACs", "MACs", "macs", None, budget=limits.get("macs")),
+        row("cycles.total", "Cycles", "cycles", "cycles", cycles, budget=limits.get("cycles"),
+            note="upper bound of the cycle model; measured: emulated core, zero wait states"),
+    ]
+    rows.append(r.Resource(
+        "latency.total", "Latency", "s", budget=None if "cycles" not in limits else limits["cycles"] / hz,
+        dense=dense.cycles / hz, predicted=ours.cycles / hz, measured=None if cycles is None else cycles / hz,
+        note=f"at {hz / 1e6:g} MHz",
+    ))
+    return tuple(_whole(entry) for entry in rows)
+
+
+def _whole(row: r.Resource) -> r.Resource:
+    """Cycles are modelled as fractions and shown as whole numbers, rounded up."""
+    if row.unit == "s":
+        return row
+    up = {k: math.ceil(v) for k in ("dense", "predicted", "budget") if (v := getattr(row, k)) is not None}
+    return replace(row, **up)
+
+
+LABELS = {
+    "dense": ("dense", "dense network, float", "dense"),
+    "compressed": ("compressed", "compressed, float", "ours"),
+    "int8": ("int8", "compressed, int8", "ours"),
+    "host": ("host", "C on the host", "ours"),
+    "uniform": ("uniform", "uniform width scaling, float", "control"),
+    "scratch": ("scratch", "the found widths from scratch, float", "control"),
+    "magnitude": ("magnitude", "dense, cut by magnitude, fine-tuned, float", "control"),
+    "linear": ("linear", "linear classifier, float", "control"),
+}
+
+
+def _accuracies(e: Evidence) -> tuple[r.Accuracy, ...]:
+    task = e.problem.task
+    found = {key: score for key, score in e.scores.values.items() if key in LABELS}
+    rows = [_accuracy(*LABELS[key], found[key], task) for key in LABELS if key in found]
+    run = e.proof.emulated
+    if run is not None:
+        graph = e.built.subject.graph
+        count = min(len(run.outputs), e.problem.real_inputs, len(task.test))
+        outputs = dequantize_output(graph, run.outputs[:count].reshape(count, *graph.shape(graph.outputs[0])))
+        position = 1 + max((i for i, entry in enumerate(rows) if entry.kind == "ours"), default=-1)
+        rows.insert(position, _accuracy("emulated", "C on the emulated core", "ours", _score(task, outputs), task))
+    return tuple(rows)
+
+
+def _accuracy(key: str, label: str, kind: str, score: Score, task: Task) -> r.Accuracy:
+    low, high = wilson(score.value, score.n) if task.classes else (None, None)
+    return r.Accuracy(key, label, kind, score.value, score.n, low, high)
+
+
+def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927)."""
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _layers(
+    dense: Graph, graph: QuantizedGraph, plan: Plan, run: EmulatedRun | None, sqnr: Mapping[str, float]
+) -> tuple[r.Layer, ...]:
+    before = {node.name: node for node in dense.nodes}
+    after = {node.name: node for node in graph.nodes}
+    profile = layer_profile(graph, plan, run)
+    rows = []
+    for call in plan.steps:
+        node, kernel = after[call.node], catalogue.kernel(call.kernel)
+        shape = op_shape(node, graph.shape)
+        old = op_shape(before[call.node], dense.shape) if call.node in before else None
+        instructions, cycles = profile.get(call.node, (None, None))
+        rows.append(r.Layer(
+            name=call.node, op=type(node).__name__, kernel=call.kernel,
+            shape_before=dense.shape(call.node) if old else (), shape_after=graph.shape(call.node),
+            weights_before=int(kernel.constants(old)) if old else 0, weights_after=int(kernel.constants(shape)),
+            macs_before=int(macs(old.node, old)) if old else 0, macs_after=int(macs(node, shape)),
+            instructions=instructions, cycles=cycles, sqnr_db=sqnr.get(call.node),
+        ))
+    return tuple(rows)
+
+
+def layer_profile(
+    graph: QuantizedGraph, plan: Plan, run: EmulatedRun | None
+) -> dict[str, tuple[int, int | None]]:
+    """Instructions and cycles by node; a concatenation is several calls."""
+    if run is None:
+        return {}
+    calls = list(run.layers)
+    inputs = {node.name: len(node.inputs) for node in graph.nodes}
+    found: dict[str, tuple[int, int | None]] = {}
+    for step in plan.steps:
+        count = inputs[step.node] if catalogue.kernel(step.kernel).calls_per_input else 1
+        own, calls = calls[:count], calls[count:]
+        cycles = [None if part.cycles is None else part.cycles.mid for part in own]
+        whole = None if any(c is None for c in cycles) else round(sum(c for c in cycles if c is not None))
+        found[step.node] = (sum(part.instructions for part in own), whole)
+    return found
+
+
+def arena_picture(graph: QuantizedGraph, plan: Plan) -> r.ArenaPicture:
+    lives = lifetimes_of_plan(graph, plan)
+    ends = {**dict.fromkeys(graph.inputs, "input"), **dict.fromkeys(graph.outputs, "output")}
+    tensors = [
+        r.ArenaTensor(name, plan.offsets[name], plan.sizes[name], first, last, ends.get(name, "tensor"))
+        for name, (first, last) in lives.items()
+    ]
+    tensors += [
+        r.ArenaTensor(f"{call.node}: scratch", call.scratch, call.scratch_bytes, i, i, "scratch")
+        for i, call in enumerate(plan.steps) if call.scratch_bytes
+    ]
+    steps = tuple(call.node for call in plan.steps)
+    return r.ArenaPicture(steps, tuple(tensors), plan.arena_bytes, plan.lower_bound)
+
+
+def _sections(e: Evidence) -> tuple[r.Section, ...]:
+    image = load_image(e.built.subject.elf)
+    banks = (*e.board.memory.banks("flash"), *e.board.memory.banks("ram"))
+    rows = []
+    for section in image.sections:
+        bank = next((b for b in banks if b.origin <= section.address < b.end), None)
+        if section.size and bank is not None:
+            inside = [s for s in image.symbols if s.size and section.holds(s.address)]
+            largest = sorted(inside, key=lambda s: (-s.size, s.name))[:8]
+            symbols = tuple(r.Symbol(s.name, s.size) for s in largest)
+            rows.append(r.Section(section.name, bank.name, section.address, section.size, symbols))
+    return tuple(rows)
