@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcuprune.errors import UnsupportedError
+from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.graph.channels import build_graph
 from mcuprune.graph.ir import (
     Activation,
@@ -148,6 +148,7 @@ class Emitter:
         alive = self._alive(outputs)
         keys = [key for key, node in self.nodes.items() if key in alive or isinstance(node, Input)]
         self._refuse_doubles(keys)
+        self._refuse_not_finite(keys)
         names = self._names(keys)
         constants: dict[str, Constant] = {}
         nodes = []
@@ -188,6 +189,15 @@ class Emitter:
                     "which would store its weights twice; use one form"
                 )
             seen.add(root)
+
+    def _refuse_not_finite(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            for field, values in self.constants_of(key).items():
+                if not np.all(np.isfinite(values)):  # type: ignore[arg-type]
+                    layer = self._places[key][0]
+                    raise UsageError(
+                        f"{layer}: its {field} holds NaN or infinite values; train the model again"
+                    )
 
     def _names(self, keys: Sequence[str]) -> dict[str, str]:
         names: dict[str, str] = {}

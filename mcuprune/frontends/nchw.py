@@ -228,6 +228,10 @@ class Builder(Pending):
                     "layer in between, where its order would change; return the map itself"
                 )
             tensors.append(self.settle(x).tensor)
+            if isinstance(self.nodes[tensors[-1]], Input):
+                raise self.fail("is returned as it is, so there is nothing to compute")
+        if len(set(tensors)) < len(tensors):
+            raise self.fail("is returned twice; return it once")
         return self.finish(name, tensors)
 
     def _need_map(self, x: Value, what: str) -> Value:

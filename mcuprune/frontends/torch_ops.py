@@ -207,7 +207,7 @@ def _log_softmax(b: Builder, a: Args) -> Value:
 def _dropout(b: Builder, a: Args) -> Value:
     if a.get("train", a.get("training", False)):
         raise b.fail("drops at random in evaluation too; pass training=self.training")
-    return a["input"]
+    return a["input"] if "input" in a else a["self"]  # the in-place form calls it self
 
 
 def _identity(b: Builder, a: Args) -> Value:

@@ -82,6 +82,11 @@ LAYERS = {
     ),
     "tied": (Lambda(lambda m, x: m.b(m.a(x)), a=SHARED, b=SHARED), r"uses its weights a second time"),
     "constant output": (Lambda(lambda m, x: (x, torch.ones(2))), r"the model's output: returns a constant"),
+    "input returned": (nn.Identity(), r"input 'input': is returned as it is"),
+    "same output twice": (
+        Lambda(lambda m, x: (m.a(x),) * 2, a=nn.ReLU()),
+        r"layer 'a' \(ReLU\): is returned twice",
+    ),
     "branch": (Lambda(lambda m, x: x if x.sum() > 0 else -x), r"model 'net': torch.export cannot capture"),
 }
 
@@ -113,6 +118,13 @@ def test_vector_to_map():
 def test_scaled_vector_without_a_layer():
     with pytest.raises(UnsupportedError, match=r"tanh.*: scales or shifts a vector by a constant"):
         trace(Lambda(lambda m, x: torch.tanh(2 * x)), (8,))
+
+
+def test_weights_that_are_not_numbers():
+    module = features(nn.Conv2d(4, 4, 1))
+    module.features[1].bias.data[2] = float("nan")
+    with pytest.raises(UsageError, match=r"layer 'features\.1' \(Conv2d\): its bias holds NaN"):
+        trace(module, (3, 8, 8))
 
 
 def test_hidden_state_is_noticed():

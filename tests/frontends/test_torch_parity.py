@@ -47,7 +47,8 @@ class Separable(nn.Module):
             nn.Hardswish(),
             nn.ConstantPad2d((0, 1, 0, 1), 0.0),
             nn.Conv2d(8, 8, 3, stride=2, groups=8, dilation=2, padding=2),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Dropout2d(0.2, inplace=True),
         )
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8, 4))
 
@@ -363,6 +364,12 @@ def test_in_place_addition():
 
     module = Net().eval()
     assert_same(trace(module, (2, 4, 4)), module, (2, 4, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_float_types(dtype):
+    graph = trace(nn.Conv2d(2, 3, 3).to(dtype), (2, 5, 5))
+    assert {constant.values.dtype for constant in graph.constants.values()} == {np.dtype(np.float32)}
 
 
 def test_several_outputs():
