@@ -12,7 +12,7 @@ import typer
 from mcuprune import __version__, listing
 from mcuprune.board import load_board
 from mcuprune.budget import EXAMPLE, parse_budget
-from mcuprune.config import load_config
+from mcuprune.config import load_config, parse_shape
 from mcuprune.errors import McupruneError, ToolchainError
 from mcuprune.progress import open_progress
 from mcuprune.terminal import to_json
@@ -87,28 +87,33 @@ def analyze(
     model: ModelPath,
     board: BoardName = "stm32f4",
     budget: BudgetText = None,
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Input of a PyTorch module, e.g. 3,32,32.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Does the model fit the board as it is?  Costs per layer, without training."""
-    from mcuprune import pipeline
+    limits, shape = parse_budget(budget or ""), parse_shape(input_shape)
+    from mcuprune import examine
 
-    analysis = pipeline.analyze(model, load_board(board), parse_budget(budget or ""))
+    analysis = examine.analyze(model, load_board(board), limits, shape)
     _print(analysis, analysis.text(), as_json)
 
 
 @app.command()
 def export(
-    model: ModelPath,
+    model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
     board: BoardName = "stm32f4",
     out: Out = Path("exported"),
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
     as_json: Json = False,
 ) -> None:
     """Turn an int8 model into its C package, without training."""
-    from mcuprune import pipeline
+    found = load_board(board)
+    from mcuprune import examine
 
-    exported = pipeline.export(Path(model), load_board(board), out, name)
-    _print(exported, exported.text(), as_json)
+    exported = examine.export(model, found, out, name, board)
+    _print({"out": exported.out, "sizes": exported.deployment.sizes}, exported.text(), as_json)
 
 
 @app.command()
@@ -119,18 +124,20 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Prove that specification, TensorFlow Lite Micro, host C and firmware agree byte for byte."""
-    from mcuprune import pipeline
+    from mcuprune import examine
 
-    result = pipeline.verify(directory, inputs=inputs, profile=profile)
-    _print(result, result.text(), as_json)
+    found = examine.verify(directory, inputs=inputs, profile=profile)
+    result = {"comparisons": found.proof.comparisons, "profile": found.profile}
+    _print(result, found.text(), as_json)
 
 
 @app.command()
 def check(directory: RunFolder, budget: BudgetText = None, as_json: Json = False) -> None:
-    """Measure a run folder, or your own linked ELF, against the budget: a gate for CI, no training."""
-    from mcuprune import pipeline
+    """Measure the firmware in a run folder against the budget: a gate for CI, no training."""
+    limits = parse_budget(budget) if budget else None
+    from mcuprune import examine
 
-    result = pipeline.check(directory, parse_budget(budget) if budget else None)
+    result = examine.check(directory, limits)
     _print(result, result.text(), as_json)
 
 

@@ -94,6 +94,19 @@ def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None 
         raise UsageError(_explain(error, str(path) if path is not None else "command line")) from None
 
 
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """``3,32,32`` as (3, 32, 32).  Raises :class:`UsageError` for anything but positive whole numbers."""
+    if text is None:
+        return None
+    try:
+        shape = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise UsageError(f"--input {text}: give the sizes without the batch, e.g. 3,32,32")
+    return shape
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

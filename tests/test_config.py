@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcuprune.budget import parse_budget
-from mcuprune.config import RunConfig, load_config
+from mcuprune.config import RunConfig, load_config, parse_shape
 from mcuprune.errors import UsageError
 
 
@@ -78,3 +78,11 @@ def test_refuses(tmp_path: Path, text: str, says: str) -> None:
 def test_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_config(tmp_path / "none.toml")
+
+
+def test_input_shapes() -> None:
+    assert parse_shape("3,32, 32") == (3, 32, 32)
+    assert parse_shape(None) is None
+    for text in ("", "3,x", "3,0", "-1"):
+        with pytest.raises(UsageError, match="without the batch"):
+            parse_shape(text)
