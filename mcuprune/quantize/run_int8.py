@@ -247,5 +247,5 @@ def _tap(padded: np.ndarray, p: Conv2dParameters | Pool2dParameters, row: int, c
 
 def _operand(values: np.ndarray, operand: Operand, p: ElementwiseParameters) -> np.ndarray:
     """int64 ``(N, hw or 1, channels or 1)``, zero point removed."""
-    hw = p.hw if operand.stride_hw else 1
-    return values.reshape(len(values), hw, -1).astype(np.int64) + operand.offset
+    hw, channels = p.hw if operand.stride_hw else 1, p.channels if operand.stride_c else 1
+    return values.reshape(len(values), hw, channels).astype(np.int64) + operand.offset
