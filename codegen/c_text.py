@@ -50,8 +50,8 @@ class Names:
 
 
 def comment(text: str) -> str:
-    """Text that can stand inside a comment: letters, digits and harmless punctuation."""
-    return re.sub(r"[^A-Za-z0-9 .,:;_+\-/=()<>]+", "_", text)[:80]
+    """A name that can stand inside a comment: letters, digits and harmless punctuation, not too long."""
+    return re.sub(r"[^A-Za-z0-9 .,:;_+\-/=()<>]+", "_", text)[:LONGEST_NAME]
 
 
 def integer(value: int) -> str:

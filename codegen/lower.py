@@ -130,7 +130,7 @@ def _layer(
         symbol = _struct(kernel_call.struct, prefix, node.name, constants, arrays, structs)
         lines.append(f"{call.kernel}({', '.join((f'&{symbol}', *kernel_call.arguments))});")
     return LayerText(
-        title=f"{index}: {comment(_title(node, graph))}",
+        title=f"{index}: {_title(node, graph)}",
         constants=tuple(arrays),
         structs=tuple(structs),
         calls=tuple(lines),
@@ -164,7 +164,7 @@ def _struct(
 def _title(node: Node, graph: QuantizedGraph) -> str:
     count = macs(node, op_shape(node, graph.shape))
     sizes = ", ".join(times(graph.shape(name)) for name in node.inputs)
-    title = f"{node.name}, {type(node).__name__} {sizes} -> {times(graph.shape(node.name))}"
+    title = f"{comment(node.name)}, {type(node).__name__} {sizes} -> {times(graph.shape(node.name))}"
     return f"{title}, {count} MACs" if count else title
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from mcuprune.graph.ir import Flatten, Input, Node
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, op_shape
 from mcuprune.kernels.kernel import Kernel
+from mcuprune.plan.ir import Plan
 
 ALIGNMENT = 4  # bytes: kernels load words from the start of every tensor and of their scratch
 ALIASES = (Flatten,)
@@ -155,12 +156,26 @@ Lifetimes = Mapping[str, tuple[int, int]]
 
 def lifetimes(order: Sequence[Work], inputs: Sequence[str], outputs: Sequence[str]) -> Lifetimes:
     """Inputs exist from the first step, outputs until the last."""
+    return _lifetimes([(work.reads, work.writes) for work in order], inputs, outputs)
+
+
+def lifetimes_of_plan(network: Network, plan: Plan) -> Lifetimes:
+    """The lifetimes that a finished plan has packed."""
+    nodes = {node.name: node for node in network.nodes}
+    storage = storages(network.nodes)
+    order = [(tuple(storage[name] for name in nodes[call.node].inputs), call.node) for call in plan.steps]
+    return _lifetimes(order, network_inputs(network.nodes), [storage[name] for name in network.outputs])
+
+
+def _lifetimes(
+    order: Sequence[tuple[Sequence[str], str]], inputs: Sequence[str], outputs: Sequence[str]
+) -> Lifetimes:
     last = max(len(order) - 1, 0)
     lives = dict.fromkeys(inputs, (0, 0))
-    for index, work in enumerate(order):
-        for storage in work.reads:
+    for index, (reads, writes) in enumerate(order):
+        for storage in reads:
             lives[storage] = (lives[storage][0], index)
-        lives[work.writes] = (index, index)
+        lives[writes] = (index, index)
     for storage in outputs:
         lives[storage] = (lives[storage][0], last)
     return lives

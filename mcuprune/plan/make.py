@@ -39,8 +39,8 @@ def make_plan(
 
     ``network`` is a QuantizedGraph, or a Graph whose batch norms are folded.  ``isa`` names the kernel
     families that the core can run, ``objective`` what a kernel is chosen for.  Raises UnsupportedError for a
-    node that no kernel implements.  ``placement_limit`` bounds the search for a tighter arena: more of it never
-    makes the arena larger, so a plan made with less is a safe estimate.
+    node that no kernel implements.  ``placement_limit`` bounds the search for a tighter arena: more of it
+    never makes the arena larger, so a plan made with less is a safe estimate.
     """
     steps = live_steps(network, isa, objective, choose)
     lower_bound = max(step_bytes(steps, network.shape), default=0)

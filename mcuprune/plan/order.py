@@ -44,6 +44,7 @@ class _Tables:
     needs: tuple[int, ...]  # works that must have run before
     readers: Mapping[str, int]
     reads: tuple[tuple[str, ...], ...]  # distinct storages
+    unread: int  # bytes of the inputs that no work reads: there at the first step only
 
 
 def least_peak_order(problem: Problem, state_limit: int = STATE_LIMIT) -> tuple[int, ...]:
@@ -114,6 +115,8 @@ def _run(problem: Problem, tables: _Tables, done: int, index: int, live: int) ->
     distances = [cost.distances[name] for name in shared]
     span = shared_span(cost.output, [sizes[name] for name in shared], distances)
     step = live - sum(sizes[name] for name in shared) + span + cost.scratch
+    if not done:
+        step += tables.unread
     writes = problem.works[index].writes
     stays = tables.readers[writes] or writes in problem.kept
     return step, live - sum(sizes[name] for name in dying) + (cost.output if stays else 0)
@@ -139,7 +142,8 @@ def _tables(problem: Problem) -> _Tables:
         for name in names:
             readers[name] |= 1 << index
     needs = tuple(sum(1 << writer[name] for name in names if name in writer) for names in reads)
-    return _Tables(needs, readers, reads)
+    unread = [name for name in problem.inputs if not readers[name] and name not in problem.kept]
+    return _Tables(needs, readers, reads, sum(problem.sizes[name] for name in unread))
 
 
 def _path(last_of: Mapping[int, int], full: int) -> tuple[int, ...]:

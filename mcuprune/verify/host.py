@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -129,6 +130,12 @@ class HostModel:
         run = getattr(library, f"{self.name}_run")
         run.argtypes, run.restype = [ctypes.c_void_p] * 3, ctypes.c_int
         return library
+
+
+def run_host(files: Mapping[str, str], name: str, inputs: np.ndarray) -> np.ndarray:
+    """int8 ``(N, input size)`` through a package, built for the occasion; int8 ``(N, output size)``."""
+    with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder:
+        return HostModel(files, name, Path(folder)).run(inputs)
 
 
 class _Guarded:

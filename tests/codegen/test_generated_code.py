@@ -17,8 +17,10 @@ from mcuprune.graph import ir
 from mcuprune.plan.make import make_plan
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.verify.compare import compare_outputs, first_difference
-from mcuprune.verify.host import HostModel
-from mcuprune.verify.toolchain import host_compiler
+from mcuprune.verify.constants import compare_constants
+from mcuprune.verify.host import HostModel, header_numbers
+from mcuprune.verify.sizes import measure
+from mcuprune.verify.toolchain import build_firmware, find_toolchain, host_compiler
 from tests.codegen.networks import MODELS, Builder, inputs_of
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow", "-Wundef")
@@ -203,3 +205,19 @@ def test_run_refuses_null_and_misaligned_memory(tmp_path: Path) -> None:
     built = compile_text(program, dict(sources.files), tmp_path, "-std=c99", "test.c", *units, "-o", "test")
     assert built.returncode == 0, built.stderr
     assert subprocess.run([tmp_path / "test"]).returncode == 15
+
+
+@pytest.mark.parametrize("board", ["stm32f4", "pico", "esp32c3"])
+def test_the_linked_image_holds_exactly_the_constants_announced(board: str, tmp_path: Path) -> None:
+    pytest.importorskip("ziglang", reason="the zig compiler is not installed")
+    target = load_board(board)
+    graph = MODELS[2]()
+    sources = emit(graph, make_plan(graph, target.core.isa), target)
+    elf = build_firmware(sources.files, sources.name, target, find_toolchain(target), tmp_path)
+    sizes = measure(elf, sources.name)
+    assert sizes.constants == sources.constant_bytes
+    assert sizes.arena == header_numbers(sources.files, sources.name)["ARENA_SIZE"]
+    assert (sizes.data, sizes.bss) == (0, 0)
+    assert compare_constants(elf, sources) == []
+    other = emit(MODELS[2](seed=1), make_plan(graph, target.core.isa), target)
+    assert compare_constants(elf, other)

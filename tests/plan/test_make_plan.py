@@ -14,7 +14,16 @@ from mcuprune.graph.ir import Concat, Flatten, Input, Node
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.plan.ir import Plan
-from mcuprune.plan.live import ALIASES, lifetimes, maximum, step_bytes, steps_of, storages, works
+from mcuprune.plan.live import (
+    ALIASES,
+    lifetimes,
+    lifetimes_of_plan,
+    maximum,
+    step_bytes,
+    steps_of,
+    storages,
+    works,
+)
 from mcuprune.plan.make import live_steps, make_plan
 
 ISA = frozenset({"portable"})
@@ -165,6 +174,16 @@ def test_arena_is_never_below_its_bound(net: Network) -> None:
     assert plan.arena_bytes >= plan.lower_bound
     assert plan.lower_bound >= max(plan.sizes.values())
     assert plan_of(net) == plan
+
+
+@settings(deadline=None, max_examples=60)
+@given(networks(max_nodes=9))
+def test_lifetimes_of_a_plan_are_those_of_its_steps(net: Network) -> None:
+    steps = live_steps(net, ISA, choose=net.choose)
+    lives = lifetimes_of_plan(net, plan_of(net))
+    for index, step in enumerate(steps):
+        alive = {name for name, (first, last) in lives.items() if first <= index <= last}
+        assert alive == {*step.alive, step.work.writes}
 
 
 def test_flatten_shares_the_storage_of_its_input() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mcuprune.errors import MismatchError, ToolchainError, UsageError
-from mcuprune.verify.host import HostModel, header_numbers
+from mcuprune.verify.host import HostModel, header_numbers, run_host
 
 HEADER = """#include <stdint.h>
 #define NET_ARENA_SIZE 8
@@ -20,12 +20,13 @@ HEADER = """#include <stdint.h>
 #define NET_OUTPUT_OFFSET 4
 int net_run(const int8_t *input, int8_t *output, void *arena);
 """
+RUN = "int net_run(const int8_t *input, int8_t *output, void *arena)"
 
 
 def model(body: str, folder: Path) -> HostModel:
     files = {
         "include/net.h": HEADER,
-        "src/net.c": '#include "net.h"\nint net_run(const int8_t *input, int8_t *output, void *arena)\n'
+        "src/net.c": f'#include "net.h"\n{RUN}\n'
         f"{{\n    int8_t *const memory = arena;\n    (void)memory;\n    {body}\n}}\n",
     }
     return HostModel(files, "net", folder)
@@ -39,6 +40,11 @@ def test_outputs_with_own_buffers_and_in_the_arena(tmp_path: Path) -> None:
     inputs = np.array([[1, 2, 3], [-4, 5, 6]], np.int8)
     for in_arena in (False, True):
         assert net.run(inputs, in_arena).tolist() == [[3, 3], [1, 6]]
+
+
+def test_run_host_needs_no_folder() -> None:
+    files = {"include/net.h": HEADER, "src/net.c": f'#include "net.h"\n{RUN} {{ (void)arena; {SUM} }}\n'}
+    assert run_host(files, "net", np.array([[1, 2, 3]], np.int8)).tolist() == [[3, 3]]
 
 
 @pytest.mark.parametrize(
