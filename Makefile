@@ -47,10 +47,12 @@ golden: $(TEST)
 test-tflite-runtime: .venv-tflite-runtime/.installed
 	.venv-tflite-runtime/bin/python -m pytest --noconftest -o addopts=-rs tests/verify/test_interpreter.py
 
-$(VENV)/pyvenv.cfg:
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." * (sys.version_info < (3, 11)))'
 	$(PYTHON) -m venv $(VENV)
 
-$(RUN): $(VENV)/pyvenv.cfg $(METADATA)
+$(RUN): $(BIN)/pip $(METADATA)
+	@echo "Setting up $(VENV), once; this takes a minute or two."
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[firmware,oracle]'
 	touch $@
 

@@ -106,3 +106,19 @@ def test_the_command_lists_boards_from_an_empty_folder(site: Path, tmp_path: Pat
     shown = run(site, tmp_path, sys.executable, str(site / "bin" / "mcuprune"), "boards", "list")
     assert "stm32f407-discovery" in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_makes_firmware_from_an_empty_folder(site: Path, tmp_path: Path) -> None:
+    command = (sys.executable, str(site / "bin" / "mcuprune"))
+    run(
+        site,
+        tmp_path,
+        *command,
+        "export",
+        str(ROOT / "tests" / "golden" / "interpreter.tflite"),
+        "--out",
+        "small",
+    )
+    assert (tmp_path / "small" / "firmware.elf").read_bytes()[:4] == b"\x7fELF"
+    shown = run(site, tmp_path, *command, "verify", "small", "--inputs", "5")
+    assert "equal" in shown

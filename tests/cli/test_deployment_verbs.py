@@ -1,0 +1,119 @@
+"""``export``, ``verify``, ``check`` and ``analyze`` on a small int8 network, good and bad."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "tests" / "golden" / "interpreter.tflite"
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "mcuprune", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "small"
+    ended = run("export", MODEL, "--name", "small", "--out", folder)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.fixture
+def package(exported: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(exported, tmp_path / "package")
+
+
+def test_the_package_is_complete(exported: Path) -> None:
+    names = {path.name for path in exported.iterdir()}
+    assert {"c", "model.tflite", "model.onnx", "firmware.elf", "board.toml"} <= names
+    assert {"small.c", "small.h", "mcp_conv2d_s8.c"} & {path.name for path in (exported / "c").iterdir()}
+    assert "int small_run(" in (exported / "c" / "small.h").read_text()
+
+
+def test_verify_compares_all_executors(exported: Path) -> None:
+    ended = run("verify", exported, "--inputs", 10, "--profile", "--json")
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert {entry["status"] for entry in result["comparisons"]} == {"equal"}
+    assert len(result["comparisons"]) >= 3
+    assert all(entry["differing_bytes"] in (0, None) for entry in result["comparisons"])
+    assert result["profile"]
+
+
+def test_one_changed_weight_is_found_and_named(package: Path) -> None:
+    source = package / "c" / "small.c"
+    text = source.read_text()
+    found = re.search(r"static const int8_t (small_\w*|\w+)\[\d+\] = \{\s*(-?\d+)", text)
+    assert found
+    value = int(found[2])
+    changed = value + 40 if value < 80 else value - 40
+    source.write_text(text[: found.start(2)] + str(changed) + text[found.end(2) :])
+    ended = run("verify", package, "--inputs", 5)
+    assert ended.returncode == 4, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_check_is_a_gate(exported: Path) -> None:
+    good = run("check", exported, "--budget", "flash=100K,ram=32K,latency=1s")
+    assert good.returncode == 0, good.stderr
+    bad = run("check", exported, "--budget", "flash=1K,ram=32K")
+    assert bad.returncode == 3
+    assert "flash" in bad.stderr
+    assert "ram" not in bad.stderr
+
+
+def test_analyze_says_whether_it_fits() -> None:
+    shown = run("analyze", MODEL, "--board", "stm32vldiscovery", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["board"] == "stm32vldiscovery"
+    assert "mcp_" in run("analyze", MODEL).stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "damage", "code"),
+    [
+        ("export", lambda data: data[: len(data) // 2], 2),
+        ("export", lambda data: b"not a model", 2),
+        ("analyze", lambda data: b"", 2),
+    ],
+)
+def test_corrupt_models_leave_nothing_behind(verb: str, damage: object, code: int, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(damage(MODEL.read_bytes()))  # type: ignore[operator]
+    out = ["--out", tmp_path / "out"] if verb == "export" else []
+    ended = run(verb, broken, *out)
+    assert ended.returncode == code, ended.stderr
+    assert "broken.tflite" in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.tflite"]
+
+
+def test_missing_inputs_are_usage_errors(tmp_path: Path) -> None:
+    for arguments in (
+        ("export", tmp_path / "none.tflite"),
+        ("verify", tmp_path / "none"),
+        ("check", tmp_path),
+        ("analyze", tmp_path / "none.onnx"),
+        ("analyze", "net.py:Net"),
+    ):
+        ended = run(*arguments)
+        assert ended.returncode == 2, (arguments, ended.stderr)
+        assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    ended = run("export", MODEL, "--out", tmp_path / "file" / "out")
+    assert ended.returncode == 2
+    assert (tmp_path / "file").read_text() == "in the way"
