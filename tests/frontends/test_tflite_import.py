@@ -113,7 +113,7 @@ def test_long_names_are_shortened_and_kept_apart() -> None:
 
     names = [node.name for node in load_tflite(edited(change)).nodes]
     assert names[1:3] == ["a/Relu", "a/Relu_2"]
-    assert names[4] == "d____e"
+    assert names[4] == "d__/_e"
 
 
 def test_fully_connected_reads_a_map_directly() -> None:
