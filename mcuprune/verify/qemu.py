@@ -17,7 +17,9 @@ from mcuprune.verify.image import Image, load_image
 from mcuprune.verify.toolchain import first_line
 
 QEMU = {"arm": "qemu-system-arm", "riscv": "qemu-system-riscv32"}
-NANOSECONDS_PER_INSTRUCTION = 64  # of virtual time, with -icount shift=6
+# Each instruction takes 64 ns of virtual time; sleep=off keeps it still while the program is stopped.
+ICOUNT = "shift=6,sleep=off"
+NANOSECONDS_PER_INSTRUCTION = 64
 # A free-running 32-bit counter of the machine: its address, and nanoseconds per tick.
 COUNTERS = {"mps2-an386": (0x4002_8018, 40), "mps3-an547": (0x5930_2018, 50)}
 
@@ -55,7 +57,7 @@ def run_qemu(elf: Path, board: Board, name: str, inputs: np.ndarray) -> QemuRun 
     image = load_image(elf)
     layout = harness_layout(image)
     program = QEMU[board.core.family]
-    command = [program, "-M", str(board.qemu), "-kernel", str(elf), "-icount", "shift=6,align=off", "-S"]
+    command = [program, "-M", str(board.qemu), "-kernel", str(elf), "-icount", ICOUNT, "-S"]
     command += ["-nographic", "-monitor", "none", "-serial", "none", "-gdb", "stdio"]
     with Remote(command) as remote:
         wait = image.symbol("harness_wait").address

@@ -160,7 +160,7 @@ def _build(files: Mapping[str, str], arguments: Sequence[str], toolchain: Toolch
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         command = [*toolchain.command, *arguments, "-o", output.name]
-        done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, env=compiler_environment(), capture_output=True, text=True)
         if done.returncode != 0:
             raise _build_error(toolchain, done.stderr or done.stdout)
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,8 @@ def _build_error(toolchain: Toolchain, text: str) -> ToolchainError | BudgetErro
     return ToolchainError(f"{toolchain} could not build the image:\n{shown}")
 
 
-def _environment() -> dict[str, str]:
+def compiler_environment() -> dict[str, str]:
+    """The environment with a place for zig's cache outside the project."""
     cache_home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     zig_cache = str(Path(cache_home, "mcuprune", "zig"))
     return {"ZIG_GLOBAL_CACHE_DIR": zig_cache, "ZIG_LOCAL_CACHE_DIR": zig_cache, **os.environ}
@@ -197,7 +198,7 @@ def _gcc_version(path: str) -> str:
 
 
 def first_line(command: Sequence[str]) -> str:
-    done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
+    done = subprocess.run(command, env=compiler_environment(), capture_output=True, text=True)
     if done.returncode != 0 or not done.stdout.strip():
         raise ToolchainError(f"{' '.join(command[:3])} does not run: {done.stderr.strip()[:200]}")
     return done.stdout.strip().splitlines()[0]
