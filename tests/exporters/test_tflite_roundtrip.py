@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -30,6 +32,14 @@ def assert_same_constants(first: ir.QuantizedGraph, second: ir.QuantizedGraph) -
         assert first.constants[key].values.dtype == second.constants[key].values.dtype
 
 
+def leading(node: ir.Node) -> ir.Node:
+    """The node without the padding at the end, which no window may reach and the file then leaves out."""
+    window = getattr(node, "window", None)
+    if window is None:
+        return node
+    return replace(node, window=replace(window, padding=(*window.padding[:2], 0, 0)))
+
+
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_operator(operator: str) -> None:
     @QUICK
@@ -39,7 +49,7 @@ def test_operator(operator: str) -> None:
         x = batch(graph)
         np.testing.assert_array_equal(run_int8(graph, x), run_int8(again, x))
         assert_same_constants(graph, again)
-        assert again.nodes == graph.nodes or operator == "max_pool2d", "unused padding is dropped"
+        assert [leading(node) for node in again.nodes] == [leading(node) for node in graph.nodes]
 
     check()
 
