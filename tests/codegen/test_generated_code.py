@@ -24,7 +24,7 @@ from mcuprune.verify.toolchain import build_firmware, find_toolchain, host_compi
 from tests.codegen.networks import MODELS, Builder, inputs_of
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow", "-Wundef")
-SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-O0", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 ISAS = (frozenset({"portable"}), frozenset({"portable", "dsp"}))
 ISA_NAMES = ("portable", "dsp")
 STM32F4 = load_board("stm32f4")
