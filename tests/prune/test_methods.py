@@ -1,0 +1,147 @@
+"""Each pruning method against the facts that define it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import make_module
+from mcuprune.frontends.torch_export import trace
+from mcuprune.graph.channels import prunable
+from mcuprune.graph.passes import run_passes
+from mcuprune.prune.importance import unit_norms
+from mcuprune.prune.method import Site, best_units, curve
+from mcuprune.prune.methods import METHODS, find_method
+from mcuprune.prune.methods.exact_obs import compensate, measure, removal_trace
+from mcuprune.prune.methods.hard_concrete import HIGH, LOW, active_probability, median, sample
+from mcuprune.prune.methods.keep_ratio import attach_ratio, keep_probability
+from mcuprune.prune.methods.rigl import revised_mask
+from mcuprune.prune.methods.taylor import Taylor
+from mcuprune.prune.shrink import shrink
+from mcuprune.training.graph_module import GraphModule
+
+
+def test_activity_probability_equals_sampling() -> None:
+    uniform = torch.rand(200_000, generator=torch.Generator().manual_seed(0)).clamp(1e-6, 1 - 1e-6)
+    for logit in (-2.0, -0.5, 0.0, 1.0, 3.0):
+        logits = torch.full_like(uniform, logit)
+        share = float((sample(logits, uniform) > 0).float().mean())
+        assert abs(share - float(active_probability(torch.tensor(logit)))) < 0.004
+
+
+def test_median_gate_thresholds_and_clamp() -> None:
+    """The median is 0 exactly when P <= 0.5 and 1 exactly when the logit is at least 1.5986."""
+    logits = torch.linspace(-4, 4, 4001)
+    gates, probability = median(logits), active_probability(logits)
+    assert ((gates == 0) == (probability <= 0.5)).float().mean() > 0.999
+    assert ((gates == 1) == (logits >= 1.59865)).float().mean() > 0.999
+    assert float(active_probability(torch.tensor(LOW))) == pytest.approx(0.0471, abs=1e-4)
+    assert float(active_probability(torch.tensor(HIGH))) == pytest.approx(0.9980, abs=1e-4)
+    assert float(active_probability(torch.tensor(math.log(0.7 / 0.3)))) == pytest.approx(0.920, abs=1e-3)
+
+
+def test_keep_probability_has_the_wanted_mean_and_order() -> None:
+    importance = torch.rand(50, generator=torch.Generator().manual_seed(1)) + 0.01
+    for ratio in (0.1, 0.5, 0.9):
+        found = keep_probability(importance, ratio, 4.0)
+        assert float(found.mean()) == pytest.approx(ratio, abs=1e-4)
+        assert (found[importance.argsort()].diff() >= 0).all()
+
+
+def test_keep_ratio_gradient_is_the_implicit_one() -> None:
+    """d p_i / d ratio against finite differences of the solved threshold."""
+    importance = torch.rand(20, generator=torch.Generator().manual_seed(2)).double() + 0.05
+    weights = torch.randn(20, generator=torch.Generator().manual_seed(3))
+    ratio = torch.tensor(0.4, requires_grad=True)
+    soft = attach_ratio(keep_probability(importance, 0.4, 3.0), ratio)
+    (soft * weights).sum().backward()
+    ahead, behind = (keep_probability(importance, 0.4 + d, 3.0) for d in (5e-3, -5e-3))
+    expected = float(((ahead - behind) * weights).sum() / 1e-2)
+    assert float(ratio.grad) == pytest.approx(expected, rel=5e-3)
+
+
+def test_taylor_scores_are_squared_gate_gradients() -> None:
+    module = GraphModule(trace(*make_module("residual"), "net"))
+    group = prunable(module.graph)[0]
+    sites = (Site(group, "channels", module.graph.widths[group]),)
+    method = Taylor()
+    state = method.init(module, sites, torch.Generator())
+    x = torch.randn(8, 8, 8, 2)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
+
+    def loss() -> torch.Tensor:
+        return module(x, gates={group: method.transform(sites[0], torch.ones(8), state)}).square().mean()
+
+    from mcuprune.prune.method import Context
+
+    context = Context(module, sites, state, optimizer, loss, lambda e: torch.zeros(()), torch.Generator(), 0, 0, 0)
+    method.step(context)
+    gate = torch.ones(8, requires_grad=True)
+    module(x, gates={group: gate}).square().mean().backward()
+    np.testing.assert_allclose(method.scores(state)[group], gate.grad.square().numpy(), rtol=1e-3)
+
+
+def test_curve_and_best_units() -> None:
+    scores = np.array([3.0, 1.0, 2.0])
+    assert curve(scores).tolist() == [6.0, 3.0, 1.0, 0.0]
+    assert best_units({"g": scores}, {"g": 2})["g"].tolist() == [0, 2]
+
+
+def test_rigl_keeps_the_count_drops_small_and_grows_large() -> None:
+    generator = torch.Generator().manual_seed(4)
+    weight, gradient = (torch.randn(6, 10, generator=generator) for _ in range(2))
+    mask = (torch.rand(6, 10, generator=generator) < 0.5).float()
+    updated = revised_mask(weight * mask, mask, gradient, 0.3)
+    assert updated.sum() == mask.sum()
+    moved = int(0.3 * mask.sum())
+    dropped, grown = (mask > updated), (updated > mask)
+    assert 0 < int(grown.sum()) <= moved and int(dropped.sum()) == int(grown.sum())
+    kept = (mask > 0) & (updated > 0)
+    assert weight[dropped].abs().max() <= weight[kept].abs().sort().values[moved:].max()
+    assert gradient[grown].abs().min() >= gradient[(mask == 0) & (updated == 0)].abs().max()
+
+
+def test_exact_obs_losses_are_the_true_output_errors() -> None:
+    """The recorded loss equals half the squared output change under the layer's Hessian, and beats plain removal."""
+    graph = run_passes(trace(*make_module("residual"), "net"))
+    x = np.random.default_rng(0).normal(size=(64, 8, 8, 2)).astype(np.float32)
+    layers = measure(graph, x)
+    group = prunable(graph)[0]
+    order, losses = removal_trace(group, graph.widths[group], layers)
+    keep = {group: np.sort(order[3:])}
+    updated = compensate(graph, keep, layers)
+    total = 0.0
+    for node in graph.nodes:
+        layer = layers.get(node.name)
+        if layer is None or group not in layer.columns:
+            continue
+        hessian = np.linalg.inv(layer.inverse)
+        new = updated.constants[node.weight].values
+        matrix = new.transpose(0, 3, 1, 2).reshape(len(new), -1) if new.ndim == 4 else new
+        change = np.concatenate([matrix, updated.constants[node.bias].values[:, None]], 1) - layer.weight
+        total += float(np.einsum("oi,ij,oj->", change, hessian, change)) / 2 / layer.energy
+    assert total == pytest.approx(losses[3], rel=1e-3)
+    reference = GraphModule(graph).eval()(torch.from_numpy(x)).detach()
+    errors = [
+        float((GraphModule(shrink(g, keep)).eval()(torch.from_numpy(x)) - reference).square().mean().detach())
+        for g in (updated, graph)
+    ]
+    assert errors[0] < 0.7 * errors[1]
+
+
+def test_unit_norms_cover_every_prunable_group() -> None:
+    for name in ("chain", "residual", "separable", "concat-flatten", "siren"):
+        graph = trace(*make_module(name), name)
+        norms = unit_norms(GraphModule(graph))
+        for group in prunable(graph):
+            assert norms[group].shape == (graph.widths[group],) and (norms[group] > 0).all()
+
+
+def test_every_method_is_listed_with_its_paper() -> None:
+    assert [m.name for m in METHODS] == ["taylor", "keep_ratio", "hard_concrete", "rigl", "exact_obs"]
+    assert all("20" in m.paper and m.title for m in METHODS)
+    with pytest.raises(Exception, match="did you mean 'taylor'"):
+        find_method("tailor")
