@@ -15,6 +15,7 @@ STAGES = (
     "terminal",
     "progress",
     "core",
+    "memory",
     "board",
     "budget",
     "graph",
