@@ -24,6 +24,12 @@
 #define MCP_KEEP_LOOP() ((void)0)
 #endif
 
+#if defined(__GNUC__)
+#define MCP_LIKELY(condition) __builtin_expect((condition), 1)
+#else
+#define MCP_LIKELY(condition) (condition)
+#endif
+
 /* Before a loop that is not worth the code of unrolling. */
 #if defined(__clang__)
 #define MCP_ROLLED _Pragma("clang loop unroll(disable)")

@@ -146,6 +146,51 @@ static inline uint32_t mcp_join_high(uint32_t first, uint32_t second)
 }
 #endif
 
+/* Products of 4 * words weights, each word in the order k, k+2, k+1, k+3, with 16-bit inputs; words > 0. */
+static inline int32_t mcp_dot_row(const int8_t *weight, const int16_t *input, int32_t words, int32_t sum)
+{
+    MCP_ROLLED
+    do {
+        const uint32_t word = mcp_load_word(weight);
+        sum = mcp_dot_pair(mcp_even_bytes(word), mcp_load_word(input), sum);
+        sum = mcp_dot_pair(mcp_odd_bytes(word), mcp_load_word(input + 2), sum);
+        weight += 4;
+        input += 4;
+    } while (--words != 0);
+    return sum;
+}
+
+/* mcp_requantize without clamping to less than int8: mcp_clamp_all does that in the rare case that it is
+ * asked for. */
+static inline int8_t mcp_requantize_wide(int32_t sum, int32_t multiplier, int32_t shift, int32_t offset)
+{
+#if defined(MCP_DSP)
+    int32_t value;
+    if (MCP_LIKELY(shift < 0)) {
+        const int32_t high = mcp_high_multiply_normal(sum, multiplier);
+        value = offset + ((((high + (high >> 31)) >> ~shift) + 1) >> 1);
+    } else {
+        value = offset + mcp_scale(sum, multiplier, shift);
+    }
+    __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+    return (int8_t)value;
+#else
+    return mcp_requantize(sum, multiplier, shift, offset, -128, 127);
+#endif
+}
+
+static inline void mcp_clamp_all(int8_t *values, const int8_t *end, int32_t low, int32_t high)
+{
+    if (low > -128 || high < 127) {
+        MCP_ROLLED
+        while (values < end) {
+            *values = mcp_clamp(*values, low, high);
+            values++;
+            MCP_KEEP_LOOP();
+        }
+    }
+}
+
 /* count bytes as 16-bit numbers, offset added. */
 static inline void mcp_widen(int16_t *output, const int8_t *input, int32_t count, int32_t offset)
 {

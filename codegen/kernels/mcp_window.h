@@ -26,4 +26,21 @@ static inline mcp_span mcp_clip(int32_t origin, int32_t kernel, int32_t dilation
     return span;
 }
 
+/* The same without dilation. */
+static inline mcp_span mcp_clip_dense(int32_t origin, int32_t kernel, int32_t size)
+{
+    mcp_span span = {origin, 0, size - origin};
+    if (origin < 0) {
+        span.first = -origin;
+        span.start = 0;
+    }
+    if (span.end > kernel) {
+        span.end = kernel;
+    }
+    if (span.end <= span.first) {
+        span.start = span.first = span.end = 0;
+    }
+    return span;
+}
+
 #endif

@@ -34,5 +34,5 @@ def undilated_window(shape: OpShape) -> bool:
 
 
 def depthwise_one_to_one(shape: OpShape) -> bool:
-    """One output channel per input channel."""
-    return window(shape) and shape.multiplier == 1
+    """One output channel per input channel, no dilation."""
+    return undilated_window(shape) and shape.multiplier == 1

@@ -31,12 +31,12 @@ DSP: tuple[Kernel, ...] = (
         name="mcp_conv2d_s8_dsp",
         op=ir.Conv2d,
         isa="dsp",
-        accepts=accepts.window,
+        accepts=accepts.undilated_window,
         scratch=_two_patches,
         overlap=_pixel_copied,
         constants=constants.conv2d_padded_rows,
         features=features.conv2d_dsp,
-        layout="word_rows",
+        layout="row_pairs",
         needs=("mcp_rows_s8_dsp", *_WINDOW),
     ),
     Kernel(
@@ -48,7 +48,7 @@ DSP: tuple[Kernel, ...] = (
         overlap=_pixel_copied,
         constants=constants.conv2d_padded_rows,
         features=features.conv2d_dsp,
-        layout="word_rows",
+        layout="row_pairs",
         needs=("mcp_rows_s8_dsp", *_FLAT),
     ),
     Kernel(
@@ -60,6 +60,7 @@ DSP: tuple[Kernel, ...] = (
         overlap=channel_by_channel,
         constants=constants.depthwise,
         features=features.depthwise_dsp,
+        layout="channel_fours",
         needs=_WINDOW,
     ),
     Kernel(
@@ -71,7 +72,7 @@ DSP: tuple[Kernel, ...] = (
         overlap=in_place,
         constants=constants.fully_connected_padded_rows,
         features=features.fully_connected_dsp,
-        layout="word_rows",
+        layout="row_fours",
         needs=_FLAT,
     ),
 )

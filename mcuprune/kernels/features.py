@@ -17,7 +17,7 @@ def conv2d(shape: OpShape) -> Features:
     """Calls, output pixels, outputs, runs of consecutive products, products."""
     out_h, out_w, out_c = shape.output
     in_c = shape.inputs[0][2]
-    rows, columns = window_taps(shape)
+    rows, columns = (sum(taps) for taps in window_taps(shape))
     runs = rows * (out_w if shape.window.dilation[1] == 1 else columns)
     return (1, out_h * out_w, out_h * out_w * out_c, runs * out_c, rows * columns * in_c * out_c)
 
@@ -32,7 +32,7 @@ def pointwise(shape: OpShape) -> Features:
 def window_per_channel(shape: OpShape) -> Features:
     """Depthwise and pooling.  Calls, output pixels, outputs, rows of taps, taps."""
     out_h, out_w, channels = shape.output
-    rows, columns = window_taps(shape)
+    rows, columns = (sum(taps) for taps in window_taps(shape))
     return (1, out_h * out_w, out_h * out_w * channels, rows * out_w * channels, rows * columns * channels)
 
 
@@ -70,31 +70,70 @@ def softmax(shape: OpShape) -> Features:
     return (1, out_h * out_w, elements(shape.output))
 
 
+def _below(value: Number, multiple: int) -> Number:
+    """The largest multiple that is not above ``value``."""
+    return ceil_to(value - (multiple - 1), multiple)
+
+
 def conv2d_dsp(shape: OpShape) -> Features:
-    """Calls, output pixels, rows of taps gathered, taps gathered (times channels), pairs of pixels and of
-    channels, words of four products in each."""
+    """Calls, words of scratch, output rows, output pixels.
+
+    Gathering: runs, inputs, inputs beyond whole words, zeros.  Computing: pairs of pixels, and in them outputs,
+    pairs of channels, words of these, words of an odd last channel.
+    """
     out_h, out_w, out_c = shape.output
     in_c = shape.inputs[0][2]
+    kernel_h, kernel_w = shape.window.kernel
     rows, columns = window_taps(shape)
-    pixels = out_h * out_w
-    blocks = -(-pixels // 2) * (ceil_to(out_c, 2) / 2)
+    pixels, runs = out_h * out_w, sum(rows) * out_w
+    clipped = pixels - rows.count(kernel_h) * columns.count(kernel_w)
+    run = kernel_w * in_c
+    pixel_pairs = (pixels + 1) // 2
+    channel_pairs = _below(out_c, 2) / 2
     words = ceil_to(filter_size(shape), WORD) / WORD
-    return (1, pixels, rows * out_w, rows * columns * in_c, blocks, blocks * words)
+    return (
+        1,
+        words,
+        out_h,
+        pixels,
+        runs,
+        sum(rows) * sum(columns) * in_c,
+        runs * (run - _below(run, WORD)),
+        clipped * filter_size(shape),
+        pixel_pairs,
+        pixel_pairs * out_c,
+        pixel_pairs * channel_pairs,
+        pixel_pairs * channel_pairs * words,
+        pixel_pairs * (out_c - 2 * channel_pairs) * words,
+    )
 
 
 def depthwise_dsp(shape: OpShape) -> Features:
-    """Calls, output pixels, outputs; then groups of four channels (a channel left over is a group of its own),
-    rows of taps in them, taps in them."""
+    """Calls, output rows, output pixels, outputs; of four channels at once: groups, rows of three taps, other
+    rows, taps in these; of channels left over: rows of taps, taps."""
     out_h, out_w, channels = shape.output
     rows, columns = window_taps(shape)
     pixels = out_h * out_w
-    whole = ceil_to(channels - 3, 4) / 4
-    groups = channels - 3 * whole
-    return (1, pixels, pixels * channels, pixels * groups, rows * out_w * groups, rows * columns * groups)
+    fours = _below(channels, 4) / 4
+    single = channels - 4 * fours
+    threes = columns.count(3)
+    return (
+        1,
+        out_h,
+        pixels,
+        pixels * channels,
+        pixels * fours,
+        sum(rows) * threes * fours,
+        sum(rows) * (out_w - threes) * fours,
+        sum(rows) * (sum(columns) - 3 * threes) * fours,
+        sum(rows) * out_w * single,
+        sum(rows) * sum(columns) * single,
+    )
 
 
 def fully_connected_dsp(shape: OpShape) -> Features:
-    """Calls, inputs, outputs, blocks of four outputs, words of four products in each."""
+    """Calls, inputs, inputs beyond whole words, outputs, blocks of four rows, their words, words of other rows."""
     in_c, out_c = shape.inputs[0][2], shape.output[2]
-    blocks = ceil_to(out_c, 4) / 4
-    return (1, in_c, out_c, blocks, blocks * ceil_to(in_c, WORD) / WORD)
+    fours = _below(out_c, 4) / 4
+    words = ceil_to(in_c, WORD) / WORD
+    return (1, in_c, in_c - _below(in_c, WORD), out_c, fours, fours * words, (out_c - 4 * fours) * words)

@@ -21,14 +21,14 @@ def maximum(first: Number, second: Number) -> Number:
 
 
 @lru_cache(maxsize=4096)
-def inside_taps(size: int, out: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
-    """Taps inside the image, summed over the ``out`` window positions along one axis."""
+def inside_taps(size: int, out: int, kernel: int, stride: int, dilation: int, pad: int) -> tuple[int, ...]:
+    """Taps inside the image, for each of the ``out`` window positions along one axis."""
     starts = range(-pad, out * stride - pad, stride)
-    return sum(0 <= start + tap * dilation < size for start in starts for tap in range(kernel))
+    return tuple(sum(0 <= start + tap * dilation < size for tap in range(kernel)) for start in starts)
 
 
-def window_taps(shape: OpShape) -> tuple[int, int]:
-    """:func:`inside_taps` along the height and along the width; their product is the taps of all pixels."""
+def window_taps(shape: OpShape) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """:func:`inside_taps` along the height and along the width."""
     window = shape.window
     top, left, _, _ = window.padding
     (in_h, in_w, _), (out_h, out_w, _) = shape.inputs[0], shape.output

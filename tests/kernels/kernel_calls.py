@@ -150,7 +150,7 @@ def call(
     inputs: Sequence[np.ndarray],
     shared: int | None = None,
 ) -> np.ndarray:
-    """The kernel's output.  ``shared``: the input whose memory the output overlaps, at the declared distance."""
+    """The kernel's output.  ``shared``: the input that the output overlaps, at the declared distance."""
     parts = getattr(parameters, "parts", (parameters,))
     size = int(np.prod(shape.output))
     distance = None if shared is None else kernel.overlap(shape)[shared]

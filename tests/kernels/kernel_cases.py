@@ -87,8 +87,8 @@ def _convolution(
 
 
 @st.composite
-def conv2d(draw: st.DrawFn, pointwise: bool = False) -> Case:
-    window, (height, width) = draw(windows())
+def conv2d(draw: st.DrawFn, pointwise: bool = False, dilated: bool = True) -> Case:
+    window, (height, width) = draw(windows(dilated))
     if pointwise:
         window = replace(window, kernel=(1, 1), padding=(0, 0, 0, 0))
     in_c, out_c, rng = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(rngs)
@@ -103,9 +103,9 @@ def pointwise_conv2d() -> st.SearchStrategy[Case]:
 
 
 @st.composite
-def depthwise(draw: st.DrawFn) -> Case:
-    window, (height, width) = draw(windows())
-    in_c, multiplier, rng = draw(st.integers(1, 11)), draw(st.integers(1, 3)), draw(rngs)
+def depthwise(draw: st.DrawFn, plain: bool = False) -> Case:
+    window, (height, width) = draw(windows(dilated=not plain))
+    in_c, multiplier, rng = draw(st.integers(1, 11)), draw(st.integers(1, 1 if plain else 3)), draw(rngs)
     node = ir.DepthwiseConv2d("node", ("x",), "w", "b", window, multiplier)
     output = (*window.output_size(height, width), in_c * multiplier)
     shape = OpShape(node, ((height, width, in_c),), output)
@@ -244,8 +244,8 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_pad_s8": pad(),
     "mcp_lookup_s8": lookup(),
     "mcp_softmax_s8": softmax(),
-    "mcp_conv2d_s8_dsp": conv2d(),
+    "mcp_conv2d_s8_dsp": conv2d(dilated=False),
     "mcp_conv2d_1x1_s8_dsp": pointwise_conv2d(),
-    "mcp_depthwise_conv2d_s8_dsp": depthwise().filter(lambda case: case.shape.multiplier == 1),
+    "mcp_depthwise_conv2d_s8_dsp": depthwise(plain=True),
     "mcp_fully_connected_s8_dsp": linear(),
 }

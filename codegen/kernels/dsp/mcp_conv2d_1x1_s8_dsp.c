@@ -7,6 +7,7 @@ void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *ou
 {
     const int32_t depth = op->in_c;
     const int32_t words = (depth + 3) / 4;
+    int8_t *const first = output;
     int16_t *const a = scratch;
     int16_t *const b = a + 4 * words;
     int16_t *pixel = a;
@@ -29,5 +30,7 @@ void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *ou
     }
     if (pixel == b) {
         mcp_rows_s8_dsp(op, words, a, a, output, output);
+        output += op->out_c;
     }
+    mcp_clamp_all(first, output, op->clamp_min, op->clamp_max);
 }

@@ -1,31 +1,25 @@
-/* Convolution, any window: the patches of two output pixels are gathered in scratch, then all channels
- * computed. */
+/* Convolution without dilation: the patches of two output pixels are gathered in scratch, then all channels
+ * of both computed. */
 #include "mcp_dsp.h"
 #include "mcp_kernels.h"
 #include "mcp_window.h"
 
-static inline void gather(const mcp_conv2d *op, const int8_t *input, int32_t out_y, int32_t out_x,
+/* One pixel's patch; taps outside the image are 0, as is the input less its zero point there. */
+static inline void gather(const mcp_conv2d *op, const int8_t *input, mcp_span y, int32_t out_x,
                           int16_t *patch)
 {
     const int32_t depth = op->in_c;
     const int32_t width = op->kernel_w * depth;
-    const mcp_span y = mcp_clip(out_y * op->stride_h - op->pad_top, op->kernel_h, op->dilation_h, op->in_h);
-    const mcp_span x = mcp_clip(out_x * op->stride_w - op->pad_left, op->kernel_w, op->dilation_w, op->in_w);
-    /* Without dilation the taps of a row are neighbours in memory: one run. */
-    const int32_t runs = op->dilation_w == 1 ? 1 : x.end - x.first;
-    const int32_t run = op->dilation_w == 1 ? (x.end - x.first) * depth : depth;
+    const mcp_span x = mcp_clip_dense(out_x * op->stride_w - op->pad_left, op->kernel_w, op->in_w);
     const int8_t *row = input + (y.start * op->in_w + x.start) * depth;
-    if (y.end - y.first + x.end - x.first < op->kernel_h + op->kernel_w) {
+    if (y.end - y.first < op->kernel_h || x.end - x.first < op->kernel_w) {
         mcp_clear(patch, op->kernel_h * width);
     }
     patch += y.first * width + x.first * depth;
     MCP_ROLLED
     for (int32_t ky = y.first; ky < y.end; ky++) {
-        MCP_ROLLED
-        for (int32_t i = 0; i < runs; i++) {
-            mcp_widen(patch + i * depth, row + i * op->dilation_w * depth, run, op->input_offset);
-        }
-        row += op->dilation_h * op->in_w * depth;
+        mcp_widen(patch, row, (x.end - x.first) * depth, op->input_offset);
+        row += op->in_w * depth;
         patch += width;
     }
 }
@@ -33,15 +27,17 @@ static inline void gather(const mcp_conv2d *op, const int8_t *input, int32_t out
 void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch)
 {
     const int32_t words = (op->kernel_h * op->kernel_w * op->in_c + 3) / 4;
+    int8_t *const first = output;
     int16_t *const a = scratch;
     int16_t *const b = a + 4 * words;
     int16_t *patch = a;
     mcp_clear(a, 8 * words);
     MCP_ROLLED
-    for (int32_t y = 0; y < op->out_h; y++) {
+    for (int32_t oy = 0; oy < op->out_h; oy++) {
+        const mcp_span y = mcp_clip_dense(oy * op->stride_h - op->pad_top, op->kernel_h, op->in_h);
         MCP_ROLLED
-        for (int32_t x = 0; x < op->out_w; x++) {
-            gather(op, input, y, x, patch);
+        for (int32_t ox = 0; ox < op->out_w; ox++) {
+            gather(op, input, y, ox, patch);
             if (patch == a) {
                 patch = b;
             } else {
@@ -53,5 +49,7 @@ void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output
     }
     if (patch == b) {
         mcp_rows_s8_dsp(op, words, a, a, output, output);
+        output += op->out_c;
     }
+    mcp_clamp_all(first, output, op->clamp_min, op->clamp_max);
 }

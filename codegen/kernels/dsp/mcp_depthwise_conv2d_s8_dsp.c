@@ -1,108 +1,130 @@
-/* Depthwise convolution with channel multiplier 1, any window: four channels at a time. */
+/* Depthwise convolution with channel multiplier 1 and no dilation: four channels at a time, then one by one.
+ */
 #include "mcp_dsp.h"
 #include "mcp_kernels.h"
 #include "mcp_window.h"
 
 typedef struct {
     const int8_t *input, *weight;
-    int32_t input_row, weight_row; /* from one row of taps to the next */
-    int32_t step, channels;        /* from one tap to the next: input, weights */
-    int32_t rows, columns;
+    int32_t step, line; /* input: from one tap to the next, from the end of a row of taps to the next row */
+    int32_t rows, columns; /* of taps inside the image */
+    int32_t skipped;       /* taps of a row that are outside */
 } patch;
 
-static inline void four_channels(const patch *p, uint32_t offsets, const int32_t *bias, int32_t *sums)
+typedef struct {
+    int32_t c0, c1, c2, c3;
+} sums;
+
+static inline sums add_tap(sums s, uint32_t offsets, uint32_t x, uint32_t k)
 {
-    int32_t s0 = bias[0], s1 = bias[1], s2 = bias[2], s3 = bias[3];
-    const int8_t *row = p->input, *weight_row = p->weight;
+    const uint32_t even_x = mcp_add_even_bytes(offsets, x), even_k = mcp_even_bytes(k);
+    const uint32_t odd_x = mcp_add_odd_bytes(offsets, x), odd_k = mcp_odd_bytes(k);
+    s.c0 = mcp_multiply_low(even_x, even_k, s.c0);
+    s.c1 = mcp_multiply_low(odd_x, odd_k, s.c1);
+    s.c2 = mcp_multiply_high(even_x, even_k, s.c2);
+    s.c3 = mcp_multiply_high(odd_x, odd_k, s.c3);
+    return s;
+}
+
+/* Weights: four channels of one tap after the other. */
+static inline sums four_channels(const patch *p, uint32_t offsets, sums s)
+{
+    const int8_t *in = p->input, *w = p->weight;
     MCP_ROLLED
     for (int32_t ky = p->rows; ky > 0; ky--) {
-        const int8_t *in = row, *w = weight_row;
-        MCP_ROLLED
-        for (int32_t kx = p->columns; kx > 0; kx--) {
-            const uint32_t x = mcp_load_word(in);
-            const uint32_t k = mcp_load_word(w);
-            const uint32_t even_x = mcp_add_even_bytes(offsets, x), even_k = mcp_even_bytes(k);
-            const uint32_t odd_x = mcp_add_odd_bytes(offsets, x), odd_k = mcp_odd_bytes(k);
-            s0 = mcp_multiply_low(even_x, even_k, s0);
-            s1 = mcp_multiply_low(odd_x, odd_k, s1);
-            s2 = mcp_multiply_high(even_x, even_k, s2);
-            s3 = mcp_multiply_high(odd_x, odd_k, s3);
+        int32_t kx = p->columns;
+        if (kx == 3) {
+            s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w));
             in += p->step;
-            w += p->channels;
+            s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w + 4));
+            in += p->step;
+            s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w + 8));
+            in += p->step;
+            w += 12;
+        } else {
+            MCP_ROLLED
+            for (; kx > 0; kx--) {
+                s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w));
+                in += p->step;
+                w += 4;
+            }
         }
-        row += p->input_row;
-        weight_row += p->weight_row;
+        in += p->line;
+        w += 4 * p->skipped;
     }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
+    return s;
 }
 
 static inline int32_t one_channel(const patch *p, int32_t offset, int32_t sum)
 {
-    const int8_t *row = p->input, *weight_row = p->weight;
+    const int8_t *in = p->input, *w = p->weight;
     MCP_ROLLED
     for (int32_t ky = p->rows; ky > 0; ky--) {
-        const int8_t *in = row, *w = weight_row;
         MCP_ROLLED
         for (int32_t kx = p->columns; kx > 0; kx--) {
-            sum += (*in + offset) * *w;
+            sum += (*in + offset) * *w++;
             in += p->step;
-            w += p->channels;
         }
-        row += p->input_row;
-        weight_row += p->weight_row;
+        in += p->line;
+        w += p->skipped;
     }
     return sum;
 }
 
-/* All channels of one output pixel. */
-static inline int8_t *pixel(const mcp_conv2d *op, patch p, int8_t *output)
+/* All channels of one output pixel; first is the number of its first tap that is inside the image. */
+static inline void pixel(const mcp_conv2d *op, patch *p, int32_t first, int8_t *output)
 {
-    const uint32_t offsets = mcp_pair(op->input_offset, op->input_offset);
+    const int32_t taps = op->kernel_h * op->kernel_w;
+    const int8_t *weight = op->weight;
     int32_t c = 0;
     MCP_ROLLED
     while (c < op->out_c) {
-        int32_t sums[4];
-        int32_t count = 1;
+        const int32_t *const bias = op->bias + c;
+        int32_t results[4], count = 1;
         if (c + 4 <= op->out_c) {
-            four_channels(&p, offsets, op->bias + c, sums);
+            sums s = {bias[0], bias[1], bias[2], bias[3]};
+            p->weight = weight + 4 * first;
+            s = four_channels(p, mcp_pair(op->input_offset, op->input_offset), s);
+            results[0] = s.c0;
+            results[1] = s.c1;
+            results[2] = s.c2;
+            results[3] = s.c3;
             count = 4;
         } else {
-            sums[0] = one_channel(&p, op->input_offset, op->bias[c]);
+            p->weight = weight + first;
+            results[0] = one_channel(p, op->input_offset, bias[0]);
         }
-        p.input += count;
-        p.weight += count;
+        p->input += count;
+        weight += count * taps;
+        const int32_t *result = results;
+        const int32_t end = c + count;
         MCP_ROLLED
-        for (int32_t i = 0; i < count; i++, c++) {
-            *output++ = mcp_requantize(sums[i], op->multiplier[c], op->shift[c], op->output_offset,
-                                       op->clamp_min, op->clamp_max);
-        }
+        do {
+            output[c] = mcp_requantize_wide(*result++, op->multiplier[c], op->shift[c], op->output_offset);
+        } while (++c != end);
     }
-    return output;
 }
 
 void mcp_depthwise_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch)
 {
+    int8_t *const first = output;
     patch p;
-    p.channels = op->out_c;
-    p.step = op->dilation_w * p.channels;
-    p.input_row = op->dilation_h * op->in_w * p.channels;
-    p.weight_row = op->kernel_w * p.channels;
+    p.step = op->in_c;
     (void)scratch;
     MCP_ROLLED
     for (int32_t oy = 0; oy < op->out_h; oy++) {
-        const mcp_span y = mcp_clip(oy * op->stride_h - op->pad_top, op->kernel_h, op->dilation_h, op->in_h);
+        const mcp_span y = mcp_clip_dense(oy * op->stride_h - op->pad_top, op->kernel_h, op->in_h);
+        p.rows = y.end - y.first;
         MCP_ROLLED
         for (int32_t ox = 0; ox < op->out_w; ox++) {
-            const mcp_span x =
-                mcp_clip(ox * op->stride_w - op->pad_left, op->kernel_w, op->dilation_w, op->in_w);
-            p.input = input + (y.start * op->in_w + x.start) * p.channels;
-            p.weight = op->weight + (y.first * op->kernel_w + x.first) * p.channels;
-            p.rows = y.end - y.first;
+            const mcp_span x = mcp_clip_dense(ox * op->stride_w - op->pad_left, op->kernel_w, op->in_w);
             p.columns = x.end - x.first;
-            output = pixel(op, p, output);
+            p.skipped = op->kernel_w - p.columns;
+            p.line = (op->in_w - p.columns) * p.step;
+            p.input = input + (y.start * op->in_w + x.start) * p.step;
+            pixel(op, &p, y.first * op->kernel_w + x.first, output);
+            output += op->out_c;
         }
     }
+    mcp_clamp_all(first, output, op->clamp_min, op->clamp_max);
 }

@@ -1,5 +1,6 @@
 /* Fully connected layer: the input is widened once in scratch, then read by four rows of weights at a time.
- * Where fewer rows are left, the last one stands in for those that are missing. */
+ * A word of weights holds two of rows 0 and 1, alternating, the next one two of rows 2 and 3.  The rows that
+ * are left over, up to three, come one by one. */
 #include "mcp_dsp.h"
 #include "mcp_kernels.h"
 
@@ -8,50 +9,53 @@ void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *inp
 {
     const int32_t words = (op->in_c + 3) / 4;
     int16_t *const wide = scratch;
-    const int16_t *const end = wide + 4 * words;
-    const int8_t *w3 = op->weight;
+    const int8_t *w = op->weight;
+    int32_t count;
     mcp_clear(wide + 4 * words - 4, 4);
     mcp_widen(wide, input, op->in_c, op->input_offset);
     MCP_ROLLED
-    for (int32_t c = 0; c < op->out_c; c += 4) {
-        const int32_t rows = op->out_c - c < 4 ? op->out_c - c : 4;
-        const int8_t *w0 = w3;
-        const int8_t *w1 = rows > 1 ? w0 + 4 * words : w0;
-        const int8_t *w2 = rows > 2 ? w1 + 4 * words : w1;
-        int32_t sums[4] = {0, 0, 0, 0};
-        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-        w3 = rows > 3 ? w2 + 4 * words : w2;
-        MCP_ROLLED
-        for (const int16_t *x = wide; x < end; x += 4) {
-            const uint32_t x01 = mcp_load_word(x);
-            const uint32_t x23 = mcp_load_word(x + 2);
-            uint32_t word = mcp_load_word(w0);
-            s0 = mcp_dot_pair(mcp_even_bytes(word), x01, s0);
-            s0 = mcp_dot_pair(mcp_odd_bytes(word), x23, s0);
-            word = mcp_load_word(w1);
-            s1 = mcp_dot_pair(mcp_even_bytes(word), x01, s1);
-            s1 = mcp_dot_pair(mcp_odd_bytes(word), x23, s1);
-            word = mcp_load_word(w2);
-            s2 = mcp_dot_pair(mcp_even_bytes(word), x01, s2);
-            s2 = mcp_dot_pair(mcp_odd_bytes(word), x23, s2);
-            word = mcp_load_word(w3);
-            s3 = mcp_dot_pair(mcp_even_bytes(word), x01, s3);
-            s3 = mcp_dot_pair(mcp_odd_bytes(word), x23, s3);
-            w0 += 4;
-            w1 += 4;
-            w2 += 4;
-            w3 += 4;
+    for (int32_t c = 0; c < op->out_c; c += count) {
+        int32_t sums[4];
+        if (c + 4 <= op->out_c) {
+            int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            const int16_t *x = wide;
+            int32_t left = words;
+            MCP_ROLLED
+            do {
+                uint32_t pair = mcp_load_word(x);
+                uint32_t upper = mcp_load_word(w);
+                uint32_t lower = mcp_load_word(w + 4);
+                s0 = mcp_dot_pair(mcp_even_bytes(upper), pair, s0);
+                s1 = mcp_dot_pair(mcp_odd_bytes(upper), pair, s1);
+                s2 = mcp_dot_pair(mcp_even_bytes(lower), pair, s2);
+                s3 = mcp_dot_pair(mcp_odd_bytes(lower), pair, s3);
+                pair = mcp_load_word(x + 2);
+                upper = mcp_load_word(w + 8);
+                lower = mcp_load_word(w + 12);
+                s0 = mcp_dot_pair(mcp_even_bytes(upper), pair, s0);
+                s1 = mcp_dot_pair(mcp_odd_bytes(upper), pair, s1);
+                s2 = mcp_dot_pair(mcp_even_bytes(lower), pair, s2);
+                s3 = mcp_dot_pair(mcp_odd_bytes(lower), pair, s3);
+                w += 16;
+                x += 4;
+            } while (--left != 0);
+            sums[0] = s0;
+            sums[1] = s1;
+            sums[2] = s2;
+            sums[3] = s3;
+            count = 4;
+        } else {
+            sums[0] = mcp_dot_row(w, wide, words, 0);
+            w += 4 * words;
+            count = 1;
         }
-        sums[0] = s0;
-        sums[1] = s1;
-        sums[2] = s2;
-        sums[3] = s3;
         MCP_ROLLED
-        for (int32_t i = 0; i < rows; i++) {
+        for (int32_t i = 0; i < count; i++) {
             const int32_t channel = op->per_channel ? c + i : 0;
             const int32_t sum = sums[i] + op->bias[c + i];
-            const int32_t scaled = mcp_scale(sum, op->multiplier[channel], op->shift[channel]);
-            output[c + i] = mcp_clamp(scaled + op->output_offset, op->clamp_min, op->clamp_max);
+            output[c + i] =
+                mcp_requantize_wide(sum, op->multiplier[channel], op->shift[channel], op->output_offset);
         }
     }
+    mcp_clamp_all(output, output + op->out_c, op->clamp_min, op->clamp_max);
 }

@@ -32,10 +32,10 @@ void mcp_average_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *ou
     const int32_t line = op->in_w * channels;
     MCP_ROLLED
     for (int32_t oy = 0; oy < op->out_h; oy++) {
-        const mcp_span y = mcp_clip(oy * op->stride_h - op->pad_top, op->kernel_h, 1, op->in_h);
+        const mcp_span y = mcp_clip_dense(oy * op->stride_h - op->pad_top, op->kernel_h, op->in_h);
         MCP_ROLLED
         for (int32_t ox = 0; ox < op->out_w; ox++) {
-            const mcp_span x = mcp_clip(ox * op->stride_w - op->pad_left, op->kernel_w, 1, op->in_w);
+            const mcp_span x = mcp_clip_dense(ox * op->stride_w - op->pad_left, op->kernel_w, op->in_w);
             const int32_t count = (y.end - y.first) * (x.end - x.first);
             const int8_t *corner = input + y.start * line + x.start * channels;
             MCP_ROLLED
