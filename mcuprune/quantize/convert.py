@@ -10,18 +10,13 @@ import numpy as np
 from mcuprune.errors import UsageError
 from mcuprune.graph.ir import (
     Activation,
-    AveragePool2d,
     BatchNorm,
-    Concat,
     Constant,
     Conv2d,
     DepthwiseConv2d,
-    Flatten,
     Graph,
     Linear,
-    MaxPool2d,
     Node,
-    Pad,
     Quantization,
     QuantizedGraph,
     Softmax,
@@ -30,10 +25,9 @@ from mcuprune.graph.ir import (
 from mcuprune.graph.run_float import run_tensors
 from mcuprune.quantize.observers import OBSERVERS, Range, activation_quantization, weight_scales
 from mcuprune.quantize.run_int8 import run_int8
+from mcuprune.quantize.scheme import FIXED_OUTPUT, KEEPS_QUANTIZATION
 
 CHANNEL_AXIS: dict[type[Node], int] = {Conv2d: 0, DepthwiseConv2d: -1, Linear: 0}
-FIXED_FUNCTIONS = {"sigmoid": Quantization(1.0 / 256.0, -128), "tanh": Quantization(1.0 / 128.0, 0)}
-SAME_SCALE = (MaxPool2d, AveragePool2d, Flatten, Pad, Concat)  # TFLM gives output and inputs one quantization
 BIAS_LIMIT = 2**30  # of |bias| in the accumulator's units: leaves as much again for the products
 
 
@@ -90,7 +84,7 @@ def scale_owners(graph: Graph) -> dict[str, str]:
     """Tensor -> a representative of the tensors that must have its quantization."""
     owner = {name: name for name in graph.tensors}
     for node in graph.nodes:
-        if isinstance(node, SAME_SCALE):
+        if isinstance(node, KEEPS_QUANTIZATION):
             merged = {owner[name] for name in (node.name, *node.inputs)}
             leader = owner[node.inputs[0]]
             owner = {name: leader if held in merged else held for name, held in owner.items()}
@@ -102,9 +96,9 @@ def fixed_quantization(graph: Graph) -> dict[str, Quantization]:
     found = {}
     for node in graph.nodes:
         if isinstance(node, Softmax):
-            found[node.name] = Quantization(1.0 / 256.0, -128)
-        elif isinstance(node, Activation) and node.function in FIXED_FUNCTIONS:
-            found[node.name] = FIXED_FUNCTIONS[node.function]
+            found[node.name] = FIXED_OUTPUT["softmax"]
+        elif isinstance(node, Activation) and node.function in FIXED_OUTPUT:
+            found[node.name] = FIXED_OUTPUT[node.function]
     return found
 
 
@@ -143,5 +137,7 @@ def layer_sqnr(graph: Graph, quantized: QuantizedGraph, inputs: np.ndarray) -> d
             q = quantized.quantization[name]
             restored = (integer[name].astype(np.float64) - q.zero_point) * q.scale
             noise = float(np.square(values - restored).sum())
-            found[name] = 10.0 * float(np.log10(max(float(np.square(values).sum()), 1e-30) / max(noise, 1e-30)))
+            found[name] = 10.0 * float(
+                np.log10(max(float(np.square(values).sum()), 1e-30) / max(noise, 1e-30))
+            )
     return found
