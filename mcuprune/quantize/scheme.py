@@ -18,6 +18,16 @@ from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Dims, OpShape, elements, op_shape
 from mcuprune.quantize.arithmetic import MAX_SHIFT, quantize_multiplier
+from mcuprune.quantize.operands import (
+    clamp_range,
+    multipliers,
+    quantization_of,
+    require_equal_quantization,
+    require_s8,
+    scales,
+    stored_bias,
+    stored_weight,
+)
 from mcuprune.quantize.parameters import (
     ConcatParameters,
     ConcatPart,
@@ -32,7 +42,7 @@ from mcuprune.quantize.parameters import (
     Pool2dParameters,
     SoftmaxParameters,
 )
-from mcuprune.quantize.tables import LOGISTIC_OUTPUT, TANH_OUTPUT, lookup_table, quantize_float
+from mcuprune.quantize.tables import LOGISTIC_OUTPUT, TANH_OUTPUT, lookup_table
 
 __all__ = [
     "FIXED_OUTPUT",
@@ -63,26 +73,26 @@ def integer_parameters(node: ir.Node, qgraph: ir.QuantizedGraph) -> Parameters:
 
 @integer_parameters.register(ir.Input)
 def _(node: ir.Input, qgraph: ir.QuantizedGraph) -> NoParameters:
-    _quantization(node.name, qgraph)
+    quantization_of(node.name, qgraph)
     return NoParameters()
 
 
 @integer_parameters.register(ir.Flatten)
 def _(node: ir.Flatten, qgraph: ir.QuantizedGraph) -> NoParameters:
-    _require_equal_quantization(node, qgraph)
+    require_equal_quantization(node, qgraph)
     return NoParameters()
 
 
 @integer_parameters.register(ir.Conv2d)
 @integer_parameters.register(ir.DepthwiseConv2d)
 def _(node: ir.Conv2d | ir.DepthwiseConv2d, qgraph: ir.QuantizedGraph) -> Conv2dParameters:
-    _require_s8(node)
+    require_s8(node)
     shape = op_shape(node, qgraph.shape)
-    source, target, weight_scale = _scales(node, qgraph)
+    source, target, weight_scale = scales(node, qgraph)
     out_c = shape.output[2]
     real = source.scale * np.broadcast_to(weight_scale.astype(np.float64), out_c) / target.scale
-    multiplier, shift = _multipliers(node, real)
-    clamp_min, clamp_max = _clamp(node.activation, target)
+    multiplier, shift = multipliers(node, real)
+    clamp_min, clamp_max = clamp_range(node.activation, target)
     window = node.window
     return Conv2dParameters(
         *shape.inputs[0],
@@ -95,8 +105,8 @@ def _(node: ir.Conv2d | ir.DepthwiseConv2d, qgraph: ir.QuantizedGraph) -> Conv2d
         output_offset=target.zero_point,
         clamp_min=clamp_min,
         clamp_max=clamp_max,
-        weight=_weight(node, qgraph, _conv_weight_shape(node, shape)),
-        bias=_bias(node, qgraph, out_c),
+        weight=stored_weight(node, qgraph, _conv_weight_shape(node, shape)),
+        bias=stored_bias(node, qgraph, out_c),
         multiplier=multiplier,
         shift=shift,
     )
@@ -104,14 +114,14 @@ def _(node: ir.Conv2d | ir.DepthwiseConv2d, qgraph: ir.QuantizedGraph) -> Conv2d
 
 @integer_parameters.register(ir.Linear)
 def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
-    _require_s8(node)
-    source, target, weight_scale = _scales(node, qgraph)
+    require_s8(node)
+    source, target, weight_scale = scales(node, qgraph)
     if any(len(qgraph.shape(name)) != 1 for name in (node.name, node.inputs[0])):
         raise UnsupportedError(f"layer '{node.name}': a linear layer needs a vector; flatten its input first")
     in_c, out_c = qgraph.shape(node.inputs[0])[0], qgraph.shape(node.name)[0]
     real = source.scale * weight_scale.astype(np.float64) / target.scale
-    multiplier, shift = _multipliers(node, real)
-    clamp_min, clamp_max = _clamp(node.activation, target)
+    multiplier, shift = multipliers(node, real)
+    clamp_min, clamp_max = clamp_range(node.activation, target)
     return FullyConnectedParameters(
         in_c=in_c,
         out_c=out_c,
@@ -120,8 +130,8 @@ def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
         clamp_min=clamp_min,
         clamp_max=clamp_max,
         per_channel=weight_scale.size > 1,
-        weight=_weight(node, qgraph, (out_c, in_c)),
-        bias=_bias(node, qgraph, out_c),
+        weight=stored_weight(node, qgraph, (out_c, in_c)),
+        bias=stored_bias(node, qgraph, out_c),
         multiplier=multiplier,
         shift=shift,
     )
@@ -130,14 +140,14 @@ def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
 @integer_parameters.register(ir.MaxPool2d)
 @integer_parameters.register(ir.AveragePool2d)
 def _(node: ir.MaxPool2d | ir.AveragePool2d, qgraph: ir.QuantizedGraph) -> Pool2dParameters:
-    _require_s8(node)
-    _require_equal_quantization(node, qgraph)
+    require_s8(node)
+    require_equal_quantization(node, qgraph)
     if node.window.dilation != (1, 1):
         raise UnsupportedError(f"layer '{node.name}': dilated pooling")
     if any(pad >= size for pad, size in zip(node.window.padding, node.window.kernel * 2, strict=True)):
         raise UnsupportedError(f"layer '{node.name}': a pooling window that lies wholly in the padding")
     shape = op_shape(node, qgraph.shape)
-    clamp_min, clamp_max = _clamp(node.activation, _quantization(node.name, qgraph))
+    clamp_min, clamp_max = clamp_range(node.activation, quantization_of(node.name, qgraph))
     return Pool2dParameters(
         *shape.inputs[0],
         *shape.output[:2],
@@ -151,9 +161,9 @@ def _(node: ir.MaxPool2d | ir.AveragePool2d, qgraph: ir.QuantizedGraph) -> Pool2
 
 @integer_parameters.register(ir.Add)
 def _(node: ir.Add, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
-    _require_s8(node)
-    first, second = (_quantization(name, qgraph) for name in node.inputs)
-    target = _quantization(node.name, qgraph)
+    require_s8(node)
+    first, second = (quantization_of(name, qgraph) for name in node.inputs)
+    target = quantization_of(node.name, qgraph)
     twice_largest = 2 * max(first.scale, second.scale)
     a = quantize_multiplier(first.scale / twice_largest)
     b = quantize_multiplier(second.scale / twice_largest)
@@ -167,19 +177,19 @@ def _(node: ir.Add, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
 
 @integer_parameters.register(ir.Mul)
 def _(node: ir.Mul, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
-    _require_s8(node)
-    first, second = (_quantization(name, qgraph) for name in node.inputs)
-    real = first.scale * second.scale / _quantization(node.name, qgraph).scale
-    multiplier, shift = _multipliers(node, np.array([real]))
+    require_s8(node)
+    first, second = (quantization_of(name, qgraph) for name in node.inputs)
+    real = first.scale * second.scale / quantization_of(node.name, qgraph).scale
+    multiplier, shift = multipliers(node, np.array([real]))
     return _elementwise(node, qgraph, ((0, 0), (0, 0)), (int(multiplier[0]), int(shift[0])))
 
 
 @integer_parameters.register(ir.Concat)
 def _(node: ir.Concat, qgraph: ir.QuantizedGraph) -> ConcatParameters:
-    _require_s8(node)
-    target = _quantization(node.name, qgraph)
+    require_s8(node)
+    target = quantization_of(node.name, qgraph)
     for name in node.inputs:
-        if _quantization(name, qgraph) != target:
+        if quantization_of(name, qgraph) != target:
             raise UnsupportedError(
                 f"layer '{node.name}': input '{name}' must have the output's scale and zero point"
             )
@@ -196,23 +206,23 @@ def _(node: ir.Concat, qgraph: ir.QuantizedGraph) -> ConcatParameters:
 
 @integer_parameters.register(ir.Pad)
 def _(node: ir.Pad, qgraph: ir.QuantizedGraph) -> PadParameters:
-    _require_s8(node)
-    _require_equal_quantization(node, qgraph)
+    require_s8(node)
+    require_equal_quantization(node, qgraph)
     shape = op_shape(node, qgraph.shape)
-    return PadParameters(*shape.inputs[0], *node.padding, value=_quantization(node.name, qgraph).zero_point)
+    return PadParameters(*shape.inputs[0], *node.padding, value=quantization_of(node.name, qgraph).zero_point)
 
 
 @integer_parameters.register(ir.Activation)
 def _(node: ir.Activation, qgraph: ir.QuantizedGraph) -> LookupParameters:
-    _require_s8(node)
-    table = lookup_table(node, _quantization(node.inputs[0], qgraph), _quantization(node.name, qgraph))
+    require_s8(node)
+    table = lookup_table(node, quantization_of(node.inputs[0], qgraph), quantization_of(node.name, qgraph))
     return LookupParameters(elements=elements(op_shape(node, qgraph.shape).output), table=table)
 
 
 @integer_parameters.register(ir.Softmax)
 def _(node: ir.Softmax, qgraph: ir.QuantizedGraph) -> SoftmaxParameters:
-    _require_s8(node)
-    if _quantization(node.name, qgraph) != SOFTMAX_OUTPUT:
+    require_s8(node)
+    if quantization_of(node.name, qgraph) != SOFTMAX_OUTPUT:
         raise UnsupportedError(
             f"layer '{node.name}': the output of a softmax must have scale 1/256, zero point -128"
         )
@@ -221,77 +231,13 @@ def _(node: ir.Softmax, qgraph: ir.QuantizedGraph) -> SoftmaxParameters:
         raise UnsupportedError(
             f"layer '{node.name}': softmax over {channels} > {SOFTMAX_MAX_CHANNELS} channels"
         )
-    real = min(_quantization(node.inputs[0], qgraph).scale * 2.0**26, 2.0**31 - 1)
+    real = min(quantization_of(node.inputs[0], qgraph).scale * 2.0**26, 2.0**31 - 1)
     if real <= 1.0:
         raise UnsupportedError(f"layer '{node.name}': the input scale of the softmax is too small")
     multiplier, shift = quantize_multiplier(real)
     radius = math.floor(31 * 2.0**26 / 2.0**shift)
     # Where the shift is 31 the radius is 0: only the maximum itself is ever rescaled, and that is zero.
     return SoftmaxParameters(height * width, channels, multiplier, min(shift, MAX_SHIFT), -radius)
-
-
-def _quantization(tensor: str, qgraph: ir.QuantizedGraph) -> ir.Quantization:
-    """The tensor's quantization with its scale rounded to float32; int8 only."""
-    found = qgraph.quantization[tensor]
-    scale = float(np.float32(found.scale))
-    if found.dtype != "int8":
-        raise UnsupportedError(f"tensor '{tensor}': type {found.dtype} where the s8 arithmetic needs int8")
-    if not (0.0 < scale < math.inf) or not -128 <= found.zero_point <= 127:
-        raise UnsupportedError(
-            f"tensor '{tensor}': scale {found.scale}, zero point {found.zero_point} is not int8"
-        )
-    return ir.Quantization(scale, int(found.zero_point))
-
-
-def _require_s8(node: ir.Node) -> None:
-    arithmetic = getattr(node, "arithmetic", "s8")
-    if arithmetic != "s8":
-        raise UnsupportedError(
-            f"layer '{node.name}': arithmetic '{arithmetic}' is not implemented, only 's8'"
-        )
-
-
-def _require_equal_quantization(node: ir.Node, qgraph: ir.QuantizedGraph) -> None:
-    """Nodes that move integers unchanged; TFLM tolerates scales up to 1e-6 apart."""
-    source, target = _quantization(node.inputs[0], qgraph), _quantization(node.name, qgraph)
-    if source.zero_point != target.zero_point or abs(source.scale - target.scale) > 1e-6:
-        raise UnsupportedError(
-            f"layer '{node.name}': input and output must have the same scale and zero point"
-        )
-
-
-def _clamp(activation: str | None, target: ir.Quantization) -> tuple[int, int]:
-    """The int8 range that a fused activation leaves of the output."""
-    low, high = -128, 127
-    if activation in ("relu", "relu6"):
-        low = target.zero_point
-    if activation == "relu6":
-        high = min(high, quantize_float(6.0, target.scale, target.zero_point))
-    return low, high
-
-
-def _scales(
-    node: ir.Conv2d | ir.DepthwiseConv2d | ir.Linear, qgraph: ir.QuantizedGraph
-) -> tuple[ir.Quantization, ir.Quantization, np.ndarray]:
-    """Input and output quantization, and the float32 weight scales (1-D)."""
-    scale = qgraph.constants[node.weight].scale
-    if scale is None:
-        raise UnsupportedError(f"layer '{node.name}': its weight '{node.weight}' is not quantized")
-    weight_scale = np.asarray(scale, np.float32).reshape(-1)
-    if weight_scale.size not in (1, qgraph.shape(node.name)[-1]):
-        raise UnsupportedError(
-            f"layer '{node.name}': {weight_scale.size} weight scales, need 1 or one per output"
-        )
-    return _quantization(node.inputs[0], qgraph), _quantization(node.name, qgraph), weight_scale
-
-
-def _multipliers(node: ir.Node, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    pairs = np.array([quantize_multiplier(float(value)) for value in real], np.int64)
-    if pairs[:, 1].max() > MAX_SHIFT:
-        raise UnsupportedError(
-            f"layer '{node.name}': its output scale is too small for its input and weight scales"
-        )
-    return pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int8)
 
 
 def _conv_weight_shape(node: ir.Conv2d | ir.DepthwiseConv2d, shape: OpShape) -> tuple[int, ...]:
@@ -304,30 +250,6 @@ def _conv_weight_shape(node: ir.Conv2d | ir.DepthwiseConv2d, shape: OpShape) -> 
     return (*node.window.kernel, shape.output[2])
 
 
-def _weight(
-    node: ir.Conv2d | ir.DepthwiseConv2d | ir.Linear, qgraph: ir.QuantizedGraph, shape: tuple[int, ...]
-) -> np.ndarray:
-    values = qgraph.constants[node.weight].values
-    if values.dtype != np.int8 or values.shape != shape:
-        raise UnsupportedError(
-            f"layer '{node.name}': weight is {values.dtype} {values.shape}, need int8 {shape}"
-        )
-    return values
-
-
-def _bias(
-    node: ir.Conv2d | ir.DepthwiseConv2d | ir.Linear, qgraph: ir.QuantizedGraph, out_c: int
-) -> np.ndarray:
-    if node.bias is None:
-        return np.zeros(out_c, np.int32)
-    values = qgraph.constants[node.bias].values
-    if values.dtype != np.int32 or values.shape != (out_c,):
-        raise UnsupportedError(
-            f"layer '{node.name}': bias is {values.dtype} {values.shape}, need int32 ({out_c},)"
-        )
-    return values
-
-
 def _elementwise(
     node: ir.Add | ir.Mul,
     qgraph: ir.QuantizedGraph,
@@ -335,12 +257,12 @@ def _elementwise(
     output: tuple[int, int],
 ) -> ElementwiseParameters:
     shape = op_shape(node, qgraph.shape)
-    target = _quantization(node.name, qgraph)
+    target = quantization_of(node.name, qgraph)
     a, b = (
-        _operand(node, dims, shape.output, -_quantization(name, qgraph).zero_point, scaling)
+        _operand(node, dims, shape.output, -quantization_of(name, qgraph).zero_point, scaling)
         for name, dims, scaling in zip(node.inputs, shape.inputs, operands, strict=True)
     )
-    clamp_min, clamp_max = _clamp(node.activation, target)
+    clamp_min, clamp_max = clamp_range(node.activation, target)
     hw = shape.output[0] * shape.output[1]
     return ElementwiseParameters(hw, shape.output[2], a, b, target.zero_point, *output, clamp_min, clamp_max)
 
