@@ -53,14 +53,18 @@ def _print_report(found: Report, times: Times | None, as_json: bool) -> None:
 
 @app.command()
 def compress(
-    model: Annotated[str | None, typer.Argument(help="As for `analyze`; none: the task's own model.")] = None,
-    task: Annotated[str | None, typer.Option(help="A built-in task.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="As for `analyze`; none: one that suits the data.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Built-in data and model.")] = None,
     data: Annotated[str | None, typer.Option(help="Image folder, .npz, or file.py:function.")] = None,
     board: Annotated[str | None, typer.Option("--board", "-b", help="As for `analyze`.")] = None,
     budget: BudgetText = None,
     method: Annotated[str | None, typer.Option(help="A pruning method, see `mcuprune methods`.")] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Below it, exit code 5.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Training epochs altogether.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Training samples per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its largest value.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.")] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
     controls: Annotated[

@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
-    model_validator,
 )
 
 from mcuprune.budget import Budget, did_you_mean, parse_budget
@@ -39,7 +38,8 @@ class RunConfig(BaseModel):
     """What ``mcuprune compress`` does.  Unknown keys are errors; ``None`` means: chosen by the task.
 
     model         ``file.py:Net``, ``.onnx``, ``.tflite``, ``.keras`` or an image; None: the task's own model
-    task          a built-in task;  data: an image folder, ``.npz`` or ``file.py:function`` (one of both)
+    task          a built-in task
+    data          an image folder, ``.npz`` or ``file.py:function``; with a task: the folder its files lie in
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
@@ -65,12 +65,6 @@ class RunConfig(BaseModel):
     out: Path = Path("runs/latest")
     resume: bool = False
 
-    @model_validator(mode="after")
-    def _one_source_of_data(self) -> RunConfig:
-        if self.task is not None and self.data is not None:
-            raise UsageError("--task and --data exclude each other: a task brings its own data")
-        return self
-
     def to_toml(self) -> str:
         """The run as TOML, without ``out`` and ``resume``; :func:`load_config` reads it back."""
         values = self.model_dump(mode="json", exclude=set(PLACES), exclude_none=True)
@@ -85,9 +79,6 @@ def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None 
     """
     values = _read(Path(path)) if path is not None else {}
     given = {key: value for key, value in (flags or {}).items() if value is not None}
-    for one, other in (("task", "data"), ("data", "task")):
-        if given.get(one) is not None and other not in given:
-            values.pop(other, None)  # a flag for one source replaces the file's other source
     try:
         return RunConfig(**(values | given))
     except ValidationError as error:

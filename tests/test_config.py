@@ -27,12 +27,6 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     assert run.out == Path("somewhere")
 
 
-def test_a_flag_for_data_replaces_the_files_task(tmp_path: Path) -> None:
-    file = write(tmp_path / "run.toml", 'task = "digits"\n')
-    run = load_config(file, {"data": "x.npz"})
-    assert (run.task, run.data) == (None, "x.npz")
-
-
 @given(
     st.none() | st.sampled_from(["net.py:Net", "a b.onnx", 'quote".tflite', "späne.png"]),
     st.sampled_from(["", "flash=6K", "flash=6000,ram=3K,macs=2M,latency=250us"]),
@@ -66,7 +60,6 @@ def test_where_results_go_is_not_part_of_what_is_computed() -> None:
         ('name = "2net"', "name = '2net'"),
         ('budget = "flash=1Q"', "cannot read 'flash=1Q'"),
         ('[budget]\nflsh = "1K"', "did you mean 'flash'"),
-        ('task = "a"\ndata = "b"', "exclude each other"),
         ("board = ", "not valid TOML"),
     ],
 )

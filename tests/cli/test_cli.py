@@ -51,7 +51,6 @@ def test_version_and_help() -> None:
         (["compress", "--epochs", "many"], 2, "--epochs"),
         (["compress", "--epochs", "0"], 2, "epochs = 0"),
         (["compress", "--budget", "flsh=1K"], 2, "did you mean 'flash'"),
-        (["compress", "--task", "a", "--data", "b"], 2, "exclude each other"),
         (["compress", "--toolchain", "clang"], 2, "'zig' or 'gcc'"),
         (["compress", "--config", "none.toml"], 2, "cannot be read"),
         (["boards", "show", "stm32f9"], 2, "did you mean 'stm32f4'"),
