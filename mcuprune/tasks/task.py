@@ -21,7 +21,7 @@ LOSSES: dict[str, Loss] = {
 
 @dataclass(frozen=True)
 class Split:
-    """``x`` (N, \\*input_shape) float32 as the network sees it; ``y`` (N,) int64 labels or (N, K) float32 targets."""
+    """``x`` (N, \\*input_shape) float32 as the network sees it; ``y`` (N,) int64 labels or (N, K) float32."""
 
     x: np.ndarray
     y: np.ndarray
@@ -34,8 +34,8 @@ class Split:
 class Task:
     """Arrays and how to judge outputs on them.
 
-    The network's input is ``(raw - mean) / std`` with ``raw`` as stored in the source (images: 0 to 1), so that
-    whoever feeds the C code can repeat it; ``mean`` and ``std`` hold one value, or one per input channel.
+    The network's input is ``(raw - mean) / std`` with ``raw`` as stored in the source (images: 0 to 1), so
+    that whoever feeds the C code can repeat it; ``mean`` and ``std`` hold one value, or one per channel.
     ``classes`` is 0 where the targets are signals.  ``data_kind`` says in plain words what the data are.
     """
 
@@ -107,7 +107,7 @@ def classification(
     normalize: bool = True,
     data_kind: str = "real data",
 ) -> Task:
-    """A checked classification task from raw arrays; ``validation`` is split off ``train`` when it is not given.
+    """A checked classification task from raw arrays; ``validation`` is split off ``train`` if not given.
 
     Raises UsageError when the data cannot be used, see :func:`check_split`.
     """
@@ -162,12 +162,49 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held[members[:count]] = True
     if not held.any():
-        raise UsageError("too few training samples to hold out a validation set: at least one class needs two")
+        raise UsageError("too few training samples to hold any out: at least one class needs two")
     return Split(split.x[~held], split.y[~held]), Split(split.x[held], split.y[held])
 
 
+def check_task(task: Task) -> Task:
+    """``task`` itself, if it can be trained on.
+
+    Raises UsageError for an unknown loss or metric, and for the data that :func:`check_split` refuses.
+    """
+    if isinstance(task.loss, str) and task.loss not in LOSSES:
+        raise UsageError(f"{task.name}: unknown loss '{task.loss}'; use {', '.join(LOSSES)}, or a function")
+    if task.metric not in METRICS:
+        raise UsageError(f"{task.name}: unknown metric '{task.metric}'; use {' or '.join(METRICS)}")
+    for label, split in (("train", task.train), ("validation", task.validation), ("test", task.test)):
+        where = f"{task.name}: {label}"
+        if task.classes:
+            check_split(split, task.input_shape, task.classes, where)
+        else:
+            check_inputs(split, task.input_shape, where)
+            if split.y.ndim != 2 or split.y.dtype != np.float32 or not np.isfinite(split.y).all():
+                kind = f"{split.y.dtype} of shape {split.y.shape}"
+                raise UsageError(f"{where}: targets are {kind}; give finite float32 values (N, K)")
+    return task
+
+
 def check_split(split: Split, shape: tuple[int, ...], classes: int, where: str) -> None:
-    """Raises UsageError for empty, mis-shaped, non-finite or mislabelled data, saying which sample is at fault."""
+    """UsageError, naming the sample, for empty, mis-shaped, non-finite or mislabelled data."""
+    check_inputs(split, shape, where)
+    y = split.y
+    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+        raise UsageError(
+            f"{where}: labels are {y.dtype} of shape {y.shape}; give one integer class number per sample"
+        )
+    if y.min() < 0 or y.max() >= classes:
+        bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])
+        raise UsageError(
+            f"{where}: label {int(y[bad])} of sample {bad} is outside 0..{classes - 1}; "
+            "labels are class numbers from 0"
+        )
+
+
+def check_inputs(split: Split, shape: tuple[int, ...], where: str) -> None:
+    """The part of :func:`check_split` that does not depend on what the targets are."""
     x, y = split.x, split.y
     if len(x) == 0:
         raise UsageError(f"{where}: no samples; give a data set with at least one sample per class")
@@ -176,18 +213,18 @@ def check_split(split: Split, shape: tuple[int, ...], classes: int, where: str) 
     if x.dtype != np.float32:
         raise UsageError(f"{where}: inputs are {x.dtype}; give float or uint8 arrays")
     if x.shape[1:] != shape:
-        raise UsageError(f"{where}: samples have shape {x.shape[1:]}, the training samples {shape}; make them equal")
+        raise UsageError(f"{where}: samples have shape {x.shape[1:]}, expected {shape}; make them equal")
     if x.ndim not in (2, 4):
-        raise UsageError(f"{where}: samples have shape {x.shape[1:]}; give (height, width, channels) or (features,)")
+        raise UsageError(
+            f"{where}: samples have shape {x.shape[1:]}; give (height, width, channels) or (features,)"
+        )
     finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
     if not finite.all():
         bad = np.flatnonzero(~finite)
-        raise UsageError(f"{where}: {len(bad)} samples contain NaN or infinity, the first is sample {bad[0]}; remove or repair them")
-    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
-        raise UsageError(f"{where}: labels are {y.dtype} of shape {y.shape}; give one integer class number per sample")
-    if y.min() < 0 or y.max() >= classes:
-        bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])
-        raise UsageError(f"{where}: label {int(y[bad])} of sample {bad} is outside 0..{classes - 1}; labels are class numbers from 0")
+        raise UsageError(
+            f"{where}: {len(bad)} samples contain NaN or infinity, the first is sample {bad[0]}; "
+            "remove or repair them"
+        )
 
 
 def _largest_label(split: Split, where: str) -> int:

@@ -1,0 +1,242 @@
+"""What a run is about: network, data, budget and training recipe; and where they come from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mcuprune.budget import Budget, parse_budget
+from mcuprune.config import RunConfig
+from mcuprune.errors import UnsupportedError, UsageError
+from mcuprune.frontends.load import load_model
+from mcuprune.frontends.torch_export import trace
+from mcuprune.graph.ir import Graph, QuantizedGraph, Softmax
+from mcuprune.inr.image import image_task
+from mcuprune.models import MODELS
+from mcuprune.models.demo import DemoCNN
+from mcuprune.models.siren import Siren
+from mcuprune.tasks.image import is_image
+from mcuprune.tasks.load import load_task
+from mcuprune.tasks.task import Task, check_task
+from mcuprune.training.loop import Recipe
+
+REAL_INPUTS = 100  # at most: test samples among the inputs that all executors are compared on
+
+DEMO_TASK = "digits-scenes"
+DEMO_BUDGET = parse_budget("flash=6K,ram=8K,macs=400K")
+DEMO_NOTE = f"demonstration: an application's leftover share, {DEMO_BUDGET}, not the board's limits"
+
+OWN_MODELS = {  # of the built-in tasks; other data get a network by the form of their inputs
+    "digits": "mlp",
+    "mnist": "lenet",
+    "fashion-mnist": "fashion_cnn",
+    "cifar10": "small_resnet",
+}
+RECIPES = {  # by task; RECIPE for all other data
+    DEMO_TASK: Recipe(epochs=20, batch_size=64, learning_rate=3e-3),
+    "digits": Recipe(epochs=60, batch_size=32, learning_rate=3e-3),
+    "mnist": Recipe(epochs=8, batch_size=128, learning_rate=2e-3),
+    "fashion-mnist": Recipe(epochs=10, batch_size=128, learning_rate=3e-3),
+    "cifar10": Recipe(epochs=30, batch_size=128, learning_rate=3e-3),
+}
+RECIPE = Recipe(epochs=30)
+SIGNAL_RECIPE = Recipe(epochs=400, batch_size=512, learning_rate=5e-3, weight_decay=0.0)
+SIREN_WIDTHS = (8, 64)  # smallest and largest hidden width of the network that an image starts from
+SIREN_EXCESS = 2.0  # its weights' bytes over the flash budget
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One compression problem.
+
+    ``name`` is a C identifier; ``graph`` the dense float network with its batch norms; ``real_inputs`` how
+    many of the inputs given to all executors are test samples; ``note`` what the report's reader should know.
+    """
+
+    name: str
+    graph: Graph
+    task: Task
+    budget: Budget
+    recipe: Recipe
+    real_inputs: int
+    note: str = ""
+
+
+def load_problem(config: RunConfig) -> Problem:
+    """What ``config`` describes; without model, task and data, the demonstration.
+
+    Equal seeds give equal initial weights.  Raises UsageError for data that cannot be used, or that do not
+    fit the model, and UnsupportedError for models that cannot be compressed.
+    """
+    torch.manual_seed(config.seed)
+    if config.model is not None and is_image(Path(config.model)):
+        return _image_problem(config)
+    if config.model is None and config.task is None and config.data is None:
+        return _demonstration(config)
+    if config.task is None and config.data is None:
+        raise UsageError(f"'{config.model}' needs something to learn: give --task NAME or --data PATH")
+    task = load_task(config.task, config.data, config.seed)
+    torch.manual_seed(config.seed)  # loading data may draw random numbers
+    if config.model is None:
+        key = _own_model(task)
+        name, note = (task.name, f"no model given: {key}")
+        return _problem(_build(key, task), task, config, name, note)
+    if config.model in MODELS:
+        return _problem(_build(config.model, task), task, config, config.model)
+    model = load_model(config.model)
+    if isinstance(model, QuantizedGraph):
+        raise UnsupportedError(
+            f"'{config.model}' is quantized already and cannot be trained; compress the float model, or "
+            f"deploy this one as it is: `mcuprune export {config.model}`"
+        )
+    return _problem(model, task, config, model_name(config.model))
+
+
+def make_problem(model: nn.Module | Graph, task: Task, config: RunConfig) -> Problem:
+    """A problem from objects; the module's present weights are the initial ones.
+
+    Raises what :func:`load_problem` raises.
+    """
+    name = type(model).__name__ if isinstance(model, nn.Module) else model.name
+    return _problem(model, check_task(task), config, name)
+
+
+def _problem(model: nn.Module | Graph, task: Task, config: RunConfig, name: str, note: str = "") -> Problem:
+    name = config.name or identifier(name)
+    graph = as_graph(model, task, name)
+    check_fit(graph, task)
+    return Problem(
+        name=name,
+        graph=graph,
+        task=_for_probabilities(task) if _ends_in_softmax(graph) else task,
+        budget=config.budget,
+        recipe=make_recipe(task, config),
+        real_inputs=min(REAL_INPUTS, len(task.test)),
+        note=note,
+    )
+
+
+def _demonstration(config: RunConfig) -> Problem:
+    task = load_task(DEMO_TASK, None, config.seed)
+    torch.manual_seed(config.seed)
+    problem = _problem(DemoCNN(), task, config, "digits")
+    if config.budget != Budget():
+        return problem
+    return replace(problem, budget=DEMO_BUDGET, note=DEMO_NOTE)
+
+
+def _image_problem(config: RunConfig) -> Problem:
+    assert config.model is not None
+    if config.task is not None or config.data is not None:
+        raise UsageError(f"'{config.model}' is an image and its own data; leave out --task and --data")
+    path = Path(config.model)
+    task = image_task(path)
+    network = Siren((2,), task.outputs, hidden=siren_width(config.budget, task.outputs))
+    return _problem(network, task, config, path.stem, f"{task.title}, stored as a network: {task.data_kind}")
+
+
+def siren_width(budget: Budget, outputs: int) -> int:
+    """Hidden width, a multiple of 8, of a three-layer SIREN whose weights exceed the flash budget."""
+    smallest, largest = SIREN_WIDTHS
+    if budget.flash is None:
+        return largest
+    # 2 w^2 + (2 + outputs) w weights of one byte = SIREN_EXCESS * flash
+    half = (2 + outputs) / 4
+    width = math.sqrt(half**2 + SIREN_EXCESS * budget.flash / 2) - half
+    return min(largest, max(smallest, 8 * round(width / 8)))
+
+
+def _own_model(task: Task) -> str:
+    if task.name == DEMO_TASK:
+        return DEMO_TASK
+    return OWN_MODELS.get(task.name, "ds_cnn" if len(task.input_shape) == 3 else "mlp")
+
+
+def _build(key: str, task: Task) -> nn.Module:
+    if key == DEMO_TASK:
+        return DemoCNN()
+    return MODELS[key](channels_first(task.input_shape), task.outputs)
+
+
+def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(height, width, channels) as torch orders it; feature vectors stay."""
+    return (shape[2], *shape[:2]) if len(shape) == 3 else shape
+
+
+def as_graph(model: nn.Module | Graph, task: Task, name: str) -> Graph:
+    """The model as a Graph called ``name``; a module is traced at the shape of the task's inputs."""
+    if isinstance(model, Graph):
+        return replace(model, name=name)
+    shape = channels_first(task.input_shape)
+    try:
+        return trace(model, shape, name)
+    except UsageError as error:
+        raise UsageError(f"{error} (the shape of the data of '{task.name}')") from error
+
+
+def check_fit(graph: Graph, task: Task) -> None:
+    """Raises UsageError unless the network reads the task's inputs and writes as many values as it needs."""
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise UsageError(
+            f"model '{graph.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
+            "give a model with one of each"
+        )
+    reads, writes = graph.shape(graph.inputs[0]), graph.shape(graph.outputs[0])
+    if reads != task.input_shape:
+        raise UsageError(
+            f"model '{graph.name}' reads inputs of shape {reads}, the data of '{task.name}' have "
+            f"{task.input_shape}; change the model or the data"
+        )
+    what = "classes" if task.classes else "target values"
+    if len(writes) != 1:
+        raise UsageError(
+            f"model '{graph.name}' writes shape {writes}, task '{task.name}' needs a vector "
+            f"of {task.outputs} {what}; pool or flatten at the end"
+        )
+    if writes[0] != task.outputs:
+        raise UsageError(
+            f"model '{graph.name}' has {writes[0]} outputs, the data of '{task.name}' {task.outputs} {what}; "
+            "make the last layer as wide"
+        )
+
+
+def make_recipe(task: Task, config: RunConfig) -> Recipe:
+    """The task's own recipe, with what ``config`` sets."""
+    recipe = RECIPES.get(task.name, RECIPE if task.classes else SIGNAL_RECIPE)
+    given = {
+        key: value
+        for key in ("epochs", "batch_size", "learning_rate")
+        if (value := getattr(config, key)) is not None
+    }
+    return replace(recipe, seed=config.seed, **given)
+
+
+def _ends_in_softmax(graph: Graph) -> bool:
+    last = next(node for node in graph.nodes if node.name == graph.outputs[0])
+    return isinstance(last, Softmax)
+
+
+def _for_probabilities(task: Task) -> Task:
+    return replace(task, loss=probability_loss) if task.loss == "cross_entropy" else task
+
+
+def probability_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of probabilities; half an int8 step of a softmax keeps the logarithm finite at 0."""
+    loss: Tensor = nn.functional.nll_loss(torch.log(probabilities + 1.0 / 512.0), labels)
+    return loss
+
+
+def model_name(spec: str) -> str:
+    """``Net`` of ``file.py:Net``, otherwise the file's stem."""
+    file, _, name = spec.rpartition(":")
+    return name if file.endswith(".py") and name else Path(spec).stem
+
+
+def identifier(text: str) -> str:
+    """A C identifier, lower case, from a class, file or task name."""
+    safe = "".join(c if c.isascii() and c.isalnum() else "_" for c in text.lower()).strip("_")
+    return safe if safe and safe[0].isalpha() else f"model_{safe}".rstrip("_")

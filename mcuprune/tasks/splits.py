@@ -1,0 +1,114 @@
+"""Arrays as people keep them, turned into what a task needs: float32 NHWC inputs and int64 class numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuprune.errors import UsageError
+from mcuprune.tasks.task import Split, check_split, hold_out
+
+TEST_SHARE = 0.2  # of the samples, where a source comes without a test set
+PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
+KEYS = "x and y, or x_train, y_train, x_test, y_test (and x_val, y_val)"
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Raw data of a source; ``validation`` and ``test`` are split off ``train`` where they are None."""
+
+    train: Split
+    validation: Split | None = None
+    test: Split | None = None
+
+
+def to_inputs(values: object, where: str) -> np.ndarray:
+    """(N, height, width, channels) or (N, features) float32; bytes become 0..1."""
+    x = np.asarray(values)
+    if x.dtype == np.uint8:
+        x = x.astype(np.float32) / np.float32(255.0)
+    elif not np.issubdtype(x.dtype, np.floating):
+        raise UsageError(f"{where}: inputs are {x.dtype}; give uint8 (pixels) or float arrays")
+    if x.ndim not in (2, 3, 4):
+        raise UsageError(
+            f"{where}: inputs have shape {x.shape}; give (samples, height, width, channels), "
+            "(samples, height, width) or (samples, features)"
+        )
+    if x.ndim == 3:
+        x = x[..., None]
+    if 0 in x.shape[1:]:
+        raise UsageError(f"{where}: inputs have shape {x.shape}: samples without values; give at least one")
+    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[2] == x.shape[3] > 4:
+        raise UsageError(
+            f"{where}: inputs have shape {x.shape}, channels first; give x.transpose(0, 2, 3, 1)"
+        )
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def to_labels(values: object, where: str) -> np.ndarray:
+    """(N,) int64 from integers of shape (N,) or (N, 1)."""
+    y = np.asarray(values)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or not (np.issubdtype(y.dtype, np.integer) or y.dtype == np.bool_):
+        raise UsageError(
+            f"{where}: labels are {y.dtype} of shape {y.shape}; give one integer class number per sample"
+        )
+    return y.astype(np.int64)
+
+
+def to_split(x: object, y: object, where: str) -> Split:
+    return Split(to_inputs(x, where), to_labels(y, where))
+
+
+def from_mapping(arrays: Mapping[str, object], where: str) -> Splits:
+    """Splits from named arrays, see :data:`KEYS`; names in any case."""
+    found = {name.lower(): values for name, values in arrays.items()}
+    parts: dict[str, Split] = {}
+    for suffix, part in PARTS.items():
+        present = [name for name in (f"x{suffix}", f"y{suffix}") if name in found]
+        if len(present) == 1:
+            raise UsageError(f"{where}: '{present[0]}' without its partner; give {KEYS}")
+        if present:
+            if part in parts:
+                raise UsageError(f"{where}: {part} data are given twice; give {KEYS}")
+            parts[part] = to_split(found[f"x{suffix}"], found[f"y{suffix}"], f"{where}: {part}")
+    if "train" not in parts:
+        raise UsageError(f"{where}: no training data among the arrays {sorted(arrays)}; give {KEYS}")
+    return Splits(**parts)
+
+
+def with_test(splits: Splits, seed: int, where: str) -> Splits:
+    """The same with a test set: if there is none, a seeded, stratified share of the training samples."""
+    if splits.test is not None:
+        return splits
+    rest, held = hold_out(splits.train, TEST_SHARE, seed)
+    return Splits(rest, splits.validation, held)
+
+
+def check(splits: Splits, where: str) -> None:
+    """Raises UsageError, before anything is split off, for data that cannot train a classifier.
+
+    Besides what :func:`~mcuprune.tasks.task.check_split` finds: a class number that no training sample has.
+    """
+    train = splits.train
+    if len(train.y) == 0:
+        raise UsageError(f"{where}: no training samples; give at least two per class")
+    classes = 1 + int(train.y.max())
+    parts = {"train": train, "validation": splits.validation, "test": splits.test}
+    for name, split in parts.items():
+        if split is not None:
+            check_split(split, train.x.shape[1:], classes, f"{where}: {name}")
+    present = np.unique(train.y)
+    if len(present) == 1:
+        raise UsageError(
+            f"{where}: all {len(train)} training samples are of class {present[0]}; give at least two classes"
+        )
+    missing = np.setdiff1d(np.arange(classes), present[-classes:])
+    if len(missing):
+        raise UsageError(
+            f"{where}: no training sample is of class {missing[0]}, yet labels go up to {classes - 1}; "
+            "number the classes 0, 1, 2, ... without gaps"
+        )
