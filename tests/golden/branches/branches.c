@@ -16,10 +16,10 @@
 #endif
 
 /* 0: conv1, Conv2d 6x6x4 -> 6x6x3, 432 MACs */
-/* (3, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (3, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t branches_conv1_weight[12] = {
-    -108, -83, -123, 80, 38, 1, 105, 27, 120, 34, 59, 11,
+    -108, 38, -123, 105, -83, 1, 80, 27, 120, 34, 59, 11,
 };
 /* (3) (out_c) */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -62,10 +62,10 @@ static const mcp_conv2d branches_conv1 = {
 };
 
 /* 1: conv2, Conv2d 6x6x4 -> 6x6x2, 288 MACs */
-/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t branches_conv2_weight[8] = {
-    68, 88, 59, -83, -105, -122, 93, 11,
+    68, -105, 59, 93, 88, -122, -83, 11,
 };
 /* (2) (out_c) */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -108,14 +108,14 @@ static const mcp_conv2d branches_conv2 = {
 };
 
 /* 2: conv3, Conv2d 6x6x2 -> 6x6x5, 3240 MACs */
-/* (5, 3, 3, 2) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (5, 3, 3, 2) (out_c, kernel_h, kernel_w, in_c), row_pairs */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t branches_conv3_weight[100] = {
-    -120, 127, -10, 78, 123, 47, -31, 115, 38, 48, 87, 52, -28, -93, 96, 20, 56, 0, 88, 0, 6, -48,
-    -32, -20, -4, 99, 56, -109, 111, -36, 8, 44, 18, -45, -63, 56, 24, 0, 1, 0, -41, -28, 66, -44,
-    100, -70, -60, 55, 31, -106, -115, -31, 85, 73, -25, -47, -66, 0, 74, 0, 96, -113, -107, 44,
-    -42, -89, 19, 92, -13, 76, 101, 52, -69, -114, 68, 18, -24, 0, 127, 0, -77, -104, 114, 31, 20,
-    -51, 102, 103, 44, -77, 100, 66, 113, -34, -115, 35, -101, 0, 3, 0,
+    -120, 6, -10, -32, 127, -48, 78, -20, 123, -4, -31, 56, 47, 99, 115, -109, 38, 111, 87, 8, 48,
+    -36, 52, 44, -28, 18, 96, -63, -93, -45, 20, 56, 56, 24, 88, 1, 0, 0, 0, 0, -41, 96, 66, -107,
+    -28, -113, -44, 44, 100, -42, -60, 19, -70, -89, 55, 92, 31, -13, -115, 101, -106, 76, -31, 52,
+    85, -69, -25, 68, 73, -114, -47, 18, -66, -24, 74, 127, 0, 0, 0, 0, -77, -104, 114, 31, 20, -51,
+    102, 103, 44, -77, 100, 66, 113, -34, -115, 35, -101, 0, 3, 0,
 };
 /* (5) (out_c) */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -175,10 +175,10 @@ static const mcp_pool2d branches_pool4 = {
 };
 
 /* 4: conv5, Conv2d 6x6x4 -> 6x6x2, 288 MACs */
-/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t branches_conv5_weight[8] = {
-    0, 126, -38, 26, 114, -10, -123, 85,
+    0, 114, -38, -123, 126, -10, 26, 85,
 };
 /* (2) (out_c) */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)

@@ -64,12 +64,12 @@ static const mcp_conv2d separable_depthwise1 = {
 };
 
 /* 1: conv2, Conv2d 7x5x6 -> 7x5x8, 1680 MACs */
-/* (8, 1, 1, 6) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (8, 1, 1, 6) (out_c, kernel_h, kernel_w, in_c), row_pairs */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t separable_conv2_weight[64] = {
-    99, -70, -60, 55, 31, 0, -115, 0, -106, 85, -31, -25, 73, 0, -47, 0, -66, 96, 74, -107, -113, 0,
-    44, 0, -42, -89, 19, 92, -13, 0, 101, 0, 76, -69, 52, 68, -114, 0, 18, 0, -24, -77, 127, 114,
-    -104, 0, 31, 0, 20, -51, 102, 103, 44, 0, 100, 0, -77, 113, 66, -115, -34, 0, 35, 0,
+    99, -106, -60, -31, -70, 85, 55, -25, 31, 73, -115, -47, 0, 0, 0, 0, -66, -42, 74, 19, 96, -89,
+    -107, 92, -113, -13, 44, 101, 0, 0, 0, 0, 76, -24, 52, 127, -69, -77, 68, 114, -114, -104, 18,
+    31, 0, 0, 0, 0, 20, -77, 102, 66, -51, 113, 103, -115, 44, -34, 100, 35, 0, 0, 0, 0,
 };
 /* (8) (out_c) */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -129,15 +129,15 @@ static const mcp_pool2d separable_mean3 = {
 };
 
 /* 3: conv4, Conv2d 1x1x8 -> 1x1x2, 16 MACs */
-/* (2, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (2, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c) */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t separable_conv4_weight[16] = {
-    -38, 26, 126, 114, -123, 85, -10, 66, -24, -20, -1, 7, -69, -108, 73, -22,
+    -38, 126, 26, 114, -123, -10, 85, 66, -24, -1, -20, 7, -69, 73, -108, -22,
 };
-/* (2) (out_c) */
+/* (2) (out_c), holds the input offset */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t separable_conv4_bias[2] = {
-    -873, 937,
+    -8745, 6185,
 };
 /* (2) (out_c), Q31 */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -175,16 +175,15 @@ static const mcp_conv2d separable_conv4 = {
 };
 
 /* 4: conv5, Conv2d 1x1x2 -> 1x1x8, 16 MACs */
-/* (8, 1, 1, 2) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (8, 1, 1, 2) (out_c, kernel_h, kernel_w, in_c) */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_conv5_weight[32] = {
-    110, 0, -36, 0, -90, 0, 4, 0, 121, 0, -34, 0, 99, 0, -30, 0, 82, 0, -69, 0, -5, 0, -44, 0, -68,
-    0, 100, 0, 77, 0, -92, 0,
+static const int8_t separable_conv5_weight[16] = {
+    110, -36, -90, 4, 121, -34, 99, -30, 82, -69, -5, -44, -68, 100, 77, -92,
 };
-/* (8) (out_c) */
+/* (8) (out_c), holds the input offset */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t separable_conv5_bias[8] = {
-    1694, 1883, -936, -295, 155, 628, -229, -1405,
+    -304, 4205, -3285, -2158, -196, 1951, -1093, -1000,
 };
 /* (8) (out_c), Q31 */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -259,19 +258,19 @@ static const mcp_elementwise separable_mul7 = {
 };
 
 /* 7: depthwise8, DepthwiseConv2d 7x5x8 -> 4x3x8, 2400 MACs */
-/* (5, 5, 8) (kernel_h, kernel_w, out_c) */
+/* (5, 5, 8) (kernel_h, kernel_w, out_c), channel_fours */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t separable_depthwise8_weight[200] = {
-    38, -40, -70, -18, 95, 119, -92, 16, 67, -61, -58, -66, -74, 99, -72, -70, -96, -96, 71, -54,
-    77, 22, 91, 14, 67, 79, -112, 15, -12, -54, -12, -22, -2, 81, 83, 32, 54, 117, 35, -33, -107,
-    13, -68, 24, -121, 89, 113, -90, 81, -24, -117, 105, 112, -117, 24, 82, 74, -22, 92, 84, -99,
-    -125, -101, -34, -100, -107, -62, 39, 6, -58, 115, 52, 34, 113, 73, -95, -118, 93, -24, -112,
-    -6, -30, -18, -18, -47, -3, -2, 121, 49, 70, -125, -49, 123, -59, 3, 93, 35, 97, -86, 3, 35,
-    -40, 19, 126, 60, -47, -111, -81, -58, 97, -58, 80, -58, 43, 7, 117, 17, 109, 118, 63, 33, 92,
-    127, -64, 16, -91, -101, 43, -115, 55, 82, -85, 46, -27, 100, 105, 20, 16, 54, 20, 63, -78, 72,
-    7, 64, 6, -49, -105, 6, 123, -118, 18, -13, -126, 11, 70, 62, 122, 7, 23, 119, -46, 76, -80,
-    -35, 44, 20, -78, 41, 20, 107, 26, 98, 118, -105, -109, 1, 0, 14, 62, -47, -82, 46, -29, 110,
-    -111, 53, 58, -58, -105, -46, -27, 122, 95, -69, -7, 25, 105, -93, 68,
+    38, -40, -70, -18, 67, -61, -58, -66, -96, -96, 71, -54, 67, 79, -112, 15, -2, 81, 83, 32, -107,
+    13, -68, 24, 81, -24, -117, 105, 74, -22, 92, 84, -100, -107, -62, 39, 34, 113, 73, -95, -6,
+    -30, -18, -18, 49, 70, -125, -49, 35, 97, -86, 3, 60, -47, -111, -81, -58, 43, 7, 117, 33, 92,
+    127, -64, -115, 55, 82, -85, 20, 16, 54, 20, 64, 6, -49, -105, -13, -126, 11, 70, 119, -46, 76,
+    -80, 41, 20, 107, 26, 1, 0, 14, 62, 110, -111, 53, 58, 122, 95, -69, -7, 95, 119, -92, 16, -74,
+    99, -72, -70, 77, 22, 91, 14, -12, -54, -12, -22, 54, 117, 35, -33, -121, 89, 113, -90, 112,
+    -117, 24, 82, -99, -125, -101, -34, 6, -58, 115, 52, -118, 93, -24, -112, -47, -3, -2, 121, 123,
+    -59, 3, 93, 35, -40, 19, 126, -58, 97, -58, 80, 17, 109, 118, 63, 16, -91, -101, 43, 46, -27,
+    100, 105, 63, -78, 72, 7, 6, 123, -118, 18, 62, 122, 7, 23, -35, 44, 20, -78, 98, 118, -105,
+    -109, -47, -82, 46, -29, -58, -105, -46, -27, 25, 105, -93, 68,
 };
 /* (8) (out_c) */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -314,12 +313,12 @@ static const mcp_conv2d separable_depthwise8 = {
 };
 
 /* 8: conv9, Conv2d 4x3x8 -> 4x3x6, 576 MACs */
-/* (6, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c), word_rows */
+/* (6, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c), row_pairs */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t separable_conv9_weight[48] = {
-    34, 2, 62, 48, 74, -104, -70, -113, 20, -77, -60, 60, 79, -3, 116, 6, 125, -81, 1, -62, 118, 77,
-    -116, 38, -5, 80, 85, -15, 26, 40, 67, -4, 105, -111, 98, 12, 85, -30, -106, 2, -44, 126, 50,
-    -35, 72, -4, -98, -126,
+    34, 20, 62, -60, 2, -77, 48, 60, 74, 79, -70, 116, -104, -3, -113, 6, 125, -5, 1, 85, -81, 80,
+    -62, -15, 118, 26, -116, 67, 77, 40, 38, -4, 105, -44, 98, 50, -111, 126, 12, -35, 85, 72, -106,
+    -98, -30, -4, 2, -126,
 };
 /* (6) (out_c) */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -398,16 +397,16 @@ int separable_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_1x1_s8_dsp(&separable_conv2, memory + 100, memory + 32, memory + 0);
     MCP_LAYER_DONE(1, memory + 32, 280);
     /* 2: mean3, AveragePool2d 7x5x8 -> 1x1x8 */
-    mcp_average_pool2d_s8(&separable_mean3, memory + 32, memory + 312);
-    MCP_LAYER_DONE(2, memory + 312, 8);
+    mcp_average_pool2d_s8(&separable_mean3, memory + 32, memory + 0);
+    MCP_LAYER_DONE(2, memory + 0, 8);
     /* 3: conv4, Conv2d 1x1x8 -> 1x1x2, 16 MACs */
-    mcp_conv2d_1x1_s8_dsp(&separable_conv4, memory + 312, memory + 312, memory + 0);
-    MCP_LAYER_DONE(3, memory + 312, 2);
+    mcp_conv2d_1x1_s8(&separable_conv4, memory + 0, memory + 8, NULL);
+    MCP_LAYER_DONE(3, memory + 8, 2);
     /* 4: conv5, Conv2d 1x1x2 -> 1x1x8, 16 MACs */
-    mcp_conv2d_1x1_s8_dsp(&separable_conv5, memory + 312, memory + 16, memory + 0);
-    MCP_LAYER_DONE(4, memory + 16, 8);
+    mcp_conv2d_1x1_s8(&separable_conv5, memory + 8, memory + 0, NULL);
+    MCP_LAYER_DONE(4, memory + 0, 8);
     /* 5: hard_sigmoid6, Activation 1x1x8 -> 1x1x8 */
-    mcp_lookup_s8(&separable_hard_sigmoid6, memory + 16, memory + 0);
+    mcp_lookup_s8(&separable_hard_sigmoid6, memory + 0, memory + 0);
     MCP_LAYER_DONE(5, memory + 0, 8);
     /* 6: mul7, Mul 7x5x8, 1x1x8 -> 7x5x8 */
     mcp_mul_s8(&separable_mul7, memory + 32, memory + 0, memory + 32);
@@ -416,10 +415,10 @@ int separable_run(const int8_t *input, int8_t *output, void *arena)
     mcp_depthwise_conv2d_s8_dsp(&separable_depthwise8, memory + 32, memory + 0, NULL);
     MCP_LAYER_DONE(7, memory + 0, 96);
     /* 8: conv9, Conv2d 4x3x8 -> 4x3x6, 576 MACs */
-    mcp_conv2d_1x1_s8_dsp(&separable_conv9, memory + 0, memory + 96, memory + 168);
-    MCP_LAYER_DONE(8, memory + 96, 72);
+    mcp_conv2d_1x1_s8_dsp(&separable_conv9, memory + 0, memory + 0, memory + 96);
+    MCP_LAYER_DONE(8, memory + 0, 72);
     /* 9: hard_swish10, Activation 4x3x6 -> 4x3x6 */
-    mcp_lookup_s8(&separable_hard_swish10, memory + 96, output);
+    mcp_lookup_s8(&separable_hard_swish10, memory + 0, output);
     MCP_LAYER_DONE(9, output, 72);
     return 0;
 }

@@ -16,10 +16,10 @@
 #endif
 
 /* 0: linear1, Linear 2 -> 6, 12 MACs */
-/* (6, 2) (out_c, in_c), word_rows */
+/* (6, 2) (out_c, in_c), row_fours */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t siren_linear1_weight[24] = {
-    1, 0, 27, 0, 120, 0, 59, 0, 34, 0, 11, 0, 15, 0, 111, 0, -57, 0, 81, 0, 44, 0, -127, 0,
+    1, 120, 27, 59, 34, 15, 11, 111, 0, 0, 0, 0, 0, 0, 0, 0, -57, 0, 81, 0, 44, 0, -127, 0,
 };
 /* (6) (out_c) */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -75,11 +75,11 @@ static const mcp_lookup siren_sine2 = {
 };
 
 /* 2: linear3, Linear 6 -> 6, 36 MACs */
-/* (6, 6) (out_c, in_c), word_rows */
+/* (6, 6) (out_c, in_c), row_fours */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t siren_linear3_weight[48] = {
-    93, 38, 7, -62, 29, 0, 67, 0, -30, 127, -10, 78, 123, 0, -31, 0, 47, 38, 115, 87, 48, 0, 52, 0,
-    -28, -93, 96, 20, 56, 0, 88, 0, 6, -48, -32, -20, -4, 0, 56, 0, 99, 111, -109, 8, -36, 0, 44, 0,
+    93, -30, 7, -10, 47, -28, 115, 96, 38, 127, -62, 78, 38, -93, 87, 20, 29, 123, 67, -31, 48, 56,
+    52, 88, 0, 0, 0, 0, 0, 0, 0, 0, 6, -48, -32, -20, -4, 0, 56, 0, 99, 111, -109, 8, -36, 0, 44, 0,
 };
 /* (6) (out_c) */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -135,7 +135,7 @@ static const mcp_lookup siren_sine4 = {
 };
 
 /* 4: linear5, Linear 6 -> 3, 18 MACs */
-/* (3, 6) (out_c, in_c), word_rows */
+/* (3, 6) (out_c, in_c), row_fours */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t siren_linear5_weight[24] = {
     -115, -31, -106, 85, -25, 0, 73, 0, -47, 74, -66, 96, -107, 0, -113, 0, 44, 19, -42, -89, 92, 0,
