@@ -24,6 +24,7 @@ class Kernel:
     layout      how the weights are stored: ``ohwi`` (as in the graph) or a packing of ``kernels/layouts.py``
     folds_input_offset   the bias constant already holds ``-input_zero_point * sum(weights)``
     constants   bytes in flash: weights, biases, multipliers, shifts, tables and the parameter struct
+    calls_per_input      it is called once for each input of the node
     features    the terms of its cycle formula, multiplied with the calibrated coefficients per core
     """
 
@@ -38,3 +39,4 @@ class Kernel:
     layout: str = "ohwi"
     folds_input_offset: bool = False
     needs: tuple[str, ...] = ()
+    calls_per_input: bool = False

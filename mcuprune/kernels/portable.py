@@ -141,6 +141,7 @@ PORTABLE: tuple[Kernel, ...] = (
         constants=constants.concat,
         features=features.concat,
         needs=ARITHMETIC,
+        calls_per_input=True,
     ),
     Kernel(
         name="mcp_pad_s8",

@@ -107,8 +107,8 @@ class Emulator:
     def tensors(self, values: np.ndarray, steps: Sequence[tuple[str, int, int]]) -> dict[str, np.ndarray]:
         """Every layer's output of one inference, read when its kernel has returned.
 
-        ``steps`` gives (tensor, arena offset, bytes) for each kernel call in order.  Raises ToolchainError
-        when the model makes another number of calls.
+        ``steps`` gives (tensor, arena offset, bytes) for each kernel call in order; a tensor that several
+        calls write stands there as often.  Raises ToolchainError when the model makes other calls.
         """
         found: dict[str, np.ndarray] = {}
 

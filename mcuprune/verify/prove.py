@@ -1,4 +1,4 @@
-"""Proof that a model means the same everywhere: specification, TensorFlow Lite Micro, C on the host, C on the core."""
+"""Proof that a model means the same everywhere: specification, TensorFlow Lite Micro, C on host and core."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mcuprune.board import Board
 from mcuprune.codegen import Sources
 from mcuprune.errors import MismatchError, ToolchainError
 from mcuprune.graph.ir import QuantizedGraph
+from mcuprune.kernels import catalogue
 from mcuprune.plan.ir import Plan
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.verify.compare import Difference, first_difference
@@ -20,14 +21,17 @@ from mcuprune.verify.constants import compare_constants
 from mcuprune.verify.emulator import EmulatedRun, Emulator
 from mcuprune.verify.host import HostModel
 from mcuprune.verify.oracle import run_tflm
+from mcuprune.verify.qemu import run_qemu, why_not
 
 NUMPY, TFLM, HOST, ELF = "specification", "TensorFlow Lite Micro", "C on the host", "firmware, emulated"
+QEMU = "firmware, QEMU"
+QEMU_INPUTS = 16  # a second witness of the same image: a few inputs are enough
 SAMPLES = "samples.npy"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One deployed model in all its forms; ``files`` is the C that counts, which need not be what we generated."""
+    """One deployed model in all its forms; ``files`` is the C that counts, generated or changed since."""
 
     graph: QuantizedGraph
     plan: Plan
@@ -40,7 +44,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An executor against the specification.  ``status``: equal, differs, not applicable (then ``reason``)."""
+    """An executor against the specification.  ``status``: equal, differs, not applicable or not run."""
 
     right: str
     status: str
@@ -52,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Proof:
-    """All comparisons, and what the emulated core showed on the way (None where the board has no emulated core)."""
+    """All comparisons, and what the emulated core showed on the way (None: the emulator has no such core)."""
 
     comparisons: tuple[Comparison, ...]
     outputs: Mapping[str, np.ndarray]
@@ -65,7 +69,9 @@ class Proof:
                 raise MismatchError(f"{entry.right} differs from the {entry.left}: {entry.reason}")
 
 
-def make_inputs(graph: QuantizedGraph, count: int, samples: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+def make_inputs(
+    graph: QuantizedGraph, count: int, samples: np.ndarray | None = None, seed: int = 0
+) -> np.ndarray:
     """(count, *shape) int8: the given real samples first, then random bytes."""
     shape = graph.shape(graph.inputs[0])
     real = np.zeros((0, *shape), np.int8) if samples is None else samples.reshape(-1, *shape)[:count]
@@ -89,20 +95,29 @@ def prove(subject: Subject, inputs: np.ndarray, emulated: int | None = None) -> 
         outputs[TFLM] = run_tflm(subject.tflite, inputs)
         outputs[HOST] = host.run(flat)
         comparisons.append(_compare(TFLM, expected, outputs[TFLM], None))
-        comparisons.append(_compare(HOST, expected, outputs[HOST], lambda i: _locate(subject, inputs, i, host.tensors(flat[i]))))
+        comparisons.append(
+            _compare(
+                HOST, expected, outputs[HOST], lambda i: _locate(subject, inputs, i, host.tensors(flat[i]))
+            )
+        )
         run = None
         if core is not None:
             count = min(len(flat), emulated or len(flat))
             run = core.run(flat[:count])
             outputs[ELF] = run.outputs
-            steps = [(c.node, subject.plan.offsets[c.node], subject.plan.sizes[c.node]) for c in subject.plan.steps]
+            steps = _calls(subject)
             comparisons.append(
-                _compare(ELF, expected[:count], run.outputs,
-                         lambda i: _locate(subject, inputs, i, core.tensors(flat[i], steps)))
+                _compare(
+                    ELF,
+                    expected[:count],
+                    run.outputs,
+                    lambda i: _locate(subject, inputs, i, core.tensors(flat[i], steps)),
+                )
             )
         else:
             reason = f"the instruction-set emulator has no {subject.board.core.cpu}"
             comparisons.append(Comparison(ELF, "not applicable", reason=reason))
+    comparisons.append(_second_witness(subject, expected[:QEMU_INPUTS], flat[:QEMU_INPUTS]))
     comparisons.append(_constants(subject))
     return Proof(tuple(comparisons), outputs, run)
 
@@ -111,6 +126,27 @@ def _emulator(subject: Subject) -> Emulator | None:
     if subject.board.core.unicorn is None:
         return None
     return Emulator(subject.elf, subject.board, subject.sources.name)
+
+
+def _calls(subject: Subject) -> list[tuple[str, int, int]]:
+    """Where each kernel call leaves its result: (node, arena offset, bytes)."""
+    plan = subject.plan
+    inputs = {node.name: len(node.inputs) for node in subject.graph.nodes}
+    found = []
+    for step in plan.steps:
+        count = inputs[step.node] if catalogue.kernel(step.kernel).calls_per_input else 1
+        found += [(step.node, plan.offsets[step.node], plan.sizes[step.node])] * count
+    return found
+
+
+def _second_witness(subject: Subject, expected: np.ndarray, flat: np.ndarray) -> Comparison:
+    """The image in QEMU; where nothing else can run it, its absence leaves a gap."""
+    reason = why_not(subject.board)
+    run = run_qemu(subject.elf, subject.board, subject.sources.name, flat)
+    if run is None:
+        status = "not applicable" if subject.board.core.unicorn else "not run"
+        return Comparison(QEMU, status, reason=str(reason))
+    return _compare(QEMU, expected, run.outputs, None)
 
 
 def _compare(
@@ -140,7 +176,9 @@ def _locate(
     tensors = run_int8(subject.graph, inputs[row : row + 1], keep_all=True)
     assert isinstance(tensors, dict)
     reference = {call.node: tensors[call.node][0].reshape(-1) for call in subject.plan.steps}
-    other = {k: np.frombuffer(v, np.int8) if isinstance(v, bytes) else v.reshape(-1) for k, v in found.items()}
+    other = {
+        k: np.frombuffer(v, np.int8) if isinstance(v, bytes) else v.reshape(-1) for k, v in found.items()
+    }
     trimmed = {k: other[k][: len(v)] for k, v in reference.items() if k in other}
     return first_difference(reference, trimmed)
 
@@ -150,18 +188,22 @@ def _constants(subject: Subject) -> Comparison:
     problems = compare_constants(subject.elf, subject.sources)
     total = subject.sources.constant_bytes
     if not problems:
-        return Comparison("constants in the image", "equal", 0, 0, f"{total} bytes compared", left="the model")
+        return Comparison(
+            "constants in the image", "equal", 0, 0, f"{total} bytes compared", left="the model"
+        )
     return Comparison("constants in the image", "differs", 0, len(problems), problems[0], left="the model")
 
 
 def available(board: Board) -> None:
-    """Raise ToolchainError unless everything that a proof needs is installed: checked before training, not after."""
+    """Raises ToolchainError unless all that a proof needs is installed: checked before training, not after."""
     missing = [name for name in ("unicorn", "tflite_micro") if not _importable(name)]
     if board.core.unicorn is None:
         missing = [name for name in missing if name != "unicorn"]
     if missing:
         extra = {"unicorn": "firmware", "tflite_micro": "oracle"}[missing[0]]
-        raise ToolchainError(f"{missing[0]} is missing; install the '{extra}' extra: pip install 'mcuprune[{extra}]'")
+        raise ToolchainError(
+            f"{missing[0]} is missing; install the '{extra}' extra: pip install 'mcuprune[{extra}]'"
+        )
 
 
 def _importable(name: str) -> bool:
