@@ -93,6 +93,30 @@ static inline int8_t mcp_clamp(int32_t value, int32_t low, int32_t high)
     return (int8_t)(value > high ? high : value);
 }
 
+/* dividend / divisor where the quotient is below 256. */
+static inline int32_t mcp_divide_small(int32_t dividend, int32_t divisor)
+{
+#if !defined(MCP_NO_DIVISION)
+    return dividend / divisor;
+#else
+    int32_t quotient = 0;
+    MCP_ROLLED
+    for (int32_t bit = 7; bit >= 0; bit--) {
+        if (dividend >= divisor << bit) {
+            dividend -= divisor << bit;
+            quotient += 1 << bit;
+        }
+    }
+    return quotient;
+#endif
+}
+
+/* sum / count for int8 summands, rounded half away from zero. */
+static inline int32_t mcp_mean(int32_t sum, int32_t count)
+{
+    return sum < 0 ? -mcp_divide_small(count / 2 - sum, count) : mcp_divide_small(count / 2 + sum, count);
+}
+
 /* An accumulator as an output value. */
 static inline int8_t mcp_requantize(int32_t sum, int32_t multiplier, int32_t shift, int32_t offset,
                                     int32_t low, int32_t high)

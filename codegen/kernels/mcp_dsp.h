@@ -31,6 +31,11 @@ static inline void mcp_store_word(void *address, uint32_t word)
 #endif
 }
 
+static inline uint32_t mcp_four_bytes(int32_t value)
+{
+    return (uint32_t)(uint8_t)value * 0x01010101U;
+}
+
 static inline uint32_t mcp_pair(int32_t low, int32_t high)
 {
     return ((uint32_t)low & 0xffffU) | (uint32_t)high << 16;
@@ -85,6 +90,21 @@ static inline int32_t mcp_multiply_high(uint32_t a, uint32_t b, int32_t sum)
     return sum;
 }
 
+/* The larger and the smaller of each of four signed bytes. */
+static inline uint32_t mcp_max_bytes(uint32_t a, uint32_t b)
+{
+    uint32_t word;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(word) : "r"(a), "r"(b) : "cc");
+    return word;
+}
+
+static inline uint32_t mcp_min_bytes(uint32_t a, uint32_t b)
+{
+    uint32_t word;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(word) : "r"(a), "r"(b) : "cc");
+    return word;
+}
+
 /* The lower numbers of both; the upper numbers of both. */
 static inline uint32_t mcp_join_low(uint32_t first, uint32_t second)
 {
@@ -133,6 +153,21 @@ static inline int32_t mcp_multiply_high(uint32_t a, uint32_t b, int32_t sum)
 static inline int32_t mcp_dot_pair(uint32_t a, uint32_t b, int32_t sum)
 {
     return mcp_multiply_high(a, b, mcp_multiply_low(a, b, sum));
+}
+
+static inline uint32_t mcp_max_bytes(uint32_t a, uint32_t b)
+{
+    uint32_t word = 0;
+    for (uint32_t bit = 0; bit < 32; bit += 8) {
+        const int8_t left = (int8_t)(a >> bit), right = (int8_t)(b >> bit);
+        word |= (uint32_t)(uint8_t)(left > right ? left : right) << bit;
+    }
+    return word;
+}
+
+static inline uint32_t mcp_min_bytes(uint32_t a, uint32_t b)
+{
+    return ~mcp_max_bytes(~a, ~b);
 }
 
 static inline uint32_t mcp_join_low(uint32_t first, uint32_t second)

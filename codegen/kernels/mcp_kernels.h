@@ -111,6 +111,8 @@ void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t words, const int16_t *a, cons
 
 void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_average_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
+void mcp_max_pool2d_s8_dsp(const mcp_pool2d *op, const int8_t *input, int8_t *output);
+void mcp_average_pool2d_s8_dsp(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_concat_s8(const mcp_concat *op, const int8_t *input, int8_t *output);
 void mcp_pad_s8(const mcp_pad *op, const int8_t *input, int8_t *output);
 void mcp_lookup_s8(const mcp_lookup *op, const int8_t *input, int8_t *output);

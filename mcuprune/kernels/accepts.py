@@ -36,3 +36,9 @@ def undilated_window(shape: OpShape) -> bool:
 def depthwise_one_to_one(shape: OpShape) -> bool:
     """One output channel per input channel, no dilation."""
     return undilated_window(shape) and shape.multiplier == 1
+
+
+def up_to_255_taps(shape: OpShape) -> bool:
+    """Sums of int8 values that fit 16 bits."""
+    kernel_h, kernel_w = shape.window.kernel
+    return undilated_window(shape) and kernel_h * kernel_w <= _BYTE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import accepts, constants, features, geometry
@@ -25,6 +27,18 @@ def _pixel_copied(shape: OpShape) -> Distances:
     """A pixel's whole window is copied to scratch before any of its outputs is written."""
     return (geometry.window_distance(shape, held=0),)
 
+
+_MAX_POOL = Kernel(
+    name="mcp_max_pool2d_s8_dsp",
+    op=ir.MaxPool2d,
+    isa="dsp",
+    accepts=accepts.undilated_window,
+    scratch=no_scratch,
+    overlap=channel_by_channel,
+    constants=constants.pool,
+    features=features.pool_dsp,
+    needs=_WINDOW,
+)
 
 DSP: tuple[Kernel, ...] = (
     Kernel(
@@ -75,4 +89,6 @@ DSP: tuple[Kernel, ...] = (
         layout="row_fours",
         needs=_FLAT,
     ),
+    _MAX_POOL,
+    replace(_MAX_POOL, name="mcp_average_pool2d_s8_dsp", op=ir.AveragePool2d, accepts=accepts.up_to_255_taps),
 )

@@ -78,8 +78,8 @@ def _below(value: Number, multiple: int) -> Number:
 def conv2d_dsp(shape: OpShape) -> Features:
     """Calls, words of scratch, output rows, output pixels.
 
-    Gathering: runs, inputs, inputs beyond whole words, zeros.  Computing: pairs of pixels, and in them outputs,
-    pairs of channels, words of these, words of an odd last channel.
+    Gathering: runs, inputs, inputs beyond whole words, zeros.  Computing: pairs of pixels, and in them
+    outputs, pairs of channels, words of these, words of an odd last channel.
     """
     out_h, out_w, out_c = shape.output
     in_c = shape.inputs[0][2]
@@ -131,8 +131,29 @@ def depthwise_dsp(shape: OpShape) -> Features:
     )
 
 
+def pool_dsp(shape: OpShape) -> Features:
+    """Calls, output rows, output pixels, outputs; of four channels at once: groups, rows of taps, taps; of
+    channels left over: rows of taps, taps."""
+    out_h, out_w, channels = shape.output
+    rows, columns = (sum(taps) for taps in window_taps(shape))
+    pixels = out_h * out_w
+    fours = _below(channels, 4) / 4
+    single = channels - 4 * fours
+    return (
+        1,
+        out_h,
+        pixels,
+        pixels * channels,
+        pixels * fours,
+        rows * out_w * fours,
+        rows * columns * fours,
+        rows * out_w * single,
+        rows * columns * single,
+    )
+
+
 def fully_connected_dsp(shape: OpShape) -> Features:
-    """Calls, inputs, inputs beyond whole words, outputs, blocks of four rows, their words, words of other rows."""
+    """Calls, inputs, those beyond whole words, outputs, blocks of four rows, words in these, in other rows."""
     in_c, out_c = shape.inputs[0][2], shape.output[2]
     fours = _below(out_c, 4) / 4
     words = ceil_to(in_c, WORD) / WORD

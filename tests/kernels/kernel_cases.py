@@ -248,4 +248,6 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_conv2d_1x1_s8_dsp": pointwise_conv2d(),
     "mcp_depthwise_conv2d_s8_dsp": depthwise(plain=True),
     "mcp_fully_connected_s8_dsp": linear(),
+    "mcp_max_pool2d_s8_dsp": pool(ir.MaxPool2d),
+    "mcp_average_pool2d_s8_dsp": pool(ir.AveragePool2d),
 }

@@ -13,12 +13,13 @@ void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output
         MCP_ROLLED
         for (int32_t x = 0; x < op->out_w; x++) {
             const int8_t *w = op->weight;
+            const int8_t *const end = pixel + depth;
             MCP_ROLLED
             for (int32_t c = 0; c < op->out_c; c++) {
                 int32_t sum = op->bias[c];
                 MCP_ROLLED
-                for (int32_t i = 0; i < depth; i++) {
-                    sum += pixel[i] * *w++;
+                for (const int8_t *x = pixel; x < end; x++) {
+                    sum += *x * *w++;
                 }
                 *output++ = mcp_requantize(sum, op->multiplier[c], op->shift[c], op->output_offset,
                                            op->clamp_min, op->clamp_max);

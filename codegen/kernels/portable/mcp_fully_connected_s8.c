@@ -12,8 +12,8 @@ void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, 
         const int32_t channel = op->per_channel ? c : 0;
         int32_t sum = op->bias[c];
         MCP_ROLLED
-        for (int32_t i = 0; i < depth; i++) {
-            sum += input[i] * *w++;
+        for (const int8_t *x = input; x < input + depth; x++) {
+            sum += *x * *w++;
         }
         output[c] = mcp_requantize(sum, op->multiplier[channel], op->shift[channel], op->output_offset,
                                    op->clamp_min, op->clamp_max);

@@ -6,27 +6,26 @@
 void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output)
 {
     const int32_t channels = op->channels;
-    const int32_t line = op->in_w * channels;
     MCP_ROLLED
     for (int32_t oy = 0; oy < op->out_h; oy++) {
         const mcp_span y = mcp_clip_dense(oy * op->stride_h - op->pad_top, op->kernel_h, op->in_h);
         MCP_ROLLED
         for (int32_t ox = 0; ox < op->out_w; ox++) {
             const mcp_span x = mcp_clip_dense(ox * op->stride_w - op->pad_left, op->kernel_w, op->in_w);
-            const int8_t *corner = input + y.start * line + x.start * channels;
+            const int32_t line = (op->in_w - (x.end - x.first)) * channels;
+            const int8_t *corner = input + (y.start * op->in_w + x.start) * channels;
             MCP_ROLLED
-            for (int32_t c = 0; c < channels; c++) {
-                const int8_t *row = corner++;
+            for (int32_t c = channels; c > 0; c--) {
+                const int8_t *in = corner++;
                 int32_t best = op->clamp_min;
                 MCP_ROLLED
-                for (int32_t ky = y.first; ky < y.end; ky++) {
-                    const int8_t *in = row;
+                for (int32_t ky = y.end - y.first; ky > 0; ky--) {
                     MCP_ROLLED
-                    for (int32_t kx = x.first; kx < x.end; kx++) {
+                    for (int32_t kx = x.end - x.first; kx > 0; kx--) {
                         best = *in > best ? *in : best;
                         in += channels;
                     }
-                    row += line;
+                    in += line;
                 }
                 *output++ = (int8_t)(best > op->clamp_max ? op->clamp_max : best);
             }
