@@ -9,7 +9,6 @@ import numpy as np
 
 from mcuprune.errors import UsageError
 from mcuprune.graph.ir import (
-    Activation,
     BatchNorm,
     Constant,
     Conv2d,
@@ -68,15 +67,15 @@ def measure_ranges(graph: Graph, calibration: np.ndarray, observer: str) -> dict
 
 def tensor_quantization(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
     """Quantization of every tensor; tensors that must agree share the union of their ranges."""
-    owner = scale_owners(graph)
-    fixed = fixed_quantization(graph)
+    owner, fixed = scale_owners(graph), fixed_quantization(graph)
     found: dict[str, Quantization] = {}
     for name in graph.tensors:
-        group = [other for other, leader in owner.items() if leader == owner[name]]
-        given = next((fixed[other] for other in group if other in fixed), None)
-        low = min(ranges[other][0] for other in group if other in ranges)
-        high = max(ranges[other][1] for other in group if other in ranges)
-        found[name] = given or activation_quantization(low, high)
+        if name in fixed:
+            found[name] = fixed[name]
+            continue
+        group = [other for other, leader in owner.items() if leader == owner[name] and other in ranges]
+        low, high = min(ranges[other][0] for other in group), max(ranges[other][1] for other in group)
+        found[name] = activation_quantization(low, high)
     return found
 
 
@@ -92,14 +91,14 @@ def scale_owners(graph: Graph) -> dict[str, str]:
 
 
 def fixed_quantization(graph: Graph) -> dict[str, Quantization]:
-    """Outputs whose quantization TFLM prescribes: softmax, sigmoid, tanh."""
-    found = {}
+    """Tensors whose quantization TFLM prescribes: softmax, sigmoid, tanh, and all that must share theirs."""
+    owner = scale_owners(graph)
+    leaders = {}
     for node in graph.nodes:
-        if isinstance(node, Softmax):
-            found[node.name] = FIXED_OUTPUT["softmax"]
-        elif isinstance(node, Activation) and node.function in FIXED_OUTPUT:
-            found[node.name] = FIXED_OUTPUT[node.function]
-    return found
+        function = "softmax" if isinstance(node, Softmax) else getattr(node, "function", "")
+        if function in FIXED_OUTPUT:
+            leaders[owner[node.name]] = FIXED_OUTPUT[function]
+    return {name: leaders[leader] for name, leader in owner.items() if leader in leaders}
 
 
 def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization]) -> dict[str, Constant]:

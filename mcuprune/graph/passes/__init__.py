@@ -9,6 +9,7 @@ from mcuprune.graph.passes.fold_batchnorm import fold_batchnorm
 from mcuprune.graph.passes.fuse import fuse_activation, fuse_pad
 from mcuprune.graph.passes.remove_noops import remove_noops
 from mcuprune.graph.passes.rewrite import remove_dead
+from mcuprune.graph.passes.separate_scales import separate_scales
 
 PASSES: tuple[Callable[[Graph], Graph], ...] = (
     remove_dead,
@@ -17,6 +18,7 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (
     fold_batchnorm,
     fuse_activation,
     remove_noops,
+    separate_scales,
 )
 
 
