@@ -23,6 +23,7 @@ class Core:
     gcc_flags   its machine flags
     unicorn     name of the CPU model constant of the instruction-set emulator; ``None``: it has none
     timing      name of the cycle rules in ``verify/cycles.py``; ``None``: cycles are not modelled
+    unaligned   whether loads and stores may be unaligned; elsewhere they fault
     """
 
     name: str
@@ -35,34 +36,34 @@ class Core:
     gcc_flags: tuple[str, ...]
     unicorn: str | None
     timing: str | None
+    unaligned: bool = True
 
 
-def _arm(name: str, cpu: str, zig_cpu: str, unicorn: str | None, timing: str | None, *isa: str) -> Core:
-    flags = (f"-mcpu={name}", "-mthumb", "-mfloat-abi=soft")
-    kernels = frozenset(("portable", *isa))
+def _arm(name: str, cpu: str, unicorn: str | None, *isa: str, unaligned: bool = True) -> Core:
     return Core(
-        name,
-        cpu,
-        "arm",
-        kernels,
-        "thumb-freestanding-eabi",
-        zig_cpu,
-        "arm-none-eabi-gcc",
-        flags,
-        unicorn,
-        timing,
+        name=name,
+        cpu=cpu,
+        family="arm",
+        isa=frozenset(("portable", *isa)),
+        zig_target="thumb-freestanding-eabi",
+        zig_cpu=name.replace("-", "_") + ("+dsp" if "dsp" in isa else ""),  # optional on the M33
+        gcc="arm-none-eabi-gcc",
+        gcc_flags=(f"-mcpu={name}", "-mthumb", "-mfloat-abi=soft"),
+        unicorn=unicorn,
+        timing=name if unicorn else None,
+        unaligned=unaligned,
     )
 
 
 CORES: dict[str, Core] = {
     core.name: core
     for core in (
-        _arm("cortex-m0plus", "Cortex-M0+", "cortex_m0plus", "UC_CPU_ARM_CORTEX_M0", "cortex-m0plus"),
-        _arm("cortex-m3", "Cortex-M3", "cortex_m3", "UC_CPU_ARM_CORTEX_M3", "cortex-m3"),
-        _arm("cortex-m4", "Cortex-M4", "cortex_m4", "UC_CPU_ARM_CORTEX_M4", "cortex-m4", "dsp"),
-        _arm("cortex-m7", "Cortex-M7", "cortex_m7", "UC_CPU_ARM_CORTEX_M7", "cortex-m7", "dsp"),
-        _arm("cortex-m33", "Cortex-M33", "cortex_m33", "UC_CPU_ARM_CORTEX_M33", "cortex-m33", "dsp"),
-        _arm("cortex-m55", "Cortex-M55", "cortex_m55", None, None, "dsp", "mve"),
+        _arm("cortex-m0plus", "Cortex-M0+", "UC_CPU_ARM_CORTEX_M0", unaligned=False),
+        _arm("cortex-m3", "Cortex-M3", "UC_CPU_ARM_CORTEX_M3"),
+        _arm("cortex-m4", "Cortex-M4", "UC_CPU_ARM_CORTEX_M4", "dsp"),
+        _arm("cortex-m7", "Cortex-M7", "UC_CPU_ARM_CORTEX_M7", "dsp"),
+        _arm("cortex-m33", "Cortex-M33", "UC_CPU_ARM_CORTEX_M33", "dsp"),
+        _arm("cortex-m55", "Cortex-M55", None, "dsp", "mve"),
         Core(
             name="rv32imc",
             cpu="RV32IMC",

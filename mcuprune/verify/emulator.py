@@ -130,11 +130,12 @@ class Emulator:
         return Recorder(self.run_symbol, self._outside, lambda: self.machine.register("sp"), after_call)
 
     def _recorded(self, row: np.ndarray, recorder: Recorder) -> np.ndarray:
-        stop = self.machine.on_block(recorder.block)
+        stops = (self.machine.on_block(recorder.block), self.machine.on_unaligned())
         try:
             return self._infer(row)
         finally:
-            stop()
+            for stop in stops:
+                stop()
             recorder.stop(self._until)
 
     def _infer(self, row: np.ndarray) -> np.ndarray:

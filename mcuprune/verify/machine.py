@@ -42,6 +42,7 @@ class Machine:
         self.board = board
         self.time_limit_s = time_limit_s
         self._fault: str | None = None
+        self._fault_place = ""
         self._arm = board.core.family == "arm"
         self._uc, self._registers = _open_arm(board) if self._arm else _open_riscv(board)
         self._map_memories()
@@ -99,6 +100,31 @@ class Machine:
 
         return stop
 
+    def on_unaligned(self) -> Callable[[], None]:
+        """Makes unaligned loads and stores fault, as the core does; returns how to stop that.
+
+        The emulated core would let them pass.  Looking at every access is slow.
+        """
+        from unicorn import UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE
+
+        if self.board.core.unaligned:
+            return lambda: None
+
+        def check(uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> None:
+            if address % size and self._fault is None:
+                self._fault = f"unaligned access: {size} bytes at {address:#010x}"
+                self._fault_place = self._here()
+                uc.emu_stop()
+
+        self._uc.ctl_flush_tb()
+        handle = self._uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, check)
+
+        def stop() -> None:
+            self._uc.hook_del(handle)
+            self._uc.ctl_flush_tb()
+
+        return stop
+
     def read(self, address: int, size: int) -> bytes:
         return bytes(self._uc.mem_read(address, size))
 
@@ -135,6 +161,8 @@ class Machine:
         except UcError as error:
             what = self._fault or str(error)
             raise ToolchainError(f"emulated {self.board.name}: {what}, in {self._here()}") from error
+        if self._fault is not None:
+            raise ToolchainError(f"emulated {self.board.name}: {self._fault}, in {self._fault_place}")
         if self.register("pc") != until:
             limit = f"{self.time_limit_s:g} seconds"
             raise ToolchainError(f"emulated {self.board.name}: not finished after {limit}, in {self._here()}")

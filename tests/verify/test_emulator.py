@@ -189,6 +189,15 @@ def test_faults_name_the_place(body: str, message: str, tmp_path: Path) -> None:
         Emulator(elf, STM32F4, "probe", time_limit_s=0.3).run(np.zeros((1, 4), np.int8))
 
 
+def test_unaligned_accesses_fault_where_the_core_faults(tmp_path: Path) -> None:
+    model = assembly_model({"fault": "ldr r1, [r0]\nadds r0, #1\nldr r1, [r0]\nbx lr"})
+    plain = np.zeros((1, 4), np.int8)
+    assert Emulator(build(model, "probe", STM32F4, tmp_path), STM32F4, "probe").run(plain).instructions
+    pico = load_board("rpi-pico")
+    with pytest.raises(ToolchainError, match=r"unaligned access: 4 bytes at 0x2000\w+, in fault"):
+        Emulator(build(model, "probe", pico, tmp_path), pico, "probe").run(plain)
+
+
 def test_a_model_that_reports_failure(tmp_path: Path) -> None:
     files = tiny_files()
     files["src/tiny.c"] = files["src/tiny.c"].replace("return 0", "return 3")

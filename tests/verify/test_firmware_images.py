@@ -151,3 +151,17 @@ def test_not_an_elf_file(tmp_path: Path) -> None:
     path.write_bytes(b"MZ")
     with pytest.raises(ToolchainError, match="not a readable ELF file"):
         measure(path, "tiny")
+
+
+@pytest.mark.parametrize(
+    "name", ["stm32f4", "f746-disco", "nucleo-u575zi", "mps3-an547", "rpi-pico", "esp32c3"]
+)
+@pytest.mark.parametrize("compiler", ["zig", "gcc"])
+def test_compilers_are_told_of_the_instruction_set(name: str, compiler: str, tmp_path: Path) -> None:
+    board = load_board(name)
+    if compiler == "gcc" and shutil.which(board.core.gcc) is None:
+        pytest.skip(f"{board.core.gcc} is not installed")
+    check = "#ifndef" if "dsp" in board.core.isa else "#ifdef"
+    files = tiny_files()
+    files["src/tiny.c"] += f"{check} __ARM_FEATURE_DSP\n#error wrong instruction set\n#endif\n"
+    build_firmware(files, "tiny", board, find_toolchain(board, compiler), tmp_path)
