@@ -37,23 +37,17 @@ PUBLIC = ("run", "quantize", "dequantize")  # what the header adds to the prefix
 
 @dataclass
 class _Constants:
-    """The constants met so far; identical arrays are stored once."""
+    """The constants met so far.  Equal arrays are not shared: flash must follow from the widths alone."""
 
     names: Names
-    symbols: dict[tuple[str, bytes], str] = field(default_factory=dict)
     arrays: dict[str, bytes] = field(default_factory=dict)
     structs: dict[str, ConstantData] = field(default_factory=dict)
 
-    def add(self, array: Array, prefix: str) -> tuple[str, Constant | None]:
-        """The symbol that holds the array, and its text unless an earlier one does."""
-        kind = f"{array.values.dtype.name}_t"
-        data = array.values.astype(array.values.dtype.newbyteorder("<")).tobytes()
-        if (kind, data) in self.symbols:
-            return self.symbols[kind, data], None
+    def add(self, array: Array, prefix: str) -> tuple[str, Constant]:
+        """The symbol that holds the array, and its text."""
         symbol = self.names.new(f"{prefix}_{array.suffix}")
-        self.symbols[kind, data] = symbol
-        self.arrays[symbol] = data
-        text = f"{kind} {symbol}[{array.values.size}]"
+        self.arrays[symbol] = array.values.astype(array.values.dtype.newbyteorder("<")).tobytes()
+        text = f"{array.values.dtype.name}_t {symbol}[{array.values.size}]"
         return symbol, Constant(text, array.shape, rows(array.values))
 
 
@@ -151,7 +145,7 @@ def _struct(
     for name, value in struct.fields.items():
         if isinstance(value, Array):
             symbol, text = constants.add(value, prefix)
-            arrays.extend([text] if text else [])
+            arrays.append(text)
             value = Pointer(symbol)
         values[name] = value
     symbol = constants.names.new(f"{prefix}_{struct.suffix}" if struct.suffix else prefix)

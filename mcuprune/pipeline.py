@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from mcuprune.board import Board, load_board
@@ -120,7 +121,7 @@ def _train(
 def _verify(problem: Problem, outcome: Outcome, built: Deployment, space: Workspace) -> tuple[Proof, Scores]:
     scores, real = evaluate(problem, outcome, built)
     samples = real[:REAL_INPUTS]
-    _save_samples(space.build / SAMPLES, samples)
+    np.save(space.build / SAMPLES, samples)
     proof = prove(built.subject, make_inputs(built.subject.graph, INPUTS, samples))
     return proof, scores
 

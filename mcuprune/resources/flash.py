@@ -9,7 +9,7 @@ from mcuprune.kernels import catalogue
 from mcuprune.kernels.kernel import Kernel
 
 RUN_BYTES = 24  # of the run function: entry, return, literal pool
-CALL_BYTES = 14  # of the run function per kernel call: four arguments and the call
+CALL_BYTES = 24  # of the run function per kernel call: four arguments and the call, with its literals
 
 
 def constant_bytes(calls: Sequence[tuple[Kernel, OpShape]]) -> Number:

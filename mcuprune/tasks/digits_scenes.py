@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from mcuprune.tasks.task import Split, Task, classification
 
 SIDE = 24
-PATCH = 9  # side of a clutter fragment, pixels
-FRAGMENTS = 5
+PATCH = 8  # side of a clutter fragment, pixels
+FRAGMENTS = 4
 NAME = "digits-scenes"
 SHARES = (0.55, 0.15, 0.30)  # of the source digits: train, validation, test
 
@@ -68,11 +68,11 @@ def draw_scenes(sources: np.ndarray, count: int, rng: np.random.Generator) -> Sp
     chosen = rng.choice(sources, count)
     scene = _clutter(images[rng.choice(sources, (count, FRAGMENTS))], rng)
     digit = _warp(images[chosen], SIDE, rng.uniform(12.0, 18.0, count), _offsets(count, rng), rng)
-    ink = rng.uniform(0.55, 1.0, (count, 1, 1)).astype(np.float32)
+    ink = rng.uniform(0.7, 1.0, (count, 1, 1)).astype(np.float32)
     scene = np.maximum(scene, ink * digit)
     scene = _background(count, rng) * (1.0 - scene) + scene
-    scene += rng.normal(0.0, 0.08, scene.shape).astype(np.float32)
-    inverted = rng.random((count, 1, 1)) < 0.5
+    scene += rng.normal(0.0, 0.06, scene.shape).astype(np.float32)
+    inverted = rng.random((count, 1, 1)) < 0.0
     scene = np.clip(np.where(inverted, 1.0 - scene, scene), 0.0, 1.0)
     levels = np.round(scene * 255.0).astype(np.float32) / np.float32(255.0)  # what an 8-bit camera delivers
     return Split(levels[..., None], labels[chosen])
@@ -88,8 +88,8 @@ def _warp(
 ) -> np.ndarray:
     """8x8 ``images`` (N, 8, 8) drawn ``size`` pixels wide around ``centre`` on ``side`` x ``side`` canvases."""
     count = len(images)
-    angle = np.deg2rad(rng.uniform(-25.0, 25.0, count))
-    shear = rng.uniform(-0.3, 0.3, count)
+    angle = np.deg2rad(rng.uniform(-20.0, 20.0, count))
+    shear = rng.uniform(-0.25, 0.25, count)
     aspect = rng.uniform(0.85, 1.18, count)
     # canvas pixel -> source coordinate: shear(rotate(pixel - centre)) / size
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -119,7 +119,7 @@ def _clutter(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         rng.uniform(-6.0, 6.0, (total, 2)),
         rng,
     ).reshape(count, fragments, PATCH, PATCH)
-    pieces = pieces * rng.uniform(0.4, 1.0, (count, fragments, 1, 1)).astype(np.float32)
+    pieces = pieces * rng.uniform(0.3, 0.9, (count, fragments, 1, 1)).astype(np.float32)
     corner = rng.integers(-2, SIDE - PATCH + 3, (count, fragments, 2)) + 2
     canvas = np.zeros((count, SIDE + 4, SIDE + 4), np.float32)
     span = np.arange(PATCH)

@@ -8,6 +8,7 @@ from pathlib import Path
 from mcuprune.verify.image import Image, Section, Symbol, load_image
 
 HARNESS_PREFIX = "harness_"
+WORD = 4  # constants start on word boundaries
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class SymbolSize:
 class ImageSizes:
     """Bytes of one image.
 
-    code        the model's functions, with literal pools and the compiler's library functions
-    constants   the model's constant data
+    code        the model's functions, with literal pools, tables of kernels and the compiler's library functions
+    constants   the model's own constant data, symbols with its prefix
     data        initialised variables: in flash and in RAM (none in generated code)
     bss         zeroed variables of the model (none in generated code)
     arena       the model's working memory
@@ -65,15 +66,18 @@ def measure(elf: Path, name: str) -> ImageSizes:
     def size(*names: str) -> int:
         return sum(sections[name].size for name in names if name in sections)
 
+    symbols = _symbols(image)
+    own = [s for s in symbols if s.kind == "constants" and s.name.startswith(f"{name}_")]
+    constants = sum(-(-s.bytes // WORD) * WORD for s in own)
     return ImageSizes(
-        code=size(".text"),
-        constants=size(".rodata"),
+        code=max(0, size(".text", ".rodata") - constants),
+        constants=constants,
         data=size(".data"),
         bss=size(".bss"),
         arena=size(".arena"),
         harness=size(".vectors", ".harness"),
         image=sum(section.size for section in image.sections if section.stored),
-        symbols=_symbols(image),
+        symbols=symbols,
     )
 
 
