@@ -195,7 +195,7 @@ def _constants(subject: Subject) -> Comparison:
 
 
 def available(board: Board) -> None:
-    """Raises ToolchainError unless all that a proof needs is installed: checked before training, not after."""
+    """Raises ToolchainError unless all that a proof needs is installed; for use before training."""
     missing = [name for name in ("unicorn", "tflite_micro") if not _importable(name)]
     if board.core.unicorn is None:
         missing = [name for name in missing if name != "unicorn"]
