@@ -72,9 +72,7 @@ def draw_scenes(sources: np.ndarray, count: int, rng: np.random.Generator) -> Sp
     scene = np.maximum(scene, ink * digit)
     scene = _background(count, rng) * (1.0 - scene) + scene
     scene += rng.normal(0.0, 0.06, scene.shape).astype(np.float32)
-    inverted = rng.random((count, 1, 1)) < 0.0
-    scene = np.clip(np.where(inverted, 1.0 - scene, scene), 0.0, 1.0)
-    levels = np.round(scene * 255.0).astype(np.float32) / np.float32(255.0)  # what an 8-bit camera delivers
+    levels = np.round(np.clip(scene, 0.0, 1.0) * 255.0).astype(np.float32) / np.float32(255.0)  # what an 8-bit camera delivers
     return Split(levels[..., None], labels[chosen])
 
 
@@ -88,8 +86,8 @@ def _warp(
 ) -> np.ndarray:
     """8x8 ``images`` (N, 8, 8) drawn ``size`` pixels wide around ``centre`` on ``side`` x ``side`` canvases."""
     count = len(images)
-    angle = np.deg2rad(rng.uniform(-20.0, 20.0, count))
-    shear = rng.uniform(-0.25, 0.25, count)
+    angle = np.deg2rad(rng.uniform(-25.0, 25.0, count))
+    shear = rng.uniform(-0.3, 0.3, count)
     aspect = rng.uniform(0.85, 1.18, count)
     # canvas pixel -> source coordinate: shear(rotate(pixel - centre)) / size
     cosine, sine = np.cos(angle), np.sin(angle)
