@@ -28,7 +28,7 @@ class LeNet(nn.Module):
 
 
 class FashionCNN(nn.Module):
-    """About 80,000 parameters: a strided stem, a residual block, three separable ones, global pooling."""
+    """About 65,000 weights: a strided stem, a residual block, three separable ones, global pooling."""
 
     def __init__(self, shape: tuple[int, ...] = (1, 28, 28), outputs: int = 10, width: int = 40) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-OMEGA = 12.0  # frequency of the sines; the paper's 30 asks for finer phases than int8 has
+OMEGA = 20.0  # frequency of the sines; the paper's 30 asks for finer phases than int8 has
 
 
 class Siren(nn.Module):
