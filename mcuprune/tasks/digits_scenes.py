@@ -1,8 +1,9 @@
 """Real handwritten digits in synthetic scenes: the default demonstration, small enough to train in a minute.
 
-Each scene is 24x24 grey: one of scikit-learn's 8x8 digits, scaled to 12..18 pixels, rotated, sheared and placed
-anywhere, among fragments of other digits, on an uneven background with noise.  The class is that of the whole
-digit.  Training, validation and test scenes are built from disjoint sets of source digits, the fragments included.
+Each scene is 24x24 grey: one of scikit-learn's 8x8 digits, scaled to 12..18 pixels, rotated, sheared and
+placed anywhere, among fragments of other digits, on an uneven background with noise.  The class is that of
+the whole digit.  Training, validation and test scenes are built from disjoint sets of source digits, the
+fragments included.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def split_sources(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return train, validation, test
 
 
-def digits_scenes(train: int = 12000, validation: int = 2000, test: int = 4000, seed: int = 0) -> Task:
+def digits_scenes(train: int = 8000, validation: int = 1000, test: int = 4000, seed: int = 0) -> Task:
     """The demonstration task with the given numbers of scenes; equal arguments give equal arrays."""
     _, labels = source_digits()
     counts = (train, validation, test)
@@ -72,19 +73,19 @@ def draw_scenes(sources: np.ndarray, count: int, rng: np.random.Generator) -> Sp
     scene = np.maximum(scene, ink * digit)
     scene = _background(count, rng) * (1.0 - scene) + scene
     scene += rng.normal(0.0, 0.06, scene.shape).astype(np.float32)
-    levels = np.round(np.clip(scene, 0.0, 1.0) * 255.0).astype(np.float32) / np.float32(255.0)  # what an 8-bit camera delivers
-    return Split(levels[..., None], labels[chosen])
+    levels = np.round(np.clip(scene, 0.0, 1.0) * 255.0).astype(np.float32)  # what an 8-bit camera delivers
+    return Split(levels[..., None] / np.float32(255.0), labels[chosen])
 
 
 def _offsets(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Centres of the digits relative to the scene's, in pixels: (count, 2), such that most of the ink is inside."""
+    """Centres of the digits relative to the scene's, in pixels (count, 2); most of the ink stays inside."""
     return rng.uniform(-4.0, 4.0, (count, 2))
 
 
 def _warp(
     images: np.ndarray, side: int, size: np.ndarray, centre: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """8x8 ``images`` (N, 8, 8) drawn ``size`` pixels wide around ``centre`` on ``side`` x ``side`` canvases."""
+    """``images`` (N, 8, 8) drawn ``size`` pixels wide around ``centre`` on ``side`` x ``side`` canvases."""
     count = len(images)
     angle = np.deg2rad(rng.uniform(-25.0, 25.0, count))
     shear = rng.uniform(-0.3, 0.3, count)
@@ -132,6 +133,7 @@ def _clutter(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _background(count: int, rng: np.random.Generator) -> np.ndarray:
     """An uneven dark ground (count, 24, 24): a level and a linear gradient."""
     ramp = np.linspace(-0.5, 0.5, SIDE, dtype=np.float32)
-    level, down, right = (rng.uniform(low, high, (count, 1, 1)) for low, high in ((0.05, 0.3), (-0.2, 0.2), (-0.2, 0.2)))
+    spans = ((0.05, 0.3), (-0.2, 0.2), (-0.2, 0.2))
+    level, down, right = (rng.uniform(low, high, (count, 1, 1)) for low, high in spans)
     ground = level + down * ramp[None, :, None] + right * ramp[None, None, :]
     return np.clip(ground, 0.0, 1.0).astype(np.float32)
