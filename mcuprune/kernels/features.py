@@ -153,7 +153,7 @@ def pool_dsp(shape: OpShape) -> Features:
 
 
 def fully_connected_dsp(shape: OpShape) -> Features:
-    """Calls, inputs, those beyond whole words, outputs, blocks of four rows, words in these, in other rows."""
+    """Calls, inputs, those beyond whole words, outputs, blocks of four rows, words in them, in other rows."""
     in_c, out_c = shape.inputs[0][2], shape.output[2]
     fours = _below(out_c, 4) / 4
     words = ceil_to(in_c, WORD) / WORD

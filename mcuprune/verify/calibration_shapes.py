@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
+
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
@@ -32,9 +34,56 @@ SIZES: tuple[Dims, ...] = tuple(itertools.product((1, 4, 7), (1, 5), (1, 3, 8, 3
 PADDINGS = ((1, 1, 1, 1), (0, 1, 0, 1), (3, 0, 2, 0))
 
 
+HELD_OUT = 24
+
+
 def shapes(kernel: Kernel) -> Iterator[OpShape]:
-    """Every shape of the kernel's operator that it accepts."""
+    """The shapes of the kernel's operator that it accepts."""
     return (shape for shape in _SHAPES[kernel.op]() if kernel.accepts(shape))
+
+
+def held_out(kernel: Kernel, count: int = HELD_OUT) -> Iterator[OpShape]:
+    """Random shapes, larger ones among them, that the formula was not fitted to but must hold for."""
+    rng = np.random.default_rng(1)
+    pointwise = "1x1" in kernel.name
+    found = 0
+    while found < count:
+        shape = _random_shape(kernel.op, rng, pointwise)
+        if kernel.accepts(shape):
+            found += 1
+            yield shape
+
+
+def _random_shape(op: type[ir.Node], rng: np.random.Generator, pointwise: bool) -> OpShape:
+    height, width = (int(size) for size in rng.integers(3, 13, 2))
+    in_c, out_c = (int(count) for count in rng.integers(1, 41, 2))
+    kernel = (1, 1) if pointwise else tuple(int(size) for size in rng.integers(1, min(height, width, 6), 2))
+    stride = tuple(int(step) for step in rng.integers(1, 3, 2))
+    pads = (0, 0, 0, 0) if pointwise else tuple(int(rng.integers(0, size)) for size in kernel * 2)
+    window = ir.Window(kernel, stride, pads)  # type: ignore[arg-type]
+    dims = (height, width, in_c)
+    if op is ir.Conv2d:
+        node: ir.Node = ir.Conv2d("x", ("i",), "w", "b", window)
+        return OpShape(node, (dims,), (*window.output_size(height, width), out_c))
+    if op is ir.DepthwiseConv2d:
+        return _same_channels(ir.DepthwiseConv2d("x", ("i",), "w", "b", window), window, dims)
+    if op in (ir.MaxPool2d, ir.AveragePool2d):
+        return _same_channels(op("x", ("i",), window), window, dims)  # type: ignore[call-arg]
+    if op is ir.Linear:
+        return OpShape(ir.Linear("x", ("i",), "w", "b"), ((1, 1, in_c * height),), (1, 1, out_c))
+    if op is ir.Pad:
+        output = (height + pads[0] + pads[2], width + pads[1] + pads[3], in_c)
+        return OpShape(ir.Pad("x", ("i",), pads), (dims,), output)  # type: ignore[arg-type]
+    if op is ir.Softmax:
+        return OpShape(ir.Softmax("x", ("i",)), ((1, 1, in_c + 1),), (1, 1, in_c + 1))
+    return _elementwise(op, dims)
+
+
+def _elementwise(op: type[ir.Node], dims: Dims) -> OpShape:
+    if op in (ir.Add, ir.Mul):
+        return OpShape(op("x", ("i", "j")), (dims, dims), dims)
+    node = ir.Activation("x", ("i",), "tanh") if op is ir.Activation else op("x", ("i",))
+    return OpShape(node, (dims,), dims)
 
 
 def _convolutions() -> Iterator[OpShape]:
@@ -69,16 +118,16 @@ def _same_channels(node: ir.Node, window: ir.Window, dims: Dims) -> OpShape:
 
 
 def _sums() -> Iterator[OpShape]:
-    return (OpShape(ir.Add("x", ("i", "j")), (dims, dims), dims) for dims in SIZES)
+    return (_elementwise(ir.Add, dims) for dims in SIZES)
 
 
 def _products() -> Iterator[OpShape]:
-    return (OpShape(ir.Mul("x", ("i", "j")), (dims, dims), dims) for dims in SIZES)
+    return (_elementwise(ir.Mul, dims) for dims in SIZES)
 
 
 def _concatenations() -> Iterator[OpShape]:
     """One call copies one input."""
-    return (OpShape(ir.Concat("x", ("i",)), (dims,), dims) for dims in SIZES)
+    return (_elementwise(ir.Concat, dims) for dims in SIZES)
 
 
 def _pads() -> Iterator[OpShape]:
@@ -88,7 +137,7 @@ def _pads() -> Iterator[OpShape]:
 
 
 def _activations() -> Iterator[OpShape]:
-    return (OpShape(ir.Activation("x", ("i",), "tanh"), (dims,), dims) for dims in SIZES)
+    return (_elementwise(ir.Activation, dims) for dims in SIZES)
 
 
 def _softmaxes() -> Iterator[OpShape]:

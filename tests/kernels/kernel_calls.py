@@ -203,3 +203,15 @@ class _Call:
         function = getattr(self.library, self.kernel.name)
         function.restype = None
         return function
+
+
+def structure_32(kind: type[c.Structure]) -> type[c.Structure]:
+    """The same structure with 32-bit pointers."""
+    fields = []
+    for name, field in kind._fields_:  # type: ignore[misc]
+        if field is _POINTER:
+            field = c.c_uint32
+        elif issubclass(field, c.Structure):
+            field = structure_32(field)
+        fields.append((name, field))
+    return type(f"{kind.__name__}32", (c.Structure,), {"_fields_": fields})

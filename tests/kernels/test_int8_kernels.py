@@ -15,7 +15,7 @@ from kernel_cases import CASES, Case
 from mcuprune.kernels import catalogue
 from mcuprune.quantize.run_int8 import evaluate
 
-EXAMPLES = 25 if os.environ.get("MCUPRUNE_SANITIZE") else 60
+EXAMPLES = 12 if os.environ.get("MCUPRUNE_SANITIZE") else 50
 
 
 def expected(case: Case) -> np.ndarray:
