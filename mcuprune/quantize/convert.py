@@ -23,6 +23,7 @@ from mcuprune.graph.ir import (
 )
 from mcuprune.graph.run_float import run_tensors
 from mcuprune.quantize.observers import OBSERVERS, Range, activation_quantization, weight_scales
+from mcuprune.quantize.resolution import Weighted, coarsen
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.quantize.scheme import FIXED_OUTPUT, KEEPS_QUANTIZATION
 
@@ -38,13 +39,17 @@ def quantize(
 ) -> QuantizedGraph:
     """Quantize a graph whose batch norms are folded and activations fused.
 
-    ``calibration`` is (N, *input shape) float32; ``ranges`` (from int8 training) replaces what would be measured on
-    it, tensor by tensor.  Raises UsageError for an unknown observer.
+    ``calibration`` is (N, *input shape) float32; ``ranges`` (from int8 training) replaces what would be
+    measured on it, tensor by tensor.  Raises UsageError for an unknown observer, no calibration inputs, and
+    weights or activations that are not finite.
     """
     if observer not in OBSERVERS:
         raise UsageError(f"unknown observer '{observer}'; use one of {', '.join(OBSERVERS)}")
-    measured = measure_ranges(graph, calibration, observer) if not ranges else dict(ranges)
-    quantization = tensor_quantization(graph, measured)
+    require_finite_weights(graph)
+    known = dict(ranges or {})
+    if any(name not in known for name in graph.tensors):
+        known = {**measure_ranges(graph, calibration, observer), **known}
+    quantization = tensor_quantization(graph, known)
     constants = {
         name: constant
         for node in graph.nodes
@@ -62,21 +67,42 @@ def quantize(
 
 def measure_ranges(graph: Graph, calibration: np.ndarray, observer: str) -> dict[str, Range]:
     """Range of every tensor over the calibration inputs."""
+    if len(calibration) == 0:
+        raise UsageError("no calibration inputs; quantization needs at least one to measure ranges on")
     return {name: OBSERVERS[observer](values) for name, values in run_tensors(graph, calibration).items()}
 
 
+def require_finite_weights(graph: Graph) -> None:
+    for name, constant in graph.constants.items():
+        if not np.isfinite(constant.values).all():
+            raise UsageError(f"constant '{name}' holds NaN or infinity; train with a lower learning rate")
+
+
 def tensor_quantization(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
-    """Quantization of every tensor; tensors that must agree share the union of their ranges."""
+    """Quantization of every tensor; tensors that must agree share the union of their ranges.
+
+    Scales too fine for the arithmetic are raised, see :mod:`mcuprune.quantize.resolution`.
+    """
     owner, fixed = scale_owners(graph), fixed_quantization(graph)
     found: dict[str, Quantization] = {}
     for name in graph.tensors:
         if name in fixed:
             found[name] = fixed[name]
             continue
-        group = [other for other, leader in owner.items() if leader == owner[name] and other in ranges]
-        low, high = min(ranges[other][0] for other in group), max(ranges[other][1] for other in group)
+        group = [ranges[other] for other, leader in owner.items() if leader == owner[name]]
+        low, high = min(low for low, _ in group), max(high for _, high in group)
+        if not np.isfinite((low, high)).all():
+            raise UsageError(f"tensor '{name}' reaches from {low} to {high}; give finite inputs and weights")
         found[name] = activation_quantization(low, high)
-    return found
+
+    def step(node: Weighted, source: float) -> float:
+        return source * float(channel_scales(graph, node, source).max())
+
+    scales = coarsen(graph, {name: q.scale for name, q in found.items()}, owner, step)
+    return {
+        name: q if name in fixed else replace(q, scale=float(np.float32(scales[name])))
+        for name, q in found.items()
+    }
 
 
 def scale_owners(graph: Graph) -> dict[str, str]:
@@ -106,22 +132,33 @@ def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization
         raise unsupported(node, "quantization (fold it first)")
     if not isinstance(node, Conv2d | DepthwiseConv2d | Linear):
         return {}
-    weight = graph.constants[node.weight].values.astype(np.float64)
-    axis = CHANNEL_AXIS[type(node)]
-    source = np.float64(np.float32(quantization[node.inputs[0]].scale))
-    scales = weight_scales(weight, axis)
+    source = float(np.float32(quantization[node.inputs[0]].scale))
+    scales = channel_scales(graph, node, source)
     found = {}
     if node.bias is not None:
         bias = graph.constants[node.bias].values.astype(np.float64)
-        scales = np.maximum(scales, np.abs(bias) / (source * BIAS_LIMIT)).astype(np.float32)
         stored = np.round(bias / (source * scales.astype(np.float64)))
         found[node.bias] = Constant(stored.astype(np.int32), (source * scales).astype(np.float32))
-    shape = [1] * weight.ndim
-    shape[axis] = -1
-    levels = np.clip(np.round(weight / scales.astype(np.float64).reshape(shape)), -127, 127)
     original = graph.constants[node.weight]
-    found[node.weight] = replace(original, values=levels.astype(np.int8), scale=scales)
+    shape = [1] * original.values.ndim
+    shape[CHANNEL_AXIS[type(node)]] = -1
+    exact = original.values.astype(np.float64) / scales.astype(np.float64).reshape(shape)
+    levels = np.clip(np.round(exact), -127, 127).astype(np.int8)
+    found[node.weight] = replace(original, values=levels, scale=scales)
     return found
+
+
+def channel_scales(graph: Graph, node: Weighted, source: float) -> np.ndarray:
+    """(channels,) float32 scales of a layer's weights, widened where its bias would leave the accumulator.
+
+    ``source`` is the scale of the layer's input.
+    """
+    weight = graph.constants[node.weight].values.astype(np.float64)
+    scales = weight_scales(weight, CHANNEL_AXIS[type(node)])
+    if node.bias is None:
+        return scales
+    bias = np.abs(graph.constants[node.bias].values.astype(np.float64))
+    return np.maximum(scales, bias / (source * BIAS_LIMIT)).astype(np.float32)
 
 
 def layer_sqnr(graph: Graph, quantized: QuantizedGraph, inputs: np.ndarray) -> dict[str, float]:

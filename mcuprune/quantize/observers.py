@@ -1,7 +1,7 @@
 """From what a tensor was seen to hold to how it is quantized: ranges, scales and zero points.
 
-Conventions are TensorFlow Lite's: activations int8, asymmetric, the range includes zero; weights int8, symmetric
-in [-127, 127], one scale per output channel.
+Conventions are TensorFlow Lite's: activations int8, asymmetric, the range includes zero; weights int8,
+symmetric in [-127, 127], one scale per output channel.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from mcuprune.graph.ir import Quantization
 
 Range = tuple[float, float]
 MINIMUM_SCALE = 1e-8  # of activations: a tensor that is constantly zero still needs a scale
+EMPTY_CHANNEL_SCALE = 2.0**-20  # of weights that are all zero
+SMALLEST_SCALE = np.finfo(np.float32).tiny  # of weights: float32 has no full precision below
 
 
 def minmax(values: np.ndarray) -> Range:
@@ -22,10 +24,13 @@ def minmax(values: np.ndarray) -> Range:
 
 
 def percentile(values: np.ndarray, share: float = 99.99) -> Range:
-    """The range that leaves out the most extreme values, half of ``100 - share`` percent on either side."""
+    """The range that leaves out the most extreme values, half of ``100 - share`` percent on either side.
+
+    Where all that is left is one value (a tensor of zeros but for rare peaks), nothing is left out.
+    """
     tail = (100.0 - share) / 2
     low, high = np.percentile(values, (tail, 100.0 - tail))
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else minmax(values)
 
 
 def mse(values: np.ndarray, steps: int = 40) -> Range:
@@ -49,10 +54,13 @@ def activation_quantization(low: float, high: float) -> Quantization:
 
 
 def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:
-    """(channels,) float32 symmetric scales ``max |w| / 127``; 1/127 for a channel of zeros."""
+    """(channels,) float32 symmetric scales ``max |w| / 127``.
+
+    A channel of zeros gets :data:`EMPTY_CHANNEL_SCALE`: small, so that its bias is stored finely.
+    """
     others = tuple(i for i in range(weight.ndim) if i != axis % weight.ndim)
-    largest = np.abs(weight).max(axis=others)
-    return np.where(largest > 0, largest / 127.0, 1.0 / 127.0).astype(np.float32)
+    scales = (np.abs(weight).max(axis=others) / 127.0).astype(np.float32)
+    return np.where(scales >= SMALLEST_SCALE, scales, np.float32(EMPTY_CHANNEL_SCALE))
 
 
 def snapped(values: np.ndarray, q: Quantization) -> np.ndarray:
