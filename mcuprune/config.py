@@ -42,6 +42,7 @@ class RunConfig(BaseModel):
     data          an image folder, ``.npz`` or ``file.py:function``; with a task: the folder its files lie in
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
+    optimize      kernels with the fewest cycles, or the fewest bytes of flash
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
     name          prefix of every C symbol; None: from the model's name
     """
@@ -61,9 +62,15 @@ class RunConfig(BaseModel):
     controls: bool = True
     seed: int = Field(0, ge=0)
     min_accuracy: float | None = Field(None, ge=0)
+    optimize: Literal["speed", "size"] = "speed"
     toolchain: Literal["zig", "gcc"] = "zig"
     out: Path = Path("runs/latest")
     resume: bool = False
+
+    @property
+    def objective(self) -> str:
+        """What kernels are chosen for, in the catalogue's words."""
+        return {"speed": "cycles", "size": "size"}[self.optimize]
 
     def to_toml(self) -> str:
         """The run as TOML, without ``out`` and ``resume``; :func:`load_config` reads it back."""

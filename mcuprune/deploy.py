@@ -21,7 +21,12 @@ from mcuprune.verify.sizes import ImageSizes, measure
 from mcuprune.verify.toolchain import Toolchain, build_firmware, find_toolchain
 
 MANIFEST, BOARD, TFLITE, ONNX, ELF, SOURCE = (
-    "deploy.json", "board.toml", "model.tflite", "model.onnx", "firmware.elf", "c"
+    "deploy.json",
+    "board.toml",
+    "model.tflite",
+    "model.onnx",
+    "firmware.elf",
+    "c",
 )
 
 

@@ -58,15 +58,30 @@ class Analysis:
     def text(self) -> str:
         head = ("layer", "op", "kernel", "output", "constants", "MACs")
         rows = [
-            (layer.name, layer.op, layer.kernel, "x".join(map(str, layer.shape)), count(layer.constants), count(layer.macs))
+            (
+                layer.name,
+                layer.op,
+                layer.kernel,
+                "x".join(map(str, layer.shape)),
+                count(layer.constants),
+                count(layer.macs),
+            )
             for layer in self.layers
         ]
         usage = self.usage
         totals = [
             ("flash", kibi(usage.flash), f"{kibi(usage.constants)} constants, {kibi(usage.code)} code"),
-            ("RAM", kibi(usage.ram), f"{kibi(usage.arena)} arena (gap to the lower bound {self.arena_gap} B), {usage.stack} B stack"),
+            (
+                "RAM",
+                kibi(usage.ram),
+                f"{kibi(usage.arena)} arena (gap to the lower bound {self.arena_gap} B), {usage.stack} B stack",
+            ),
             ("MACs", count(usage.macs), ""),
-            ("latency", seconds(usage.cycles / self.clock_hz), f"at most {count(usage.cycles)} cycles at {self.clock_hz / 1e6:g} MHz"),
+            (
+                "latency",
+                seconds(usage.cycles / self.clock_hz),
+                f"at most {count(usage.cycles)} cycles at {self.clock_hz / 1e6:g} MHz",
+            ),
         ]
         limits = ", ".join(f"{k} {count(v)}" for k, v in self.limits.items())
         verdict = f"{'fits' if self.fits else 'does NOT fit'} {self.board} ({limits})"
@@ -82,13 +97,21 @@ def analyze(model: str, board: Board, budget: Budget, input_shape: tuple[int, ..
     graph = as_network(model, input_shape)
     plan = make_plan(graph, board.core.isa)
     layers = tuple(
-        LayerCost(shape.node.name, type(shape.node).__name__, kernel.name, graph.shape(shape.node.name),
-                  int(kernel.constants(shape)), int(macs(shape.node, op_shape(shape.node, graph.shape))))
+        LayerCost(
+            shape.node.name,
+            type(shape.node).__name__,
+            kernel.name,
+            graph.shape(shape.node.name),
+            int(kernel.constants(shape)),
+            int(macs(shape.node, op_shape(shape.node, graph.shape))),
+        )
         for kernel, shape in planned_calls(graph, plan)
     )
     limits = budget.within(Budget(**board.budget())).limits(board.clock_hz)
     usage = breakdown(graph, plan, board.core)
-    return Analysis(model, board.name, usage, limits, layers, plan.arena_bytes - plan.lower_bound, board.clock_hz)
+    return Analysis(
+        model, board.name, usage, limits, layers, plan.arena_bytes - plan.lower_bound, board.clock_hz
+    )
 
 
 def as_network(model: str, input_shape: tuple[int, ...] | None) -> Network:
@@ -99,7 +122,9 @@ def as_network(model: str, input_shape: tuple[int, ...] | None) -> Network:
     if isinstance(found, Graph):
         return run_passes(found)
     if input_shape is None:
-        raise UsageError("a PyTorch module needs --input, its input shape without the batch, e.g. --input 1,28,28")
+        raise UsageError(
+            "a PyTorch module needs --input, its input shape without the batch, e.g. --input 1,28,28"
+        )
     return run_passes(trace(found, input_shape))
 
 
@@ -117,7 +142,9 @@ class Exported:
         )
 
 
-def export(model: Path, board: Board, out: Path, name: str | None = None, board_spec: str | None = None) -> Exported:
+def export(
+    model: Path, board: Board, out: Path, name: str | None = None, board_spec: str | None = None
+) -> Exported:
     """The C package, models and firmware of an int8 .tflite file, in ``out``."""
     graph = load_model(str(model))
     if not isinstance(graph, QuantizedGraph):
@@ -187,7 +214,8 @@ def _profile(built: Deployment, proof: Proof) -> tuple[tuple[str, str, int, int 
     nodes = {node.name: node for node in graph.nodes}
     return tuple(
         (c.node, c.kernel, *counts[c.node], int(macs(nodes[c.node], op_shape(nodes[c.node], graph.shape))))
-        for c in plan.steps if c.node in counts
+        for c in plan.steps
+        if c.node in counts
     )
 
 

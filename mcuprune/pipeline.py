@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -23,6 +21,7 @@ from mcuprune.deploy import Deployment, Manifest, board_text, deploy
 from mcuprune.errors import AccuracyError, BudgetError
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
+from mcuprune.problem import Problem, load_problem, make_problem
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.experiment import Outcome, Setting, run_experiment
 from mcuprune.prune.methods import find_method
@@ -33,7 +32,6 @@ from mcuprune.report.model import Phase, Report, Times
 from mcuprune.report.serialize import to_json
 from mcuprune.resources.model import ResourceModel
 from mcuprune.summarize import Evidence, Scores, evaluate, make_report
-from mcuprune.problem import Problem, load_problem, make_problem
 from mcuprune.tasks.task import Task
 from mcuprune.training.loop import Arrays, predict
 from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove
@@ -77,7 +75,7 @@ def compress_problem(
     problem: Problem, board: Board, config: RunConfig, progress: Progress
 ) -> tuple[Report, Times]:
     clock = _Clock()
-    resources = ResourceModel(run_passes(problem.graph), board.core, config.toolchain)
+    resources = ResourceModel(run_passes(problem.graph), board.core, config.toolchain, config.objective)
     budget = problem.budget.within(Budget(**board.budget()))
     target = make_target(problem.graph, resources, budget.limits(board.clock_hz))
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
@@ -86,11 +84,11 @@ def compress_problem(
         progress.stage("quantize, generate, build")
         found, task = outcome.found, problem.task
         graph = quantize(found.graph, task.calibration(), ranges=found.ranges or None)
-        manifest = Manifest(problem.name, config.toolchain)
+        manifest = Manifest(problem.name, config.toolchain, config.objective)
         built = deploy(graph, board, manifest, space.build, board_text(config.board))
         clock.lap("build")
         progress.stage("verify")
-        proof, scores = _verify(problem, outcome, built, space)
+        proof, scores = _verify(problem, target, outcome, built, space)
         clock.lap("verification")
         report = make_report(Evidence(problem, config, board, target, budget, outcome, built, proof, scores))
         times = _times(outcome, clock)
@@ -110,7 +108,11 @@ def _train(
         return task.score(predict(module, validation.x), validation.y)
 
     setting = Setting(
-        Arrays(task.train.x, task.train.y), task.loss_function, problem.recipe, score, task.calibration(),
+        Arrays(task.train.x, task.train.y),
+        task.loss_function,
+        problem.recipe,
+        score,
+        task.calibration(),
         space.training,
     )
     return run_experiment(
@@ -118,8 +120,10 @@ def _train(
     )
 
 
-def _verify(problem: Problem, outcome: Outcome, built: Deployment, space: Workspace) -> tuple[Proof, Scores]:
-    scores, real = evaluate(problem, outcome, built)
+def _verify(
+    problem: Problem, target: Target, outcome: Outcome, built: Deployment, space: Workspace
+) -> tuple[Proof, Scores]:
+    scores, real = evaluate(problem, target, outcome, built)
     samples = real[:REAL_INPUTS]
     np.save(space.build / SAMPLES, samples)
     proof = prove(built.subject, make_inputs(built.subject.graph, INPUTS, samples))
@@ -131,15 +135,21 @@ def judge(report: Report, proof: Proof, min_accuracy: float | None) -> None:
     proof.require_equal()
     for row in report.resources:
         if row.budget is not None and row.actual is not None and row.actual > row.budget:
-            raise BudgetError(f"{row.label}: {row.actual:,.0f} {row.unit} measured, {row.budget:,.0f} allowed")
+            raise BudgetError(
+                f"{row.label}: {row.actual:,.0f} {row.unit} measured, {row.budget:,.0f} allowed"
+            )
     final = report.accuracy("int8")
     if final is None:
         return
     chance = report.task.chance
     if min_accuracy is not None and final.value < min_accuracy:
-        raise AccuracyError(f"accuracy {final.value:.4f} is below the floor {min_accuracy}; allow more flash, RAM or MACs, or train longer")
+        raise AccuracyError(
+            f"accuracy {final.value:.4f} is below the floor {min_accuracy}; allow more flash, RAM or MACs, or train longer"
+        )
     if chance is not None and final.low is not None and final.high is not None and final.high <= chance:
-        raise AccuracyError(f"accuracy {final.value:.4f} is no better than guessing ({chance:.4f}): the model has collapsed")
+        raise AccuracyError(
+            f"accuracy {final.value:.4f} is no better than guessing ({chance:.4f}): the model has collapsed"
+        )
 
 
 class _Clock:

@@ -26,7 +26,7 @@ from mcuprune.prune.search import Target
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.report import model as r
 from mcuprune.resources.macs import macs
-from mcuprune.resources.model import Breakdown, ResourceModel, breakdown
+from mcuprune.resources.model import ResourceModel, breakdown
 from mcuprune.tasks.task import Task
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import predict
@@ -46,9 +46,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """Test scores by key: dense, compressed, int8, host, and the controls; ``chance`` for comparison."""
+    """Test scores by key (dense, compressed, int8, host, and the controls), flash bytes of the float networks."""
 
     values: Mapping[str, Score]
+    flash: Mapping[str, int]
     sqnr: Mapping[str, float]
 
 
@@ -67,7 +68,9 @@ class Evidence:
     scores: Scores
 
 
-def evaluate(problem: Problem, outcome: Outcome, built: Deployment) -> tuple[Scores, np.ndarray]:
+def evaluate(
+    problem: Problem, target: Target, outcome: Outcome, built: Deployment
+) -> tuple[Scores, np.ndarray]:
     """Scores on the test set, which is read here for the first time; and its inputs as int8."""
     from mcuprune.quantize.convert import layer_sqnr
 
@@ -85,7 +88,15 @@ def evaluate(problem: Problem, outcome: Outcome, built: Deployment) -> tuple[Sco
     host = run_host(built.subject.files, built.subject.sources.name, inputs.reshape(len(inputs), -1))
     values["host"] = _score(task, dequantize_output(quantized, host.reshape(outputs.shape)))
     sqnr = layer_sqnr(outcome.found.graph, quantized, task.calibration(64))
-    return Scores(values, sqnr), inputs
+    flash = {name: flash_bytes(graph, target.resources) for name, graph in graphs.items()}
+    flash |= dict.fromkeys(("int8", "host", "emulated"), flash["compressed"])
+    return Scores(values, flash, sqnr), inputs
+
+
+def flash_bytes(graph: Graph, resources: ResourceModel) -> int:
+    """Flash that a float network would take when deployed like ours."""
+    folded = run_passes(graph)
+    return breakdown(folded, resources.plan(folded), resources.core, resources.toolchain).flash
 
 
 def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
@@ -118,7 +129,8 @@ def make_report(e: Evidence) -> r.Report:
         resources=_resources(e),
         accuracies=_accuracies(e),
         equalities=tuple(
-            r.Equality(c.left, c.right, c.status, c.inputs, c.differing_bytes, c.reason) for c in e.proof.comparisons
+            r.Equality(c.left, c.right, c.status, c.inputs, c.differing_bytes, c.reason)
+            for c in e.proof.comparisons
         ),
         curve=tuple(
             r.Epoch(h.epoch, h.phase, h.loss, h.score, h.learning_rate, h.usage, h.multipliers)
@@ -134,8 +146,14 @@ def make_report(e: Evidence) -> r.Report:
 def command(config: RunConfig) -> str:
     """The command line that repeats a run."""
     flags = {
-        "task": config.task, "data": config.data, "board": config.board, "budget": str(config.budget),
-        "method": config.method, "epochs": config.epochs, "seed": config.seed, "min-accuracy": config.min_accuracy,
+        "task": config.task,
+        "data": config.data,
+        "board": config.board,
+        "budget": str(config.budget),
+        "method": config.method,
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "min-accuracy": config.min_accuracy,
     }
     parts = ["mcuprune", "compress", *([config.model] if config.model else [])]
     parts += [f"--{name} {value}" for name, value in flags.items() if value not in (None, "")]
@@ -153,9 +171,16 @@ def board_summary(board: Board) -> r.BoardSummary:
 
 def _task(task: Task, config: RunConfig) -> r.TaskSummary:
     return r.TaskSummary(
-        name=task.name, label=task.data_kind, metric=task.metric, input_shape=task.input_shape,
-        classes=task.classes or None, train_size=len(task.train), validation_size=len(task.validation),
-        test_size=len(task.test), floor=config.min_accuracy, chance=task.chance if task.classes else None,
+        name=task.name,
+        label=task.data_kind,
+        metric=task.metric,
+        input_shape=task.input_shape,
+        classes=task.classes or None,
+        train_size=len(task.train),
+        validation_size=len(task.validation),
+        test_size=len(task.test),
+        floor=config.min_accuracy,
+        chance=task.chance if task.classes else None,
     )
 
 
@@ -173,7 +198,7 @@ def _versions(built: Deployment) -> dict[str, str]:
 def _resources(e: Evidence) -> tuple[r.Resource, ...]:
     """Budget, dense, predicted and measured of every resource."""
     dense_graph = run_passes(e.problem.graph)
-    model = ResourceModel(dense_graph, e.board.core, e.config.toolchain)
+    model = e.target.resources
     dense = breakdown(dense_graph, model.plan(dense_graph), e.board.core, e.config.toolchain)
     ours = breakdown(e.built.subject.graph, e.built.subject.plan, e.board.core, e.config.toolchain)
     sizes, run = e.built.sizes, e.proof.emulated
@@ -187,22 +212,51 @@ def _resources(e: Evidence) -> tuple[r.Resource, ...]:
         return r.Resource(key, label, unit, dense=values[0], predicted=values[1], measured=measured, **more)  # type: ignore[arg-type]
 
     rows = [
-        row("flash.total", "Flash", "bytes", "flash", sizes.flash, budget=limits.get("flash"), tolerance=0.01),
+        row(
+            "flash.total", "Flash", "bytes", "flash", sizes.flash, budget=limits.get("flash"), tolerance=0.01
+        ),
         row("flash.constants", "constants", "bytes", "constants", sizes.constants, tolerance=0.0),
         row("flash.code", "code", "bytes", "code", sizes.code, tolerance=0.01),
-        row("ram.total", "RAM", "bytes", "ram", None if stack is None else sizes.static_ram + stack,
-            budget=limits.get("ram")),
+        row(
+            "ram.total",
+            "RAM",
+            "bytes",
+            "ram",
+            None if stack is None else sizes.static_ram + stack,
+            budget=limits.get("ram"),
+        ),
         row("ram.arena", "arena", "bytes", "arena", sizes.static_ram, tolerance=0.0),
-        row("ram.stack", "stack", "bytes", "stack", stack, note="predicted from the deepest frames: never below"),
-        row("macs.total", "MACs", "MACs", "macs", None, budget=limits.get("macs")),
-        row("cycles.total", "Cycles", "cycles", "cycles", cycles, budget=limits.get("cycles"),
-            note="upper bound of the cycle model; measured: emulated core, zero wait states"),
+        row(
+            "ram.stack",
+            "stack",
+            "bytes",
+            "stack",
+            stack,
+            note="predicted from the deepest frames: never below",
+        ),
+        row("macs.total", "MACs", "MACs", "macs", ours.macs, budget=limits.get("macs")),
+        row(
+            "cycles.total",
+            "Cycles",
+            "cycles",
+            "cycles",
+            cycles,
+            budget=limits.get("cycles"),
+            note="upper bound of the cycle model; measured: emulated core, zero wait states",
+        ),
     ]
-    rows.append(r.Resource(
-        "latency.total", "Latency", "s", budget=None if "cycles" not in limits else limits["cycles"] / hz,
-        dense=dense.cycles / hz, predicted=ours.cycles / hz, measured=None if cycles is None else cycles / hz,
-        note=f"at {hz / 1e6:g} MHz",
-    ))
+    rows.append(
+        r.Resource(
+            "latency.total",
+            "Latency",
+            "s",
+            budget=None if "cycles" not in limits else limits["cycles"] / hz,
+            dense=dense.cycles / hz,
+            predicted=ours.cycles / hz,
+            measured=None if cycles is None else cycles / hz,
+            note=f"at {hz / 1e6:g} MHz",
+        )
+    )
     return tuple(_whole(entry) for entry in rows)
 
 
@@ -229,20 +283,26 @@ LABELS = {
 def _accuracies(e: Evidence) -> tuple[r.Accuracy, ...]:
     task = e.problem.task
     found = {key: score for key, score in e.scores.values.items() if key in LABELS}
-    rows = [_accuracy(*LABELS[key], found[key], task) for key in LABELS if key in found]
+    flash = e.scores.flash
+    rows = [_accuracy(*LABELS[key], found[key], task, flash.get(key)) for key in LABELS if key in found]
     run = e.proof.emulated
     if run is not None:
         graph = e.built.subject.graph
         count = min(len(run.outputs), e.problem.real_inputs, len(task.test))
         outputs = dequantize_output(graph, run.outputs[:count].reshape(count, *graph.shape(graph.outputs[0])))
         position = 1 + max((i for i, entry in enumerate(rows) if entry.kind == "ours"), default=-1)
-        rows.insert(position, _accuracy("emulated", "C on the emulated core", "ours", _score(task, outputs), task))
+        rows.insert(
+            position,
+            _accuracy(
+                "emulated", "C on the emulated core", "ours", _score(task, outputs), task, flash["emulated"]
+            ),
+        )
     return tuple(rows)
 
 
-def _accuracy(key: str, label: str, kind: str, score: Score, task: Task) -> r.Accuracy:
+def _accuracy(key: str, label: str, kind: str, score: Score, task: Task, flash: int | None) -> r.Accuracy:
     low, high = wilson(score.value, score.n) if task.classes else (None, None)
-    return r.Accuracy(key, label, kind, score.value, score.n, low, high)
+    return r.Accuracy(key, label, kind, score.value, score.n, low, high, flash)
 
 
 def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -264,13 +324,22 @@ def _layers(
         shape = op_shape(node, graph.shape)
         old = op_shape(before[call.node], dense.shape) if call.node in before else None
         instructions, cycles = profile.get(call.node, (None, None))
-        rows.append(r.Layer(
-            name=call.node, op=type(node).__name__, kernel=call.kernel,
-            shape_before=dense.shape(call.node) if old else (), shape_after=graph.shape(call.node),
-            weights_before=int(kernel.constants(old)) if old else 0, weights_after=int(kernel.constants(shape)),
-            macs_before=int(macs(old.node, old)) if old else 0, macs_after=int(macs(node, shape)),
-            instructions=instructions, cycles=cycles, sqnr_db=sqnr.get(call.node),
-        ))
+        rows.append(
+            r.Layer(
+                name=call.node,
+                op=type(node).__name__,
+                kernel=call.kernel,
+                shape_before=dense.shape(call.node) if old else (),
+                shape_after=graph.shape(call.node),
+                weights_before=int(kernel.constants(old)) if old else 0,
+                weights_after=int(kernel.constants(shape)),
+                macs_before=int(macs(old.node, old)) if old else 0,
+                macs_after=int(macs(node, shape)),
+                instructions=instructions,
+                cycles=cycles,
+                sqnr_db=sqnr.get(call.node),
+            )
+        )
     return tuple(rows)
 
 
@@ -301,7 +370,8 @@ def arena_picture(graph: QuantizedGraph, plan: Plan) -> r.ArenaPicture:
     ]
     tensors += [
         r.ArenaTensor(f"{call.node}: scratch", call.scratch, call.scratch_bytes, i, i, "scratch")
-        for i, call in enumerate(plan.steps) if call.scratch_bytes
+        for i, call in enumerate(plan.steps)
+        if call.scratch_bytes
     ]
     steps = tuple(call.node for call in plan.steps)
     return r.ArenaPicture(steps, tuple(tensors), plan.arena_bytes, plan.lower_bound)

@@ -67,11 +67,15 @@ def _create(out: Path, training: Path, config: str, resume: bool) -> Path:
         (training / CONFIG).write_text(config, encoding="utf-8")
         return Path(tempfile.mkdtemp(prefix=".build-", dir=out))
     except OSError as error:
-        raise UsageError(f"output folder '{out}' cannot be written: {error.strerror}; choose another with --out") from None
+        raise UsageError(
+            f"output folder '{out}' cannot be written: {error.strerror}; choose another with --out"
+        ) from None
 
 
 def _check_resumable(out: Path, training: Path, config: str) -> None:
     if not training.is_dir():
         raise UsageError(f"'{out}' holds no interrupted run; leave out --resume")
     if (training / CONFIG).read_text(encoding="utf-8") != config:
-        raise UsageError(f"the interrupted run in '{out}' had another configuration; repeat its flags, or leave out --resume")
+        raise UsageError(
+            f"the interrupted run in '{out}' had another configuration; repeat its flags, or leave out --resume"
+        )

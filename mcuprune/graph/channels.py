@@ -42,7 +42,9 @@ from mcuprune.graph.ir import (
 class _Groups:
     """Groups under construction: widths, and what each merged or split group has become."""
 
-    def __init__(self, constants: Mapping[str, Constant], input_shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, constants: Mapping[str, Constant], input_shapes: Mapping[str, tuple[int, ...]]
+    ) -> None:
         self.constants = constants
         self.input_shapes = input_shapes
         self.widths: dict[str, int] = {}
@@ -272,7 +274,7 @@ def _(node: Conv2d | DepthwiseConv2d | Linear, graph: Graph) -> dict[str, tuple[
 @constant_axes.register
 def _(node: BatchNorm, graph: Graph) -> dict[str, tuple[AxisOrNone, ...]]:
     makes = graph.tensors[node.name].channels
-    return {name: (makes,) for name in (node.gamma, node.beta, node.mean, node.variance)}
+    return dict.fromkeys((node.gamma, node.beta, node.mean, node.variance), (makes,))
 
 
 def all_constant_axes(graph: Graph) -> dict[str, tuple[AxisOrNone, ...]]:

@@ -47,7 +47,9 @@ class Problem:
         return float(sum(curve[levels[site]] for site, curve in self.curves.items()))
 
 
-def allocate(problem: Problem, refine: bool = True, chunk: float = 0.0, start: Levels | None = None) -> Levels:
+def allocate(
+    problem: Problem, refine: bool = True, chunk: float = 0.0, start: Levels | None = None
+) -> Levels:
     """Levels of every site: within every budget, at or above the floors, maximal.
 
     Greedy removal of the unit with the largest decrease of violation per predicted loss (structured_pruning 8.4),
@@ -77,7 +79,9 @@ def check_feasible(problem: Problem) -> None:
             )
 
 
-def uniform_levels(full: Mapping[str, int], fits: Callable[[Mapping[str, int]], bool], steps: int = 1000) -> Levels:
+def uniform_levels(
+    full: Mapping[str, int], fits: Callable[[Mapping[str, int]], bool], steps: int = 1000
+) -> Levels:
     """Levels ``max(1, floor(a * full))`` of the largest common factor ``a = k / steps`` that fits."""
     low, high = 0, steps
     while low < high:
@@ -168,7 +172,9 @@ def _fill(problem: Problem, levels: Levels) -> Levels:
 
 def _share(problem: Problem, found: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     """(moves,) the largest fraction of any budget that a move takes."""
-    shares = [(_worst(found[k]) - _worst(found[k])[..., :1]) / max(b, _TINY) for k, b in problem.budgets.items()]
+    shares = [
+        (_worst(found[k]) - _worst(found[k])[..., :1]) / max(b, _TINY) for k, b in problem.budgets.items()
+    ]
     return np.maximum.reduce([np.broadcast_to(share, (count,)) for share in shares])[1:].clip(min=0.0)
 
 
@@ -195,7 +201,9 @@ def _fill_without(problem: Problem, levels: Levels, site: str) -> Levels:
     """Fill every other site first, then also the one just reduced."""
     rest = Problem(
         {s: (c[: levels[s] + 1] if s == site else c) for s, c in problem.curves.items()},
-        problem.costs, problem.budgets, problem.floors,
+        problem.costs,
+        problem.budgets,
+        problem.floors,
     )
     return _fill(problem, _fill(rest, levels))
 
@@ -246,7 +254,9 @@ def _settle(problem: Problem, levels: Levels) -> Levels:
     progress = True
     while progress:
         progress = False
-        order = sorted((s for s in levels if levels[s] < full[s]), key=lambda s: _unit_loss(problem, levels, s))
+        order = sorted(
+            (s for s in levels if levels[s] < full[s]), key=lambda s: _unit_loss(problem, levels, s)
+        )
         for site in order:
             trial = {**levels, site: levels[site] + 1}
             if fits(trial):

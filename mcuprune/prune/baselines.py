@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuprune.graph.channels import prunable
-from mcuprune.graph.ir import Graph
+from mcuprune.graph.channels import build_graph, prunable
+from mcuprune.graph.ir import Constant, Flatten, Graph, Input, Linear
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import best_units, curve
@@ -23,6 +23,21 @@ def uniform(initial: Graph, target: Target, seed: int) -> Graph:
 def scratch(initial: Graph, keep: Keep, seed: int) -> Graph:
     """The widths that a run found, weights drawn anew: Scratch-E of Liu et al. 2019 (arXiv 1810.05270)."""
     return reinitialise(shrink(initial, keep), initial, seed)
+
+
+def linear(initial: Graph) -> Graph:
+    """One linear layer from all inputs to all outputs: what the task gives without a network."""
+    shape, outputs = initial.shape(initial.inputs[0]), initial.shape(initial.outputs[0])[-1]
+    constants = {
+        "linear.weight": Constant(np.zeros((outputs, int(np.prod(shape))), np.float32)),
+        "linear.bias": Constant(np.zeros(outputs, np.float32)),
+    }
+    nodes = (
+        Input("x", ()),
+        Flatten("flat", ("x",)),
+        Linear("linear", ("flat",), "linear.weight", "linear.bias"),
+    )
+    return build_graph("linear", nodes, {"x": shape}, ["linear"], constants)
 
 
 def magnitude(trained: Graph, target: Target) -> tuple[Graph, Keep]:

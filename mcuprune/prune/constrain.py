@@ -47,8 +47,10 @@ def update(multipliers: Multipliers, violation: Mapping[str, float], gains: PI) 
 def homotopy(dense: Mapping[str, float], budgets: Mapping[str, float], progress: float) -> dict[str, float]:
     """Budgets that shrink geometrically from the dense usage to the target as ``progress`` goes from 0 to 1."""
     s = min(max(progress, 0.0), 1.0)
-    return {k: b if dense[k] <= b else math.exp((1 - s) * math.log(dense[k]) + s * math.log(b))
-            for k, b in budgets.items()}
+    return {
+        k: b if dense[k] <= b else math.exp((1 - s) * math.log(dense[k]) + s * math.log(b))
+        for k, b in budgets.items()
+    }
 
 
 def smooth_maximum(terms: Tensor, dim: int = 0) -> Tensor:

@@ -53,7 +53,8 @@ def run_experiment(
     controls: bool = True,
     progress: Progress = SILENT,
 ) -> Outcome:
-    """Compress ``initial`` to ``target``; with ``controls`` also train its dense, uniform, scratch and magnitude twins."""
+    """Compress ``initial`` to ``target``; with ``controls`` also train its dense, uniform, scratch, magnitude and linear
+    counterparts."""
     recipe = setting.recipe
     needs_dense = controls or isinstance(method, ExactOBS)
     dense = _trained("dense", initial, setting, progress) if needs_dense else None
@@ -70,9 +71,14 @@ def run_experiment(
         found,
         dense,
         {
-            "uniform": _trained("uniform", baselines.uniform(initial, target, recipe.seed), setting, progress),
-            "scratch": _trained("scratch", baselines.scratch(initial, found.keep, recipe.seed), setting, progress),
+            "uniform": _trained(
+                "uniform", baselines.uniform(initial, target, recipe.seed), setting, progress
+            ),
+            "scratch": _trained(
+                "scratch", baselines.scratch(initial, found.keep, recipe.seed), setting, progress
+            ),
             "magnitude": _trained("magnitude", cut, tuned, progress),
+            "linear": _trained("linear", baselines.linear(initial), setting, progress),
         },
     )
 

@@ -20,7 +20,8 @@ def unit_norms(module: GraphModule) -> dict[str, Tensor]:
     parameters, statistics = module.state()
     graph = module.graph
     scale = {
-        node.inputs[0]: parameters[node.gamma].detach().abs() / (statistics[node.variance] + node.epsilon).sqrt()
+        node.inputs[0]: parameters[node.gamma].detach().abs()
+        / (statistics[node.variance] + node.epsilon).sqrt()
         for node in graph.nodes
         if isinstance(node, BatchNorm)
     }

@@ -112,7 +112,8 @@ def curve(scores: np.ndarray) -> np.ndarray:
 def best_units(scores: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> dict[str, np.ndarray]:
     """The ``levels[site]`` best-scoring units of each site, ascending; ties go to the lower number."""
     return {
-        key: np.sort(np.argsort(-scores[key], kind="stable")[: levels[key]]).astype(np.int64) for key in levels
+        key: np.sort(np.argsort(-scores[key], kind="stable")[: levels[key]]).astype(np.int64)
+        for key in levels
     }
 
 

@@ -21,13 +21,13 @@ from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.allocate import Problem, allocate, check_feasible, uniform_levels
-from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.constrain import PI, Multipliers, homotopy, pressure, update
+from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, Site, State, best_units
 from mcuprune.prune.shrink import constant_indices, shrink, shrink_tensor
-from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.resources.model import ResourceModel
 from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import (
     Arrays,
     EpochRecord,
@@ -99,7 +99,9 @@ class Run:
     masks: dict[str, Tensor] = field(default_factory=dict)  # weight constant -> entries that are left
     quantizer: FakeQuantizer | None = None
     history: list[EpochRecord] = field(default_factory=list)
-    levels: dict[str, int] = field(default_factory=dict)  # of the last allocation; empty: allocate from full widths
+    levels: dict[str, int] = field(
+        default_factory=dict
+    )  # of the last allocation; empty: allocate from full widths
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,12 @@ class Search:
             self._freeze(run)  # a run of very few steps: the guarantee does not depend on the schedule
         usage = self._usage(run)
         record = EpochRecord(
-            run.epoch, self.phases.name(share - 1e-9), mean, self._score(run), rate, usage,
+            run.epoch,
+            self.phases.name(share - 1e-9),
+            mean,
+            self._score(run),
+            rate,
+            usage,
             dict(run.multipliers.values),
         )
         run.history.append(record)
@@ -217,7 +224,9 @@ class Search:
         """How training sees the module: through gates or masked weights, later through quantization."""
         if run.frozen:
             quantizer = run.quantizer
-            return {} if quantizer is None else {"weight": quantizer.weight, "activation": quantizer.activation}
+            return (
+                {} if quantizer is None else {"weight": quantizer.weight, "activation": quantizer.activation}
+            )
         sites = {site.key: site for site in run.sites}
         if self.method.kind == "channels":
             return {"gates": self._gates(run)}
@@ -267,8 +276,8 @@ class Search:
         module = GraphModule(narrow)
         optimizer = make_optimizer(module, self.recipe)
         _carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
-        weights = [{n: c.values for n, c in g.constants.items() if c.values.ndim > 1} for g in (before, narrow)]
-        run.restart_rate = allr_start(self.recipe.learning_rate, *weights, 1.0 - run.step / self.total)
+        left = 1.0 - run.step / self.total
+        run.restart_rate = allr_start(self.recipe.learning_rate, _weights(before), _weights(narrow), left)
         run.module, run.optimizer, run.keep = module, optimizer, keep
 
     def _start_int8(self, run: Run) -> None:
@@ -318,6 +327,10 @@ def _weight_sites(graph: Graph) -> tuple[Site, ...]:
 SITES = {"channels": _channel_sites, "weight": _weight_sites}
 
 
+def _weights(graph: Graph) -> dict[str, np.ndarray]:
+    return {name: constant.values for name, constant in graph.constants.items() if constant.values.ndim > 1}
+
+
 def _apply_masks(run: Run) -> None:
     parameters, _ = run.module.state()
     with torch.no_grad():
@@ -340,6 +353,8 @@ def _carry_optimizer(
             continue
         index = indices.get(name, (None,) * parameter.dim())
         new_optimizer.state[new_values[name]] = {
-            key: shrink_tensor(value, index) if torch.is_tensor(value) and value.shape == parameter.shape else value
+            key: shrink_tensor(value, index)
+            if torch.is_tensor(value) and value.shape == parameter.shape
+            else value
             for key, value in state.items()
         }

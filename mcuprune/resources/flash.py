@@ -22,4 +22,6 @@ def code_bytes(kernels: Iterable[str], calls: int, cpu: str, toolchain: str) -> 
     distinct = {catalogue.kernel(name) for name in kernels}
     names = {kernel.name for kernel in distinct}
     names |= {need for kernel in distinct for need in kernel.needs if not need.endswith(".h")}
-    return sum(catalogue.function_bytes(name, cpu, toolchain) for name in names) + RUN_BYTES + CALL_BYTES * calls
+    return (
+        sum(catalogue.function_bytes(name, cpu, toolchain) for name in names) + RUN_BYTES + CALL_BYTES * calls
+    )

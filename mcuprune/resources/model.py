@@ -64,7 +64,9 @@ class ResourceModel:
     def relaxed(self, widths: Widths) -> dict[str, Tensor]:
         """The same costs of scalar tensors, differentiable; RAM is (steps,)."""
         found = self._costs(widths, RESOURCES)
-        rows = {k: torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v]) for k, v in found.items()}
+        rows = {
+            k: torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v]) for k, v in found.items()
+        }
         return {k: v if k == "ram" else v[0] for k, v in rows.items()}
 
     def exact(self, levels: Mapping[str, int]) -> dict[str, float]:

@@ -56,7 +56,9 @@ class GraphModule(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        statistics = {n for node in graph.nodes if isinstance(node, BatchNorm) for n in (node.mean, node.variance)}
+        statistics = {
+            n for node in graph.nodes if isinstance(node, BatchNorm) for n in (node.mean, node.variance)
+        }
         self.values = nn.ParameterDict()
         self.statistics = nn.ParameterDict()
         for name, constant in graph.constants.items():
@@ -74,8 +76,13 @@ class GraphModule(nn.Module):
             {names[k]: v for k, v in self.statistics.items()},
         )
 
-    def forward(self, x: Tensor, gates: Gates | None = None, weight: Hook | None = None,
-                activation: Hook | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        gates: Gates | None = None,
+        weight: Hook | None = None,
+        activation: Hook | None = None,
+    ) -> Tensor:
         parameters, statistics = self.state()
         return run(self.graph, parameters, statistics, x, gates, weight, activation, self.training)
 
@@ -120,8 +127,16 @@ def run(
 class _Scope:
     """What evaluation of one batch may look at."""
 
-    def __init__(self, graph: Graph, parameters: Mapping[str, Tensor], statistics: Mapping[str, Tensor],
-                 gates: Gates, weight: Hook | None, activation: Hook | None, training: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        parameters: Mapping[str, Tensor],
+        statistics: Mapping[str, Tensor],
+        gates: Gates,
+        weight: Hook | None,
+        activation: Hook | None,
+        training: bool,
+    ) -> None:
         self.graph, self.parameters, self.statistics = graph, parameters, statistics
         self.gates, self.weight_hook, self.training = gates, weight, training
 
@@ -203,7 +218,9 @@ def _(node: Activation, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
         "sine": torch.sin,
     }
     if node.function not in functions:
-        raise UnsupportedError(f"layer '{node.name}': training does not support the activation '{node.function}'")
+        raise UnsupportedError(
+            f"layer '{node.name}': training does not support the activation '{node.function}'"
+        )
     return functions[node.function](inputs[0] if node.gain == 1.0 else inputs[0] * node.gain)
 
 
@@ -266,7 +283,9 @@ def clamp(x: Tensor, activation: str | None) -> Tensor:
     return F.relu(x) if activation == "relu" else F.relu6(x)
 
 
-def _padding(x: Tensor, padding: tuple[int, int, int, int], value: float = 0.0) -> tuple[Tensor, tuple[int, int]]:
+def _padding(
+    x: Tensor, padding: tuple[int, int, int, int], value: float = 0.0
+) -> tuple[Tensor, tuple[int, int]]:
     """The input, padded first where torch's symmetric padding cannot express it, and what is left to pad."""
     top, left, bottom, right = padding
     if (top, left) == (bottom, right) and value == 0.0:

@@ -26,7 +26,12 @@ class Phases:
     int8: float = 0.90
 
     def name(self, share: float) -> str:
-        ends = ((self.warmup, "warm-up"), (self.gated, "gated"), (self.freeze, "settle"), (self.int8, "narrow"))
+        ends = (
+            (self.warmup, "warm-up"),
+            (self.gated, "gated"),
+            (self.freeze, "settle"),
+            (self.int8, "narrow"),
+        )
         return next((name for end, name in ends if share < end), "int8")
 
     def progress(self, share: float) -> float:
@@ -50,7 +55,9 @@ def run_rate(share: float, peak: float, restart: float, phases: Phases) -> float
     return restart * (1.0 - share) / (1.0 - phases.freeze)
 
 
-def allr_start(peak: float, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], share_left: float) -> float:
+def allr_start(
+    peak: float, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], share_left: float
+) -> float:
     """Learning rate after a cut (ALLR, Zimmer et al. 2023, arXiv 2111.00843).
 
     ``peak * d / sqrt(s)``, clipped to ``[peak * min(share_left, 1), peak]``, where ``s`` is the fraction of weights

@@ -64,7 +64,9 @@ def shorten(task: Task, samples: int | None) -> Task:
     return replace(task, train=Split(task.train.x[order], task.train.y[order]))
 
 
-def budgets_of(problem: Problem, dense: dict[str, float], fractions: list[float]) -> dict[str, dict[str, float]]:
+def budgets_of(
+    problem: Problem, dense: dict[str, float], fractions: list[float]
+) -> dict[str, dict[str, float]]:
     """The demonstration's own budget, or fractions of the dense flash."""
     if not fractions:
         return {str(DEMO_BUDGET): DEMO_BUDGET.limits()}
@@ -72,8 +74,14 @@ def budgets_of(problem: Problem, dense: dict[str, float], fractions: list[float]
 
 
 def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
-    task_name = None if arguments.task == "digits-scenes" else arguments.task
-    flags = {"task": task_name, "seed": seed, "epochs": arguments.epochs, "data": arguments.data}
+    task_name = None if arguments.task == "digits-scenes" and not arguments.model else arguments.task
+    flags = {
+        "task": task_name,
+        "seed": seed,
+        "epochs": arguments.epochs,
+        "data": arguments.data,
+        "model": arguments.model,
+    }
     problem = load_problem(load_config(None, flags))
     task = shorten(problem.task, arguments.samples)
     resources = ResourceModel(run_passes(problem.graph), load_board(BOARD).core)
@@ -104,7 +112,9 @@ def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> list[Row
         levels = {group: len(units) for group, units in found.keep.items()}
         flash = resources.exact(levels)["flash"]
         ratio = found.seconds / outcome.dense.seconds
-        rows.append(Row(task.name, name, seed, int8=task.score(outputs, test.y), flash=flash, ratio=ratio, **metrics))
+        rows.append(
+            Row(task.name, name, seed, int8=task.score(outputs, test.y), flash=flash, ratio=ratio, **metrics)
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -126,10 +136,15 @@ def table(rows: list[Row]) -> str:
     ]
     for key in dict.fromkeys((row.task, row.budget) for row in rows):
         group = [row for row in rows if (row.task, row.budget) == key]
-        mean = {k: 100 * np.mean([getattr(r, k) for r in group]) for k in ("dense", "ours", "int8", *CONTROLS)}
+        mean = {
+            k: 100 * np.mean([getattr(r, k) for r in group]) for k in ("dense", "ours", "int8", *CONTROLS)
+        }
         best = max(CONTROLS, key=lambda k: mean[k])
         gains = {k: 100 * np.array([r.ours - getattr(r, k) for r in group]) for k in ("uniform", best)}
-        shown = [f"{g.mean():+.1f} ({interval(g)[0]:+.1f} to {interval(g)[1]:+.1f})" for g in (gains["uniform"], gains[best])]
+        shown = [
+            f"{g.mean():+.1f} ({interval(g)[0]:+.1f} to {interval(g)[1]:+.1f})"
+            for g in (gains["uniform"], gains[best])
+        ]
         cells = [*key, str(len(group)), *(f"{mean[k]:.1f}" for k in ("dense", "ours", "int8", *CONTROLS))]
         cells += [shown[0], f"{best}: {shown[1]}", f"{np.mean([r.ratio for r in group]):.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -140,6 +155,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", default="digits-scenes")
     parser.add_argument("--data", default=None)
+    parser.add_argument(
+        "--model", default=None, help="a built-in network, e.g. lenet (default: the task's own)"
+    )
     parser.add_argument("--method", default="taylor")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=None)
@@ -150,7 +168,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/bench-compress"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = [row for seed in arguments.seeds for row in run_seed(arguments, seed, arguments.work / arguments.task)]
+    rows = [
+        row for seed in arguments.seeds for row in run_seed(arguments, seed, arguments.work / arguments.task)
+    ]
     arguments.out.mkdir(parents=True, exist_ok=True)
     name = f"compress-{arguments.task}-{'-'.join(map(str, arguments.seeds))}"
     (arguments.out / f"{name}.json").write_text(json.dumps([vars(r) for r in rows], indent=1) + "\n")

@@ -49,7 +49,9 @@ def assert_sound(problem: Problem, levels: dict[str, int]) -> None:
     for site, n in levels.items():
         if n < problem.full[site]:
             bigger = usage(problem, {**levels, site: n + 1})
-            assert any(bigger[k] > b for k, b in problem.budgets.items()), f"a unit of {site} could be added back"
+            assert any(bigger[k] > b for k, b in problem.budgets.items()), (
+                f"a unit of {site} could be added back"
+            )
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -71,9 +73,9 @@ def test_small_problems_are_solved_exactly() -> None:
         grid = itertools.product(*[range(1, n + 1) for n in problem.full.values()])
         points = np.array(list(grid))
         figures = problem.costs({k: points[:, i] for i, k in enumerate(problem.full)})
-        fits = np.logical_and.reduce([
-            (v if v.ndim == 1 else v.max(0)) <= problem.budgets[k] for k, v in figures.items()
-        ])
+        fits = np.logical_and.reduce(
+            [(v if v.ndim == 1 else v.max(0)) <= problem.budgets[k] for k, v in figures.items()]
+        )
         losses = sum(problem.curves[k][points[:, i]] for i, k in enumerate(problem.full))
         best = float(np.where(fits, losses, np.inf).min())
         assert problem.loss(allocate(problem)) <= best + 1e-9
@@ -93,8 +95,12 @@ def test_swaps_stay_within_five_percent_of_brute_force(monkeypatch: pytest.Monke
 def test_infeasible_budget_names_the_smallest_reachable_figure() -> None:
     problem = random_problem(1)
     smallest = usage(problem, dict(problem.floors))["flash"]
-    impossible = Problem(problem.curves, problem.costs, {**problem.budgets, "flash": smallest - 1}, problem.floors)
-    with pytest.raises(BudgetError, match=f"flash=.*smallest.*{smallest:,.0f}|flash=.*smallest.*{smallest:.4g}"):
+    impossible = Problem(
+        problem.curves, problem.costs, {**problem.budgets, "flash": smallest - 1}, problem.floors
+    )
+    with pytest.raises(
+        BudgetError, match=f"flash=.*smallest.*{smallest:,.0f}|flash=.*smallest.*{smallest:.4g}"
+    ):
         allocate(impossible)
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-
 from conftest import make_module
+
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.passes import run_passes
@@ -77,7 +77,9 @@ def test_taylor_scores_are_squared_gate_gradients() -> None:
 
     from mcuprune.prune.method import Context
 
-    context = Context(module, sites, state, optimizer, loss, lambda e: torch.zeros(()), torch.Generator(), 0, 0, 0)
+    context = Context(
+        module, sites, state, optimizer, loss, lambda e: torch.zeros(()), torch.Generator(), 0, 0, 0
+    )
     method.step(context)
     gate = torch.ones(8, requires_grad=True)
     module(x, gates={group: gate}).square().mean().backward()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from conftest import NETWORKS, make_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from conftest import NETWORKS, make_module
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
@@ -56,7 +56,9 @@ def test_passes_and_shrinking_commute(name: str, seed: int) -> None:
     first, second = run_passes(shrink(graph, keep)), shrink(run_passes(graph), keep)
     assert first.nodes == second.nodes and first.widths == second.widths
     for constant in first.constants:
-        np.testing.assert_allclose(first.constants[constant].values, second.constants[constant].values, rtol=1e-6)
+        np.testing.assert_allclose(
+            first.constants[constant].values, second.constants[constant].values, rtol=1e-6
+        )
 
 
 def test_optimizer_state_is_cut_like_its_parameter(network: tuple[nn.Module, Graph]) -> None:

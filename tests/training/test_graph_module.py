@@ -37,7 +37,9 @@ def test_training_outputs_statistics_and_gradients_agree(network: tuple[nn.Modul
     found = sorted(float(p.grad.norm()) for p in ours.values.values())
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     statistics = sorted(float(b.sum()) for n, b in module.named_buffers() if "running" in n)
-    np.testing.assert_allclose(sorted(float(s.sum()) for s in ours.statistics.values()), statistics, rtol=1e-4)
+    np.testing.assert_allclose(
+        sorted(float(s.sum()) for s in ours.statistics.values()), statistics, rtol=1e-4
+    )
 
 
 def test_run_is_functional(network: tuple[nn.Module, Graph]) -> None:

@@ -56,7 +56,9 @@ class ExactOBS:
         layers = measure(graph, calibration)
         traces = {group: removal_trace(group, graph.widths[group], layers) for group in prunable(graph)}
         curves = {group: losses[::-1] for group, (_, losses) in traces.items()}
-        levels = allocate(Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact))
+        levels = allocate(
+            Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact)
+        )
         keep = {g: np.sort(traces[g][0][graph.widths[g] - n :]).astype(np.int64) for g, n in levels.items()}
         return shrink(compensate(graph, keep, layers), keep), keep
 
@@ -84,14 +86,18 @@ def _layer(graph: Graph, node: Reader, x: Tensor) -> Layer:
     if isinstance(node, Conv2d):
         window = node.window
         top, left, bottom, right = window.padding
-        patches = F.unfold(F.pad(x, (left, right, top, bottom)), window.kernel, window.dilation, 0, window.stride)
+        patches = F.unfold(
+            F.pad(x, (left, right, top, bottom)), window.kernel, window.dilation, 0, window.stride
+        )
         inputs = patches.transpose(0, 1).flatten(1).double().numpy()
         weight = weight.transpose(0, 3, 1, 2)
     else:
         inputs = x.T.double().numpy()
     taps = int(np.prod(weight.shape[2:], dtype=int))
     matrix = weight.reshape(len(weight), -1)
-    bias = np.zeros(len(weight)) if node.bias is None else graph.constants[node.bias].values.astype(np.float64)
+    bias = (
+        np.zeros(len(weight)) if node.bias is None else graph.constants[node.bias].values.astype(np.float64)
+    )
     inputs = np.concatenate([inputs, np.ones((1, inputs.shape[1]))])
     hessian = 2.0 / inputs.shape[1] * inputs @ inputs.T
     hessian += DAMPING * np.mean(np.diag(hessian)) * np.eye(len(hessian))
@@ -107,7 +113,9 @@ def _layer(graph: Graph, node: Reader, x: Tensor) -> Layer:
 def removal_trace(group: str, width: int, layers: Mapping[str, Layer]) -> tuple[np.ndarray, np.ndarray]:
     """Units in the order of removal, and (width + 1,) the relative output error after each removal."""
     readers = [layer for layer in layers.values() if group in layer.columns]
-    states = [(layer.weight.copy(), layer.inverse.copy(), layer.columns[group], layer.energy) for layer in readers]
+    states = [
+        (layer.weight.copy(), layer.inverse.copy(), layer.columns[group], layer.energy) for layer in readers
+    ]
     left, order, losses = list(range(width)), [], [0.0]
     while left:
         total = np.zeros(len(left))
@@ -148,8 +156,12 @@ def compensate(graph: Graph, keep: Mapping[str, np.ndarray], layers: Mapping[str
         if layer is None or not isinstance(node, Conv2d | Linear):
             continue
         gone = [np.setdiff1d(np.arange(len(c)), keep[g]) for g, c in layer.columns.items() if g in keep]
-        blocks = [c[units].reshape(-1) for (g, c), units in zip(
-            ((g, c) for g, c in layer.columns.items() if g in keep), gone, strict=True)]
+        blocks = [
+            c[units].reshape(-1)
+            for (g, c), units in zip(
+                ((g, c) for g, c in layer.columns.items() if g in keep), gone, strict=True
+            )
+        ]
         block = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
         weight = layer.weight.copy()
         if len(block):
