@@ -15,7 +15,7 @@ import pytest
 from mcuprune import share
 
 KERNELS = share.folder("codegen") / "kernels"
-WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion")
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 SANITIZERS = "-fsanitize=address,undefined"
 
 

@@ -18,8 +18,8 @@ void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output
             for (int32_t c = 0; c < op->out_c; c++) {
                 int32_t sum = op->bias[c];
                 MCP_ROLLED
-                for (const int8_t *x = pixel; x < end; x++) {
-                    sum += *x * *w++;
+                for (const int8_t *in = pixel; in < end; in++) {
+                    sum += *in * *w++;
                 }
                 *output++ = mcp_requantize(sum, op->multiplier[c], op->shift[c], op->output_offset,
                                            op->clamp_min, op->clamp_max);
