@@ -73,10 +73,10 @@ def deploy(
 
 
 def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
-    """What lies in ``folder``: the C there is taken as it is, and compared with what its model would generate.
+    """What lies in ``folder``: the C there is taken as it is, and compared with what its model gives.
 
-    With ``rebuild`` the firmware is built from that C into the given folder; otherwise the folder's own is used.
-    Raises UsageError when the folder is not one that ``compress`` or ``export`` wrote.
+    With ``rebuild`` the firmware is built from that C into the given folder; otherwise the folder's own is
+    used. Raises UsageError when the folder is not one that ``compress`` or ``export`` wrote.
     """
     manifest = read_manifest(folder)
     board = load_board(folder / BOARD)

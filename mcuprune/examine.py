@@ -74,7 +74,7 @@ class Analysis:
             (
                 "RAM",
                 kibi(usage.ram),
-                f"{kibi(usage.arena)} arena (gap to the lower bound {self.arena_gap} B), {usage.stack} B stack",
+                f"{kibi(usage.arena)} arena (lower bound + {self.arena_gap} B), {usage.stack} B stack",
             ),
             ("MACs", count(usage.macs), ""),
             (
@@ -91,8 +91,8 @@ class Analysis:
 def analyze(model: str, board: Board, budget: Budget, input_shape: tuple[int, ...] | None = None) -> Analysis:
     """Costs per layer and in total of a model as it is, without training.
 
-    ``input_shape`` (channels first) is needed for PyTorch modules.  Raises UnsupportedError for the first layer that
-    cannot be deployed.
+    ``input_shape`` (channels first) is needed for PyTorch modules.  Raises UnsupportedError for the first
+    layer that cannot be deployed.
     """
     graph = as_network(model, input_shape)
     plan = make_plan(graph, board.core.isa)
@@ -192,8 +192,8 @@ class VerifyResult:
 def verify(folder: Path, inputs: int = 200, profile: bool = False) -> VerifyResult:
     """Compare all executors on the C, the models and the firmware in ``folder``.
 
-    The C is built anew, so that a change in it is found; where the result is not the folder's firmware.elf, that image
-    is run too.  Raises MismatchError naming the first differing layer and index.
+    The C is built anew, so that a change in it is found; where the result is not the folder's firmware.elf,
+    that image is run too.  Raises MismatchError naming the first differing layer and index.
     """
     with tempfile.TemporaryDirectory(prefix="mcuprune-") as scratch:
         rebuilt = open_deployment(folder, rebuild=Path(scratch))
@@ -235,7 +235,7 @@ class CheckResult:
 
 
 def check(folder: Path, budget: Budget | None = None) -> CheckResult:
-    """Measure the firmware in ``folder`` and hold it against ``budget`` (default: that of the run, or the board's).
+    """Measure the firmware in ``folder`` and hold it against ``budget`` (default: the run's, or the board's).
 
     Raises BudgetError naming every resource that is exceeded.
     """

@@ -1,6 +1,7 @@
 """The whole flow, in order.  Read this first.
 
-    model file or module -> Graph -> trained under budgets, smaller Graph -> QuantizedGraph -> plan -> C -> firmware
+    model file or module -> Graph -> trained under budgets, smaller Graph -> QuantizedGraph -> plan -> C ->
+    firmware
     -> run everywhere, compared, measured -> report
 
 Each line of :func:`compress_problem` is one stage; the module that a stage lives in says the rest.
@@ -45,7 +46,8 @@ REAL_INPUTS = 100  # of them from the test set, the others random bytes
 def compress(config: RunConfig, progress: Progress = SILENT) -> tuple[Report, Times]:
     """Compress what ``config`` names, write the run folder, return its report.
 
-    Raises the errors of :mod:`mcuprune.errors`; the folder is written when only the result is at fault (accuracy).
+    Raises the errors of :mod:`mcuprune.errors`; the folder is written when only the result is at fault
+    (accuracy).
     """
     board = load_board(config.board)
     find_toolchain(board, config.toolchain)
@@ -144,7 +146,8 @@ def judge(report: Report, proof: Proof, min_accuracy: float | None) -> None:
     chance = report.task.chance
     if min_accuracy is not None and final.value < min_accuracy:
         raise AccuracyError(
-            f"accuracy {final.value:.4f} is below the floor {min_accuracy}; allow more flash, RAM or MACs, or train longer"
+            f"accuracy {final.value:.4f} is below the floor {min_accuracy}; "
+            "allow more flash, RAM or MACs, or train longer"
         )
     if chance is not None and final.low is not None and final.high is not None and final.high <= chance:
         raise AccuracyError(

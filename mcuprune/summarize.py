@@ -46,7 +46,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """Test scores by key (dense, compressed, int8, host, and the controls), flash bytes of the float networks."""
+    """Test scores by key (dense, compressed, int8, host, controls), flash bytes of the float networks."""
 
     values: Mapping[str, Score]
     flash: Mapping[str, int]

@@ -38,8 +38,9 @@ class Workspace:
 def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterator[Workspace]:
     """A workspace in ``out``.
 
-    After an error nothing of it is left; after Ctrl-C the checkpoints are, for ``resume`` with the same ``config``.
-    Raises UsageError when the folder cannot be written, or does not hold an interrupted run of this configuration.
+    After an error nothing of it is left; after Ctrl-C the checkpoints are, for ``resume`` with the same
+    ``config``. Raises UsageError when the folder cannot be written, or does not hold an interrupted run of
+    this configuration.
     """
     existed = out.exists()
     training = out / TRAINING
@@ -77,5 +78,5 @@ def _check_resumable(out: Path, training: Path, config: str) -> None:
         raise UsageError(f"'{out}' holds no interrupted run; leave out --resume")
     if (training / CONFIG).read_text(encoding="utf-8") != config:
         raise UsageError(
-            f"the interrupted run in '{out}' had another configuration; repeat its flags, or leave out --resume"
+            f"the interrupted run in '{out}' had another configuration; use its flags, or drop --resume"
         )

@@ -1,8 +1,8 @@
 """Channel groups: which channels must be removed together, found by unifying channel axes.
 
-A convolution or linear layer starts a group; depthwise convolutions, normalization, activations and pooling keep
-the axis they read; additions and products unify the axes of their operands; concatenation joins axes and flattening
-repeats them.  Groups that reach a graph input, a graph output or a softmax are frozen.
+A convolution or linear layer starts a group; depthwise convolutions, normalization, activations and pooling
+keep the axis they read; additions and products unify the axes of their operands; concatenation joins axes and
+flattening repeats them.  Groups that reach a graph input, a graph output or a softmax are frozen.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def build_graph(
 ) -> Graph:
     """Infer tensor types and channel groups of ``nodes`` (in topological order).
 
-    ``input_shapes`` gives ``(H, W, C)`` or ``(C,)`` of each Input node.  Raises UnsupportedError, naming the layer,
-    where sizes do not fit together.
+    ``input_shapes`` gives ``(H, W, C)`` or ``(C,)`` of each Input node.  Raises UnsupportedError, naming the
+    layer, where sizes do not fit together.
     """
     groups = _Groups(constants, input_shapes)
     types: dict[str, TensorType] = {}
@@ -251,7 +251,7 @@ AxisOrNone = Axis | None
 
 @singledispatch
 def constant_axes(node: Node, graph: Graph) -> dict[str, tuple[AxisOrNone, ...]]:
-    """For each constant of a node, the channel axis behind each of its dimensions (``None``: not a channel axis)."""
+    """For each constant of a node, the channel axis behind each of its dimensions (``None``: no channels)."""
     return {}
 
 
@@ -288,7 +288,7 @@ def prunable(graph: Graph) -> tuple[str, ...]:
 
 
 def element_index(axis: Axis, widths: Mapping[str, int], keep: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Positions along ``axis`` of the kept units; ``keep`` maps a group to sorted unit numbers (absent: all)."""
+    """Positions along ``axis`` of the kept units; ``keep``: group -> sorted unit numbers (absent: all)."""
     parts, base = [], 0
     for block in axis:
         width = widths[block.group]

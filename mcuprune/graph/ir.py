@@ -47,8 +47,8 @@ class TensorType:
 class Constant:
     """A stored array.  ``scale`` (one value, or one per output channel) is set when ``values`` are quantized.
 
-    ``mask`` marks the entries that element-wise pruning keeps (``None``: all of them); ``codec`` names how the
-    values are stored in flash.
+    ``mask`` marks the entries that element-wise pruning keeps (``None``: all of them); ``codec`` names how
+    the values are stored in flash.
     """
 
     values: np.ndarray

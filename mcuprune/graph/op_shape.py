@@ -30,7 +30,7 @@ class OpShape:
 
 
 def op_shape(node: Node, shape: Callable[[str], tuple[Number, ...]]) -> OpShape:
-    """``shape`` maps a tensor's name to ``(h, w, c)`` or ``(c,)``: ``Graph.shape``, ``QuantizedGraph.shape``."""
+    """``shape`` (of either graph class) maps a tensor's name to ``(h, w, c)`` or ``(c,)``."""
     return OpShape(node, tuple(_dims(shape(name)) for name in node.inputs), _dims(shape(node.name)))
 
 
@@ -43,7 +43,7 @@ def elements(dims: Dims) -> Number:
 
 
 def ceil_to(value: Number, multiple: int) -> Number:
-    """``value`` rounded up to a multiple; on tensors the forward value is rounded, the gradient passes through."""
+    """``value`` rounded up to a multiple; on tensors the value is rounded, the gradient passes through."""
     rounded = -(-value // multiple) * multiple
     if hasattr(value, "detach"):
         return value + (rounded - value).detach()

@@ -1,8 +1,8 @@
 """Allocation under exact integer budgets: how many units each site keeps.
 
-Scoring is learned, allocation is provable.  A method predicts, for every site, the loss increase of keeping ``n``
-units (its *curve*); this module chooses the levels.  Whatever the curves say, the result is never above a budget and
-is maximal: no single unit can be added back.
+Scoring is learned, allocation is provable.  A method predicts, for every site, the loss increase of keeping
+``n`` units (its *curve*); this module chooses the levels.  Whatever the curves say, the result is never above
+a budget and is maximal: no single unit can be added back.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _TINY = 1e-12
 class Problem:
     """Curves: site -> (levels + 1,) predicted loss increase of keeping ``n`` units, non-increasing in ``n``.
 
-    ``exact`` is the figure that counts where ``costs`` (vectorised over candidates) is an approximation of it: the
-    packed arena of the real planner, kernels that change with a width.  ``weights`` scales each resource's violation
-    while ranking (1 + its multiplier).
+    ``exact`` is the figure that counts where ``costs`` (vectorised over candidates) is an approximation of
+    it: the packed arena of the real planner, kernels that change with a width.  ``weights`` scales each
+    resource's violation while ranking (1 + its multiplier).
     """
 
     curves: Mapping[str, np.ndarray]
@@ -52,11 +52,12 @@ def allocate(
 ) -> Levels:
     """Levels of every site: within every budget, at or above the floors, maximal.
 
-    Greedy removal of the unit with the largest decrease of violation per predicted loss (structured_pruning 8.4),
-    then filling the slack; small problems are searched exhaustively, others improved by swaps when ``refine``.
-    While training, ``chunk`` removes that fraction of a site at once, and removal may ``start`` from earlier levels
-    instead of the full ones: both save time and cost only optimality.
-    Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors do not fit.
+    Greedy removal of the unit with the largest decrease of violation per predicted loss (structured_pruning
+    8.4), then filling the slack; small problems are searched exhaustively, others improved by swaps when
+    ``refine``. While training, ``chunk`` removes that fraction of a site at once, and removal may ``start``
+    from earlier levels instead of the full ones: both save time and cost only optimality.
+    Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors do not
+    fit.
     """
     check_feasible(problem)
     if refine and _search_size(problem) <= EXHAUSTIVE_LIMIT:
@@ -74,7 +75,7 @@ def check_feasible(problem: Problem) -> None:
     for resource, budget in problem.budgets.items():
         if figures[resource] > budget:
             raise BudgetError(
-                f"budget {resource}={_plain(budget)} cannot be reached: the smallest this model can become is "
+                f"budget {resource}={_plain(budget)} cannot be reached: the smallest this model gets is "
                 f"{_plain(figures[resource])}; raise the budget or start from a smaller model"
             )
 
@@ -119,7 +120,8 @@ def _worst(figures: np.ndarray) -> np.ndarray:
 def _violation(problem: Problem, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
     """(candidates,) weighted sum over resources of the mean log excess of the entries above budget.
 
-    Every schedule step above the RAM budget counts, not only the largest, so tied bottlenecks have a gradient.
+    Every schedule step above the RAM budget counts, not only the largest, so tied bottlenecks have a
+    gradient.
     """
     found, count = problem.costs(candidates), len(next(iter(candidates.values())))
     total = np.zeros(count)

@@ -15,7 +15,7 @@ from mcuprune.training.graph_module import GraphModule, reinitialise
 
 
 def uniform(initial: Graph, target: Target, seed: int) -> Graph:
-    """All widths scaled by one factor to the same budgets, weights drawn anew (to be trained from scratch)."""
+    """All widths scaled by one factor to the same budgets, weights drawn anew (train them from scratch)."""
     keep = {group: np.arange(width) for group, width in target.uniform.items()}
     return reinitialise(shrink(initial, keep), initial, seed)
 

@@ -24,7 +24,7 @@ from mcuprune.training.loop import EpochRecord, make_optimizer
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain values in one step: a reader sees the old file or the new one, never half of it."""
+    """Write tensors and plain values in one step: a reader sees the old file or the new one, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(dict(content), partial)

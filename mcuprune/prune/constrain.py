@@ -1,7 +1,7 @@
 """Binding budgets to gradients: relaxed resources, budget homotopy and PI-controlled multipliers.
 
-The primal step follows the differentiable violation, the multipliers follow the *exact* one (proxy constraints,
-Cotter et al. 2019; PI updates, Sohrabi et al. 2024, arXiv 2406.04558).
+The primal step follows the differentiable violation, the multipliers follow the *exact* one (proxy
+constraints, Cotter et al. 2019; PI updates, Sohrabi et al. 2024, arXiv 2406.04558).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Multipliers:
 
 
 def update(multipliers: Multipliers, violation: Mapping[str, float], gains: PI) -> Multipliers:
-    """One dual step on ``log(R_k / B_k)``; a satisfied constraint restarts at zero (Gallego-Posada et al. 2022)."""
+    """One dual step on ``log(R_k / B_k)``; satisfied ones restart at zero (Gallego-Posada et al. 2022)."""
     sums = {k: multipliers.sums[k] + e if e > 0 else 0.0 for k, e in violation.items()}
     values = {
         k: max(0.0, gains.integral * sums[k] + gains.proportional * e) if e > 0 else 0.0
@@ -45,7 +45,7 @@ def update(multipliers: Multipliers, violation: Mapping[str, float], gains: PI) 
 
 
 def homotopy(dense: Mapping[str, float], budgets: Mapping[str, float], progress: float) -> dict[str, float]:
-    """Budgets that shrink geometrically from the dense usage to the target as ``progress`` goes from 0 to 1."""
+    """Budgets that shrink geometrically from the dense usage to the target while ``progress`` goes 0 to 1."""
     s = min(max(progress, 0.0), 1.0)
     return {
         k: b if dense[k] <= b else math.exp((1 - s) * math.log(dense[k]) + s * math.log(b))
@@ -63,7 +63,7 @@ def smooth_maximum(terms: Tensor, dim: int = 0) -> Tensor:
 
 
 def pressure(usage: Mapping[str, Tensor], budgets: Mapping[str, float], multipliers: Multipliers) -> Tensor:
-    """``sum_k lambda_k * log(R_k / B_k)``; a resource with several rows (schedule steps) enters by its smooth maximum."""
+    """``sum_k lambda_k * log(R_k / B_k)``; of several rows (schedule steps) the smooth maximum counts."""
     total = torch.zeros(())
     for resource, budget in budgets.items():
         weight = multipliers.values.get(resource, 0.0)

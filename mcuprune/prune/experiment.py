@@ -53,8 +53,10 @@ def run_experiment(
     controls: bool = True,
     progress: Progress = SILENT,
 ) -> Outcome:
-    """Compress ``initial`` to ``target``; with ``controls`` also train its dense, uniform, scratch, magnitude and linear
-    counterparts."""
+    """Compress ``initial`` to ``target``.
+
+    With ``controls`` also train its dense, uniform, scratch, magnitude and linear counterparts.
+    """
     recipe = setting.recipe
     needs_dense = controls or isinstance(method, ExactOBS)
     dense = _trained("dense", initial, setting, progress) if needs_dense else None

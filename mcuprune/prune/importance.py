@@ -14,8 +14,8 @@ from mcuprune.training.graph_module import GraphModule
 def unit_norms(module: GraphModule) -> dict[str, Tensor]:
     """Group -> (width,) mean over producing layers of a filter's L2 norm, batch-norm scale included.
 
-    Norms are divided by the square root of the filter's size, so that layers of different fan-in compare, and are
-    detached from the graph of gradients.
+    Norms are divided by the square root of the filter's size, so that layers of different fan-in compare, and
+    are detached from the graph of gradients.
     """
     parameters, statistics = module.state()
     graph = module.graph

@@ -1,7 +1,7 @@
 """The interface of a pruning method: how it touches training, and what it tells the allocator.
 
-A method scores; it never inserts gates, binds budgets, allocates, slices or loops.  Its state is explicit tensors, so a
-run can be saved and resumed.
+A method scores; it never inserts gates, binds budgets, allocates, slices or loops.  Its state is explicit
+tensors, so a run can be saved and resumed.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class State:
 class Context:
     """What one training step may use.
 
-    ``loss()`` is the loss of the current batch with the method's transforms applied; ``pressure(expected)`` is the
-    differentiable price ``sum_k lambda_k * log(R_k / B_k)`` of expected widths (site -> scalar tensor);
-    ``random`` is seeded by the step, so that a resumed run draws the same numbers.
+    ``loss()`` is the loss of the current batch with the method's transforms applied; ``pressure(expected)``
+    is the differentiable price ``sum_k lambda_k * log(R_k / B_k)`` of expected widths (site -> scalar
+    tensor); ``random`` is seeded by the step, so that a resumed run draws the same numbers.
     """
 
     module: GraphModule
@@ -81,7 +81,7 @@ class Method:
         return State()
 
     def transform(self, site: Site, tensor: Tensor, state: State) -> Tensor:
-        """What training uses instead of ``tensor``: the gate (ones) of a channel site, or a weight constant."""
+        """What training uses for ``tensor``: the gate (ones) of a channel site, or a weight constant."""
         return tensor
 
     def step(self, context: Context) -> Tensor:
@@ -105,7 +105,7 @@ class Method:
 
 
 def curve(scores: np.ndarray) -> np.ndarray:
-    """Loss increase of keeping ``n`` units when the lowest-scoring ones go first; entry ``n`` of ``len + 1``."""
+    """Loss increase of keeping ``n`` units, the lowest-scoring going first; entry ``n`` of ``len + 1``."""
     return np.concatenate([np.cumsum(np.sort(scores.astype(np.float64)))[::-1], [0.0]])
 
 

@@ -1,7 +1,8 @@
-"""One training run from a dense graph to a small one that fits: gate, freeze, slice, train narrow, train int8.
+"""From a dense graph to a small one that fits: gate, freeze, slice, train narrow, train int8.
 
-The order of events and their shares of the run are in :class:`~mcuprune.training.schedules.Phases`.  A run is a value
-that is advanced epoch by epoch and can be saved between epochs; two runs with equal inputs do equal arithmetic.
+The order of events and their shares of the run are in :class:`~mcuprune.training.schedules.Phases`.  A run is
+a value that is advanced epoch by epoch and can be saved between epochs; two runs with equal inputs do equal
+arithmetic.
 """
 
 from __future__ import annotations
@@ -260,7 +261,7 @@ class Search:
         return Problem(curves, self.target.costs, budgets, self.target.floors, weights=weights)
 
     def _freeze(self, run: Run) -> None:
-        """Make the masks final: cut channels out of weights, batch norms and optimiser state, drop the method."""
+        """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
             self._cut(run, best_units(self.method.scores(run.state), allocate(problem)))

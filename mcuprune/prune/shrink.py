@@ -16,7 +16,7 @@ Keep = Mapping[str, np.ndarray]  # group -> sorted unit numbers that stay; a gro
 
 
 def shrink(graph: Graph, keep: Keep) -> Graph:
-    """``graph`` with only the kept units of each group.  Nodes are untouched; widths and constants are cut."""
+    """``graph`` with only the kept units of each group.  Nodes stay; widths and constants are cut."""
     constants = dict(graph.constants)
     for name, index in constant_indices(graph, keep).items():
         constants[name] = replace(constants[name], values=_take(constants[name].values, index))

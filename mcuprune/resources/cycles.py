@@ -8,5 +8,5 @@ from mcuprune.kernels.kernel import Kernel
 
 
 def upper_cycles(kernel: Kernel, shape: OpShape, cpu: str) -> Number:
-    """The model's estimate plus the largest error seen when it was fitted: what a latency budget is held against."""
+    """The estimate plus the largest error seen when it was fitted: what a latency budget is held against."""
     return catalogue.cycles(kernel, shape, cpu) * (1.0 + catalogue.cycle_error(kernel, cpu))

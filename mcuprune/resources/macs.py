@@ -27,7 +27,7 @@ from mcuprune.graph.op_shape import Number, OpShape
 
 @singledispatch
 def macs(node: Node, shape: OpShape) -> Number:
-    """MACs of a node.  Only convolutions and linear layers multiply and accumulate; a class not listed is an error."""
+    """MACs of a node.  Only convolutions and linear layers have any; a class not listed is an error."""
     raise unsupported(node, "the MAC count")
 
 

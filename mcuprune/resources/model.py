@@ -1,7 +1,8 @@
 """What a network takes of a board, as a function of its widths.
 
-One set of formulas serves three readers: ``figures`` evaluates many candidate widths at once (numpy), ``relaxed``
-gives gradients (torch), ``exact`` is what counts: kernels chosen anew and the arena packed by the real planner.
+One set of formulas serves three readers: ``figures`` evaluates many candidate widths at once (numpy),
+``relaxed`` gives gradients (torch), ``exact`` is what counts: kernels chosen anew and the arena packed by the
+real planner.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ RESOURCES = ("flash", "ram", "macs", "cycles")
 class ResourceModel:
     """Costs of ``graph`` (batch norms folded, activations fused) on one core, as built by one toolchain.
 
-    Flash counts constants, tables and code; RAM the arena, with input and output in it, and the stack; cycles are
-    the upper bound of the cycle model.
+    Flash counts constants, tables and code; RAM the arena, with input and output in it, and the stack; cycles
+    are the upper bound of the cycle model.
     """
 
     graph: Graph
@@ -52,7 +53,7 @@ class ResourceModel:
     def figures(
         self, levels: Mapping[str, np.ndarray], wanted: Collection[str] = RESOURCES
     ) -> dict[str, np.ndarray]:
-        """Costs of candidates: ``levels`` maps a group to (candidates,) widths, a group left out keeps its own.
+        """Costs of candidates; ``levels``: group -> (candidates,) widths, a group left out keeps its own.
 
         RAM has one row per schedule step: (steps, candidates).  Kernels are those of the present widths.
         """
@@ -128,7 +129,7 @@ class Breakdown:
 
 
 def breakdown(network: Network, plan: Plan, core: Core, toolchain: str = "zig") -> Breakdown:
-    """What a planned network takes: constants and arena exactly, code and stack from the tables of the toolchain."""
+    """What a planned network takes: constants and arena exact, code and stack from toolchain tables."""
     calls = planned_calls(network, plan)
     names = [kernel.name for kernel, _ in calls]
     return Breakdown(

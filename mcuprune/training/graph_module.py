@@ -1,7 +1,9 @@
 """A Graph as a trainable torch module.
 
-Gates scale the *input columns of every reader that mixes channels* (convolution and linear weights), never the
-activations.  A gate of zero is then exactly the removal of the channel, whatever stands between producer and reader
+Gates scale the *input columns of every reader that mixes channels* (convolution and linear weights), never
+the
+activations.  A gate of zero is then exactly the removal of the channel, whatever stands between producer and
+              reader
 (depthwise convolution, residual addition, sigmoid(0) = 0.5, folded biases), and costs weight-sized work.
 
 ``run`` is functional: it takes parameters and buffers as mappings and works under ``torch.func``.
@@ -49,8 +51,8 @@ MOMENTUM = 0.1
 class GraphModule(nn.Module):
     """Parameters and batch statistics of a Graph, keyed by constant name.
 
-    Inputs and outputs are NHWC (or vectors) with a leading batch dimension, float32.  Weights keep the graph's
-    layout (OHWI), which is torch's channels-last layout seen through a permutation.
+    Inputs and outputs are NHWC (or vectors) with a leading batch dimension, float32.  Weights keep the
+    graph's layout (OHWI), which is torch's channels-last layout seen through a permutation.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -109,7 +111,7 @@ def run(
     activation: Hook | None = None,
     training: bool = False,
 ) -> Tensor:
-    """Outputs for a batch.  With ``training`` batch norm uses (and, if given, updates) the batch's statistics."""
+    """Outputs for a batch.  With ``training`` batch norm uses (and, if given, updates) batch statistics."""
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise UnsupportedError(f"model '{graph.name}': training needs one input and one output")
     scope = _Scope(graph, parameters, statistics, gates or {}, weight, activation, training)
@@ -294,11 +296,11 @@ def _padding(
 
 
 def reinitialise(graph: Graph, initial: Graph, seed: int) -> Graph:
-    """Fresh weights for training ``graph`` from scratch (Liu et al. 2019), drawn like the untrained ``initial``.
+    """Fresh weights to train ``graph`` from scratch (Liu et al. 2019), drawn like the untrained ``initial``.
 
-    ``graph`` is ``initial`` with channels removed.  Every constant is drawn from the values that the user's own
-    initialisation gave it, scaled by ``sqrt(fan_in of initial / fan_in of graph)``, so that SIREN, He and Glorot
-    initialisations all keep their variance rule.
+    ``graph`` is ``initial`` with channels removed.  Every constant is drawn from the values that the user's
+    own initialisation gave it, scaled by ``sqrt(fan_in of initial / fan_in of graph)``, so that SIREN, He and
+    Glorot initialisations all keep their variance rule.
     """
     generator = np.random.default_rng(seed)
     constants = dict(graph.constants)

@@ -65,7 +65,7 @@ class Trained:
 
 
 def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled batches of an epoch; the order follows from seed and epoch alone.  A short last batch is dropped."""
+    """Shuffled batches of an epoch, the order by seed and epoch alone.  A short last batch is dropped."""
     order = np.random.default_rng((recipe.seed, epoch)).permutation(len(data.x))
     size = min(recipe.batch_size, len(order))
     for step in range(recipe.steps(len(order))):

@@ -15,9 +15,9 @@ WARMUP = 0.05  # share of a run over which the learning rate rises from zero
 class Phases:
     """Ends of the phases of one run, as shares of its steps.
 
-    warm-up: dense, scores only; gated: budgets shrink to the target; settle: target budgets, masks still move;
-    then the freeze, narrow training, and int8 training.  An early freeze costs the scores little, gives a small
-    network most of the steps, and makes a run cheaper than training the dense network.
+    warm-up: dense, scores only; gated: budgets shrink to the target; settle: target budgets, masks still
+    move; then the freeze, narrow training, and int8 training.  An early freeze costs the scores little, gives
+    a small network most of the steps, and makes a run cheaper than training the dense network.
     """
 
     warmup: float = 0.05
@@ -40,7 +40,7 @@ class Phases:
 
 
 def linear_with_warmup(share: float, peak: float) -> float:
-    """Rise over the first 5 % of the steps, then linear to zero: plain training, and the LLR schedule's shape."""
+    """Rise over the first 5 % of the steps, then linear to zero: plain training, and the LLR's shape."""
     if share < WARMUP:
         return peak * share / WARMUP
     return peak * (1.0 - share) / (1.0 - WARMUP)
@@ -60,8 +60,8 @@ def allr_start(
 ) -> float:
     """Learning rate after a cut (ALLR, Zimmer et al. 2023, arXiv 2111.00843).
 
-    ``peak * d / sqrt(s)``, clipped to ``[peak * min(share_left, 1), peak]``, where ``s`` is the fraction of weights
-    removed and ``d`` the relative norm removed: their ratio says how violent the cut was.
+    ``peak * d / sqrt(s)``, clipped to ``[peak * min(share_left, 1), peak]``, where ``s`` is the fraction of
+    weights removed and ``d`` the relative norm removed: their ratio says how violent the cut was.
     """
     norms = [sum(float(np.square(w).sum()) for w in weights.values()) for weights in (before, after)]
     counts = [sum(w.size for w in weights.values()) for weights in (before, after)]

@@ -10,7 +10,7 @@ from mcuprune.verify.image import Image, load_image
 
 
 def compare_constants(elf: Path, sources: Sources) -> list[str]:
-    """A sentence for every differing byte, the symbol and index in it; empty when all constants are as generated."""
+    """A sentence for every differing byte, naming symbol and index; empty when all are as generated."""
     image = load_image(elf)
     problems: list[str] = []
     for symbol, expected in sources.constants.items():

@@ -24,7 +24,8 @@ class SymbolSize:
 class ImageSizes:
     """Bytes of one image.
 
-    code        the model's functions, with literal pools, tables of kernels and the compiler's library functions
+    code        the model's functions, with literal pools, tables of kernels and the compiler's library
+                functions
     constants   the model's own constant data, symbols with its prefix
     data        initialised variables: in flash and in RAM (none in generated code)
     bss         zeroed variables of the model (none in generated code)

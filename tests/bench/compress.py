@@ -1,8 +1,9 @@
 """Compressed networks beside their controls, paired over seeds: ``make bench-compress``.
 
-For every task, budget and seed one dense network, the compressed one, and the controls at the same budgets: uniform
-width scaling, the found widths from scratch, one-shot magnitude pruning with fine-tuning.  All see the same data and
-epochs and are judged on the test set.  Writes a table with 95 % bootstrap intervals of the paired differences.
+For every task, budget and seed one dense network, the compressed one, and the controls at the same budgets:
+uniform width scaling, the found widths from scratch, one-shot magnitude pruning with fine-tuning.  All see
+the same data and epochs and are judged on the test set.  Writes a table with 95 % bootstrap intervals of the
+paired differences.
 
     python tests/bench/compress.py --task digits-scenes --seeds 5 --out docs/results
 """

@@ -139,5 +139,5 @@ def test_squeeze_excite_product_unifies_and_softmax_freezes() -> None:
 def test_size_mismatch_names_the_layer() -> None:
     c: dict[str, Constant] = {}
     nodes = [Input("x", ()), conv("stem", "x", 6, 5, c)]
-    with pytest.raises(UnsupportedError, match="'stem'.*reads? 5 channels"):
+    with pytest.raises(UnsupportedError, match=r"'stem'.*reads? 5 channels"):
         build_graph("net", nodes, {"x": (4, 4, 3)}, ["stem"], c)

@@ -15,7 +15,7 @@ KEYS = ("a", "b", "c", "d", "e")
 
 
 def random_problem(seed: int, sites: int | None = None, largest: int = 24) -> Problem:
-    """A chain of layers (bilinear flash and MACs) whose RAM is a maximum over steps, and budgets from loose to tight."""
+    """A chain of layers (bilinear flash and MACs), RAM a maximum over steps; budgets from loose to tight."""
     rng = np.random.default_rng(seed)
     count = sites or int(rng.integers(2, 6))
     names = KEYS[:count]

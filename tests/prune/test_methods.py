@@ -100,14 +100,15 @@ def test_rigl_keeps_the_count_drops_small_and_grows_large() -> None:
     assert updated.sum() == mask.sum()
     moved = int(0.3 * mask.sum())
     dropped, grown = (mask > updated), (updated > mask)
-    assert 0 < int(grown.sum()) <= moved and int(dropped.sum()) == int(grown.sum())
+    assert 0 < int(grown.sum()) <= moved
+    assert int(dropped.sum()) == int(grown.sum())
     kept = (mask > 0) & (updated > 0)
     assert weight[dropped].abs().max() <= weight[kept].abs().sort().values[moved:].max()
     assert gradient[grown].abs().min() >= gradient[(mask == 0) & (updated == 0)].abs().max()
 
 
 def test_exact_obs_losses_are_the_true_output_errors() -> None:
-    """The recorded loss equals half the squared output change under the layer's Hessian, and beats plain removal."""
+    """The recorded loss is half the squared output change under the Hessian, and beats plain removal."""
     graph = run_passes(trace(*make_module("residual"), "net"))
     x = np.random.default_rng(0).normal(size=(64, 8, 8, 2)).astype(np.float32)
     layers = measure(graph, x)
@@ -139,7 +140,8 @@ def test_unit_norms_cover_every_prunable_group() -> None:
         graph = trace(*make_module(name), name)
         norms = unit_norms(GraphModule(graph))
         for group in prunable(graph):
-            assert norms[group].shape == (graph.widths[group],) and (norms[group] > 0).all()
+            assert norms[group].shape == (graph.widths[group],)
+            assert (norms[group] > 0).all()
 
 
 def test_every_method_is_listed_with_its_paper() -> None:

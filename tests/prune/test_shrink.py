@@ -54,7 +54,8 @@ def test_passes_and_shrinking_commute(name: str, seed: int) -> None:
     graph = graph_of(name)
     keep = random_keep(graph, seed)
     first, second = run_passes(shrink(graph, keep)), shrink(run_passes(graph), keep)
-    assert first.nodes == second.nodes and first.widths == second.widths
+    assert first.nodes == second.nodes
+    assert first.widths == second.widths
     for constant in first.constants:
         np.testing.assert_allclose(
             first.constants[constant].values, second.constants[constant].values, rtol=1e-6
@@ -88,4 +89,5 @@ def test_gate_gradients_reach_masked_units(name: str) -> None:
     x = torch.randn(8, *graph.shape(graph.inputs[0]))
     GraphModule(graph).train()(x, gates=gates).square().sum().backward()
     for gate in gates.values():
-        assert gate.grad is not None and (gate.grad[1:] != 0).any()
+        assert gate.grad is not None
+        assert (gate.grad[1:] != 0).any()

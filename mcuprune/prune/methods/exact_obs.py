@@ -24,7 +24,7 @@ DAMPING = 1e-4  # of the mean diagonal of the Hessian
 
 @dataclass(frozen=True)
 class Layer:
-    """A reader in matrix form: ``weight`` (out, columns + 1), the last column the bias, and ``inverse`` of its Hessian.
+    """A reader as a matrix: ``weight`` (out, columns + 1), last column the bias; ``inverse`` of its Hessian.
 
     ``columns`` maps a group to (units, columns per unit) positions: what the removal of a unit takes away.
     """
@@ -38,9 +38,10 @@ class Layer:
 class ExactOBS:
     """Removes the units whose loss, after the other weights have made up for it, is least.
 
-    ExactOBS (Frantar & Alistarh 2022, section 4) with a unit's input columns, in every layer that reads it, as the
-    block ``P``: loss ``tr(W_P (A_PP)^-1 W_P^T) / 2``, update ``W -= W_P (A_PP)^-1 A_P``, with ``A`` the inverse
-    Hessian of the surviving columns.  The bias is a column with constant input, so means are compensated too.
+    ExactOBS (Frantar & Alistarh 2022, section 4) with a unit's input columns, in every layer that reads it,
+    as the block ``P``: loss ``tr(W_P (A_PP)^-1 W_P^T) / 2``, update ``W -= W_P (A_PP)^-1 A_P``, with ``A``
+    the inverse Hessian of the surviving columns.  The bias is a column with constant input, so means are
+    compensated too.
     """
 
     name: ClassVar[str] = "exact_obs"

@@ -34,8 +34,8 @@ def median(logits: Tensor) -> Tensor:
 class HardConcrete(Method):
     """One gate per unit, sampled per batch; the price of the expected widths enters the loss.
 
-    Gates follow plain SGD at a rate that is never decayed (Gallego-Posada et al. 2022, sections 3 and 4).  The
-    multipliers live outside the method.  Initial drop rate 0.3.
+    Gates follow plain SGD at a rate that is never decayed (Gallego-Posada et al. 2022, sections 3 and 4).
+    The multipliers live outside the method.  Initial drop rate 0.3.
     """
 
     name = "hard_concrete"

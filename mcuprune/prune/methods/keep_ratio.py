@@ -28,7 +28,7 @@ def keep_probability(importance: Tensor, ratio: float, steepness: float) -> Tens
 
 
 def attach_ratio(probability: Tensor, ratio: Tensor) -> Tensor:
-    """``probability`` with the implicit gradient ``dp_i/dratio = C * w_i``, ``w_i = p_i(1-p_i) / sum p(1-p)``.
+    """``probability`` with the gradient ``dp_i/dratio = C * w_i``, ``w_i = p_i(1-p_i) / sum p(1-p)``.
 
     From ``mean_i p_i(b) = ratio``: every ``dp_i/db`` is proportional to ``p_i (1 - p_i)``.
     """
@@ -40,7 +40,8 @@ def attach_ratio(probability: Tensor, ratio: Tensor) -> Tensor:
 class KeepRatio(Method):
     """``alpha = sigmoid(a)`` per group steers how many of its most important units are kept.
 
-    Masks are Bernoulli draws with straight-through gradients; importance is the norm of the producing filters.
+    Masks are Bernoulli draws with straight-through gradients; importance is the norm of the producing
+    filters.
     """
 
     name = "keep_ratio"

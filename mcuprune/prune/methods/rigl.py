@@ -14,8 +14,8 @@ from mcuprune.training.graph_module import GraphModule
 class RigL(Method):
     """Every weight tensor keeps a fixed share of its entries; which ones is revised while training.
 
-    Masks save flash only together with a sparse weight format; with raw storage the channel widths come from uniform
-    scaling, and the masks regularise.  Plain form: uniform density, cosine-decayed update fraction.
+    Masks save flash only together with a sparse weight format; with raw storage the channel widths come from
+    uniform scaling, and the masks regularise.  Plain form: uniform density, cosine-decayed update fraction.
     """
 
     name = "rigl"
@@ -73,7 +73,7 @@ class RigL(Method):
 
 
 def revised_mask(weight: Tensor, mask: Tensor, gradient: Tensor, fraction: float) -> Tensor:
-    """Drop the smallest active weights, grow the largest gradients among all that are not kept; same count."""
+    """Drop the smallest active weights, grow the largest gradients among the others; same count."""
     active = int(mask.sum())
     moved = int(fraction * active)
     magnitude = torch.where(mask > 0, weight.abs(), -torch.ones_like(weight)).flatten()

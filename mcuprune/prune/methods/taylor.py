@@ -14,8 +14,9 @@ from mcuprune.training.graph_module import GraphModule
 class Taylor(Method):
     """Binary gates; a unit's score is the running mean of its squared gate gradient.
 
-    The gradient reaches masked units too, because their producers still run, so units can come back.  Squares are
-    averaged because the mean gradient itself tends to zero at stationarity (structured_pruning, method 1B).
+    The gradient reaches masked units too, because their producers still run, so units can come back.  Squares
+    are averaged because the mean gradient itself tends to zero at stationarity (structured_pruning, method
+    1B).
     """
 
     name = "taylor"
