@@ -14,7 +14,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 
-.PHONY: compress test test-all test-tflite-runtime lint format golden clean help
+.PHONY: compress test test-all test-tflite-runtime lint format golden bench-compress clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -42,6 +42,10 @@ format: $(TEST)
 # Rewrites the committed generated files; the diff is the review.
 golden: $(TEST)
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+
+# Our widths against the controls, paired over seeds; hours, not minutes.  ARGS="--task ... --seeds 0 1 2"
+bench-compress: $(RUN)
+	$(BIN)/python tests/bench/compress.py --out runs/bench-compress/results $(ARGS)
 
 # tflite-runtime loads no model beside NumPy 2, hence an environment of its own.
 test-tflite-runtime: .venv-tflite-runtime/.installed
