@@ -1,7 +1,8 @@
 """Training with the rounding of int8 in the forward pass (QAT), exactly as conversion will round.
 
-Straight-through gradients (Bengio et al. 2013); activation ranges follow an exponential average of what batches show
-(Jacob et al. 2018, arXiv 1712.05877) and are handed to the converter, so that the trained network is the deployed one.
+Straight-through gradients (Bengio et al. 2013); activation ranges follow an exponential average of what
+batches show (Jacob et al. 2018, arXiv 1712.05877) and are handed to the converter, so that the trained
+network is the deployed one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ class FakeQuantizer:
         self._owner = scale_owners(graph)
         self._fixed = fixed_quantization(graph)
         self._exact = {node.name for node in graph.nodes if isinstance(node, EXACT)}
+        observed = [name for name in graph.tensors if name not in self._exact]
+        self._sharing = {  # leader -> the tensors whose values set its range
+            leader: [name for name in observed if self._owner[name] == leader]
+            for leader in self._owner.values()
+        }
         self._axis = {node.weight: axis for node, axis in _weights(graph)}
         self._ranges: dict[str, tuple[Tensor, Tensor]] = {}
         self.observing = True
@@ -44,9 +50,8 @@ class FakeQuantizer:
         fixed = self._fixed.get(name)
         if fixed is None:
             if self.observing and value.requires_grad:
-                self._observe(self._owner[name], value.detach())
-            low, high = self._ranges[self._owner[name]]
-            fixed = activation_quantization(float(low), float(high))
+                self._observe(name, value.detach())
+            fixed = activation_quantization(*self._shared_range(name))
         scale, zero = fixed.scale, fixed.zero_point
         low_end, high_end = (-128 - zero) * scale, (127 - zero) * scale
         clipped = value.clamp(low_end, high_end)
@@ -56,7 +61,8 @@ class FakeQuantizer:
         """Start the ranges from one batch."""
 
         def observe(name: str, value: Tensor) -> Tensor:
-            self._observe(self._owner[name], value, first=True)
+            if name not in self._exact:
+                self._observe(name, value, decay=0.0)
             return value
 
         with torch.no_grad():
@@ -64,10 +70,7 @@ class FakeQuantizer:
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Tensor -> range, for the converter."""
-        return {
-            name: (float(self._ranges[leader][0]), float(self._ranges[leader][1]))
-            for name, leader in self._owner.items()
-        }
+        return {name: self._shared_range(name) for name in self._owner}
 
     def state(self) -> dict[str, Tensor]:
         return {name: torch.stack(pair) for name, pair in self._ranges.items()}
@@ -75,16 +78,18 @@ class FakeQuantizer:
     def restore(self, state: dict[str, Tensor]) -> None:
         self._ranges = {name: (pair[0], pair[1]) for name, pair in state.items()}
 
-    def _observe(self, owner: str, value: Tensor, first: bool = False) -> None:
+    def _shared_range(self, name: str) -> tuple[float, float]:
+        """The union over the tensors that share the scale, each of which keeps a running range of its own.
+
+        One running range for all would drift to their mean and clip the widest: the map below a global mean.
+        """
+        pairs = [self._ranges[other] for other in self._sharing[self._owner[name]]]
+        return min(float(low) for low, _ in pairs), max(float(high) for _, high in pairs)
+
+    def _observe(self, name: str, value: Tensor, decay: float = DECAY) -> None:
         low, high = value.amin().clamp(max=0.0), value.amax().clamp(min=0.0)
-        if owner not in self._ranges:
-            self._ranges[owner] = (low, high)
-            return
-        old_low, old_high = self._ranges[owner]
-        if first:  # the union over the tensors that share it
-            self._ranges[owner] = (torch.minimum(old_low, low), torch.maximum(old_high, high))
-        else:
-            self._ranges[owner] = (old_low.lerp(low, 1 - DECAY), old_high.lerp(high, 1 - DECAY))
+        old_low, old_high = self._ranges.get(name, (low, high))
+        self._ranges[name] = (old_low.lerp(low, 1 - decay), old_high.lerp(high, 1 - decay))
 
 
 def _through(value: Tensor, rounded: Tensor) -> Tensor:

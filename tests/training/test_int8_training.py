@@ -1,0 +1,75 @@
+"""Running ranges of activations that share one int8 scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mcuprune.frontends.torch_export import trace
+from mcuprune.graph.ir import AveragePool2d, Concat, Graph
+from mcuprune.graph.passes import run_passes
+from mcuprune.quantize.convert import scale_owners
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.int8 import DECAY, FakeQuantizer
+
+X = torch.from_numpy(np.random.default_rng(3).normal(0, 1, (64, 8, 8, 3)).astype(np.float32))
+
+
+class Pooled(nn.Module):
+    """Parts of very different range, concatenated; then the mean of a map, far below the map's peaks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.small, self.large = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 3, padding=1)
+        self.mix, self.head = nn.Conv2d(8, 6, 3), nn.Linear(6, 5)
+        with torch.no_grad():
+            self.large.weight *= 10.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([torch.relu(self.small(x)), torch.relu(self.large(x))], 1)
+        return self.head(torch.relu(self.mix(x)).mean((2, 3)))
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return run_passes(trace(Pooled(), (3, 8, 8), "pooled"))
+
+
+def start(graph: Graph) -> tuple[GraphModule, FakeQuantizer]:
+    module, quantizer = GraphModule(graph).train(), FakeQuantizer(graph)
+    quantizer.calibrate(module, X)
+    return module, quantizer
+
+
+@pytest.mark.parametrize("kind", [AveragePool2d, Concat])
+def test_many_batches_do_not_clip_the_widest_of_them(graph: Graph, kind: type) -> None:
+    module, quantizer = start(graph)
+    node = next(node for node in graph.nodes if isinstance(node, kind))
+    owner = scale_owners(graph)
+    sharing = [name for name in graph.tensors if owner[name] == owner[node.name]]
+    assert len(sharing) > 1
+    _, calibrated = quantizer.ranges()[node.name]
+    for _ in range(100):
+        module(X, weight=quantizer.weight, activation=quantizer.activation)
+    ranges = quantizer.ranges()
+    assert ranges[node.name][1] == pytest.approx(calibrated, rel=0.03)
+    assert len({ranges[name] for name in sharing}) == 1
+
+
+def test_ranges_follow_the_batches_up_and_down(graph: Graph) -> None:
+    _, quantizer = start(graph)
+    name = graph.nodes[1].name
+    low, high = quantizer.state()[name].tolist()
+    for factor in (3.0, 0.1):
+        value = torch.tensor([factor * low, factor * high], requires_grad=True)
+        before = quantizer.state()[name][1].item()
+        quantizer.activation(name, value)
+        expected = DECAY * before + (1 - DECAY) * factor * high
+        assert quantizer.state()[name][1].item() == pytest.approx(expected, rel=1e-5)
+    quantizer.observing = False
+    before = quantizer.state()[name].tolist()
+    quantizer.activation(name, torch.tensor([1e6], requires_grad=True))
+    assert quantizer.state()[name].tolist() == before
