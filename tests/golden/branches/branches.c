@@ -312,7 +312,7 @@ int branches_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_s8_dsp(&branches_conv3, memory + 432, memory + 108, memory + 504);
     MCP_LAYER_DONE(2, memory + 108, 180);
     /* 3: pool4, AveragePool2d 6x6x4 -> 6x6x4 */
-    mcp_average_pool2d_s8(&branches_pool4, input, memory + 432);
+    mcp_average_pool2d_s8_dsp(&branches_pool4, input, memory + 432);
     MCP_LAYER_DONE(3, memory + 432, 144);
     /* 4: conv5, Conv2d 6x6x4 -> 6x6x2, 288 MACs */
     mcp_conv2d_1x1_s8_dsp(&branches_conv5, memory + 432, memory + 648, memory + 288);
@@ -329,7 +329,7 @@ int branches_run(const int8_t *input, int8_t *output, void *arena)
     mcp_lookup_s8(&branches_leaky_relu8, memory + 0, memory + 0);
     MCP_LAYER_DONE(7, memory + 0, 490);
     /* 8: pool9, AveragePool2d 7x7x10 -> 1x1x10 */
-    mcp_average_pool2d_s8(&branches_pool9, memory + 0, output);
+    mcp_average_pool2d_s8_dsp(&branches_pool9, memory + 0, output);
     MCP_LAYER_DONE(8, output, 10);
     return 0;
 }

@@ -78,26 +78,26 @@ static const mcp_lookup perceptron_tanh2 = {
 };
 
 /* 2: linear3, Linear 7 -> 3, 21 MACs */
-/* (3, 7) (out_c, in_c), row_fours */
+/* (3, 7) (out_c, in_c) */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t perceptron_linear3_weight[24] = {
-    -60, 55, -70, 31, -115, -31, -106, 0, 85, 73, -25, -47, -66, 96, 74, 0, -107, 44, -113, -42, 19,
-    92, -89, 0,
+static const int8_t perceptron_linear3_weight[21] = {
+    -60, -70, 55, 31, -115, -106, -31, 85, -25, 73, -47, -66, 74, 96, -107, -113, 44, -42, 19, -89,
+    92,
 };
-/* (3) (out_c) */
+/* (3) (out_c), holds the input offset */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t perceptron_linear3_bias[3] = {
     -199, 1579, 1185,
 };
-/* (1) (out_c), Q31 */
+/* (3) (out_c), Q31 */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t perceptron_linear3_multiplier[1] = {
-    1206609182,
+static const int32_t perceptron_linear3_multiplier[3] = {
+    1206609182, 1206609182, 1206609182,
 };
-/* (1) (out_c) */
+/* (3) (out_c) */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t perceptron_linear3_shift[1] = {
-    -8,
+static const int8_t perceptron_linear3_shift[3] = {
+    -8, -8, -8,
 };
 static const mcp_fully_connected perceptron_linear3 = {
     .in_c = 7,
@@ -124,10 +124,10 @@ int perceptron_run(const int8_t *input, int8_t *output, void *arena)
     mcp_fully_connected_s8_dsp(&perceptron_linear1, input, memory + 24, memory + 0);
     MCP_LAYER_DONE(0, memory + 24, 7);
     /* 1: tanh2, Activation 7 -> 7 */
-    mcp_lookup_s8(&perceptron_tanh2, memory + 24, memory + 16);
-    MCP_LAYER_DONE(1, memory + 16, 7);
+    mcp_lookup_s8(&perceptron_tanh2, memory + 24, memory + 0);
+    MCP_LAYER_DONE(1, memory + 0, 7);
     /* 2: linear3, Linear 7 -> 3, 21 MACs */
-    mcp_fully_connected_s8_dsp(&perceptron_linear3, memory + 16, output, memory + 0);
+    mcp_fully_connected_s8(&perceptron_linear3, memory + 0, output, NULL);
     MCP_LAYER_DONE(2, output, 3);
     return 0;
 }

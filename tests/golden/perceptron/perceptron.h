@@ -24,7 +24,7 @@ extern "C" {
 
 /* Output: 3; value = scale * (byte - zero point), scale 0.0292257. */
 #define PERCEPTRON_OUTPUT_SIZE 3
-#define PERCEPTRON_OUTPUT_OFFSET 16
+#define PERCEPTRON_OUTPUT_OFFSET 8
 #define PERCEPTRON_OUTPUT_SCALE 0x1.ded56cp-6f
 #define PERCEPTRON_OUTPUT_ZERO_POINT (0)
 

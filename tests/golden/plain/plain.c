@@ -196,7 +196,7 @@ int plain_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_s8_dsp(&plain_conv1, input, memory + 0, memory + 264);
     MCP_LAYER_DONE(0, memory + 0, 256);
     /* 1: pool2, MaxPool2d 8x8x4 -> 4x4x4 */
-    mcp_max_pool2d_s8(&plain_pool2, memory + 0, memory + 0);
+    mcp_max_pool2d_s8_dsp(&plain_pool2, memory + 0, memory + 0);
     MCP_LAYER_DONE(1, memory + 0, 64);
     /* 2: conv3, Conv2d 4x4x4 -> 2x2x6, 864 MACs */
     mcp_conv2d_s8_dsp(&plain_conv3, memory + 0, memory + 208, memory + 64);

@@ -412,15 +412,15 @@ RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t residual_linear11_bias[4] = {
     -1642, 448, 1650, -1055,
 };
-/* (1) (out_c), Q31 */
+/* (4) (out_c), Q31 */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t residual_linear11_multiplier[1] = {
-    1665439233,
+static const int32_t residual_linear11_multiplier[4] = {
+    1665439233, 1665439233, 1665439233, 1665439233,
 };
-/* (1) (out_c) */
+/* (4) (out_c) */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t residual_linear11_shift[1] = {
-    -6,
+static const int8_t residual_linear11_shift[4] = {
+    -6, -6, -6, -6,
 };
 static const mcp_fully_connected residual_linear11 = {
     .in_c = 7,
@@ -468,7 +468,7 @@ int residual_run(const int8_t *input, int8_t *output, void *arena)
     mcp_add_s8(&residual_add8, memory + 384, memory + 256, memory + 0);
     MCP_LAYER_DONE(7, memory + 0, 63);
     /* 8: mean9, AveragePool2d 3x3x7 -> 1x1x7 */
-    mcp_average_pool2d_s8(&residual_mean9, memory + 0, memory + 64);
+    mcp_average_pool2d_s8_dsp(&residual_mean9, memory + 0, memory + 64);
     MCP_LAYER_DONE(8, memory + 64, 7);
     /* 9: linear11, Linear 7 -> 4, 28 MACs */
     mcp_fully_connected_s8_dsp(&residual_linear11, memory + 64, output, memory + 0);

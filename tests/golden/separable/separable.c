@@ -397,7 +397,7 @@ int separable_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_1x1_s8_dsp(&separable_conv2, memory + 100, memory + 32, memory + 0);
     MCP_LAYER_DONE(1, memory + 32, 280);
     /* 2: mean3, AveragePool2d 7x5x8 -> 1x1x8 */
-    mcp_average_pool2d_s8(&separable_mean3, memory + 32, memory + 0);
+    mcp_average_pool2d_s8_dsp(&separable_mean3, memory + 32, memory + 0);
     MCP_LAYER_DONE(2, memory + 0, 8);
     /* 3: conv4, Conv2d 1x1x8 -> 1x1x2, 16 MACs */
     mcp_conv2d_1x1_s8(&separable_conv4, memory + 0, memory + 8, NULL);

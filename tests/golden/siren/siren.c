@@ -16,15 +16,15 @@
 #endif
 
 /* 0: linear1, Linear 2 -> 6, 12 MACs */
-/* (6, 2) (out_c, in_c), row_fours */
+/* (6, 2) (out_c, in_c) */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t siren_linear1_weight[24] = {
-    1, 120, 27, 59, 34, 15, 11, 111, 0, 0, 0, 0, 0, 0, 0, 0, -57, 0, 81, 0, 44, 0, -127, 0,
+static const int8_t siren_linear1_weight[12] = {
+    1, 27, 120, 59, 34, 11, 15, 111, -57, 81, 44, -127,
 };
-/* (6) (out_c) */
+/* (6) (out_c), holds the input offset */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t siren_linear1_bias[6] = {
-    -424, 1429, 217, -1866, 1059, 918,
+    -508, 892, 82, -2244, 987, 1167,
 };
 /* (6) (out_c), Q31 */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -135,13 +135,12 @@ static const mcp_lookup siren_sine4 = {
 };
 
 /* 4: linear5, Linear 6 -> 3, 18 MACs */
-/* (3, 6) (out_c, in_c), row_fours */
+/* (3, 6) (out_c, in_c) */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t siren_linear5_weight[24] = {
-    -115, -31, -106, 85, -25, 0, 73, 0, -47, 74, -66, 96, -107, 0, -113, 0, 44, 19, -42, -89, 92, 0,
-    -13, 0,
+static const int8_t siren_linear5_weight[18] = {
+    -115, -106, -31, 85, -25, 73, -47, -66, 74, 96, -107, -113, 44, -42, 19, -89, 92, -13,
 };
-/* (3) (out_c) */
+/* (3) (out_c), holds the input offset */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t siren_linear5_bias[3] = {
     1579, 1185, 821,
@@ -201,7 +200,7 @@ int siren_run(const int8_t *input, int8_t *output, void *arena)
     }
 
     /* 0: linear1, Linear 2 -> 6, 12 MACs */
-    mcp_fully_connected_s8_dsp(&siren_linear1, input, memory + 0, memory + 8);
+    mcp_fully_connected_s8(&siren_linear1, input, memory + 0, NULL);
     MCP_LAYER_DONE(0, memory + 0, 6);
     /* 1: sine2, Activation 6 -> 6 */
     mcp_lookup_s8(&siren_sine2, memory + 0, memory + 16);
@@ -210,13 +209,13 @@ int siren_run(const int8_t *input, int8_t *output, void *arena)
     mcp_fully_connected_s8_dsp(&siren_linear3, memory + 16, memory + 16, memory + 0);
     MCP_LAYER_DONE(2, memory + 16, 6);
     /* 3: sine4, Activation 6 -> 6 */
-    mcp_lookup_s8(&siren_sine4, memory + 16, memory + 16);
-    MCP_LAYER_DONE(3, memory + 16, 6);
+    mcp_lookup_s8(&siren_sine4, memory + 16, memory + 0);
+    MCP_LAYER_DONE(3, memory + 0, 6);
     /* 4: linear5, Linear 6 -> 3, 18 MACs */
-    mcp_fully_connected_s8_dsp(&siren_linear5, memory + 16, memory + 16, memory + 0);
-    MCP_LAYER_DONE(4, memory + 16, 3);
+    mcp_fully_connected_s8(&siren_linear5, memory + 0, memory + 8, NULL);
+    MCP_LAYER_DONE(4, memory + 8, 3);
     /* 5: sigmoid6, Activation 3 -> 3 */
-    mcp_lookup_s8(&siren_sigmoid6, memory + 16, output);
+    mcp_lookup_s8(&siren_sigmoid6, memory + 8, output);
     MCP_LAYER_DONE(5, output, 3);
     return 0;
 }

@@ -18,7 +18,7 @@ extern "C" {
 
 /* Input: 2; value = scale * (byte - zero point), scale 0.03125. */
 #define SIREN_INPUT_SIZE 2
-#define SIREN_INPUT_OFFSET 0
+#define SIREN_INPUT_OFFSET 8
 #define SIREN_INPUT_SCALE 0x1p-5f
 #define SIREN_INPUT_ZERO_POINT (3)
 
