@@ -82,9 +82,14 @@ def compress(
     run = load_config(config, given | {"resume": resume or None})
     from mcuprune import pipeline
 
-    with open_progress(quiet=as_json) as progress:
-        report, times = pipeline.compress(run, progress)
-    _print_report(report, times, as_json)
+    results: list[tuple[Report, Times]] = []
+    try:
+        with open_progress(quiet=as_json) as progress:
+            pipeline.compress(run, progress, lambda *result: results.append(result))
+    finally:  # also when the result is at fault: what was found is shown before the error
+        for found, times in results:
+            _print_report(found, times, as_json)
+            typer.echo(f"written to {run.out}; open {run.out / 'report.html'}", err=True)
 
 
 @app.command()

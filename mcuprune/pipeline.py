@@ -10,7 +10,7 @@ Each line of :func:`compress_problem` is one stage; the module that a stage live
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from torch import nn
@@ -43,18 +43,23 @@ INPUTS = 200  # that all executors are compared on
 REAL_INPUTS = 100  # of them from the test set, the others random bytes
 
 
-def compress(config: RunConfig, progress: Progress = SILENT) -> tuple[Report, Times]:
+Finished = Callable[[Report, Times], object]
+
+
+def compress(
+    config: RunConfig, progress: Progress = SILENT, finished: Finished | None = None
+) -> tuple[Report, Times]:
     """Compress what ``config`` names, write the run folder, return its report.
 
-    Raises the errors of :mod:`mcuprune.errors`; the folder is written when only the result is at fault
-    (accuracy).
+    Raises the errors of :mod:`mcuprune.errors`.  When only the result is at fault (accuracy, a measured
+    budget) the folder is written and ``finished`` called before the error is raised.
     """
     board = load_board(config.board)
     find_toolchain(board, config.toolchain)
     available(board)
     progress.stage("load model and data")
     problem = load_problem(config)
-    return compress_problem(problem, board, config, progress)
+    return compress_problem(problem, board, config, progress, finished)
 
 
 def compress_module(
@@ -74,7 +79,11 @@ def compress_module(
 
 
 def compress_problem(
-    problem: Problem, board: Board, config: RunConfig, progress: Progress
+    problem: Problem,
+    board: Board,
+    config: RunConfig,
+    progress: Progress,
+    finished: Finished | None = None,
 ) -> tuple[Report, Times]:
     clock = _Clock()
     resources = ResourceModel(run_passes(problem.graph), board.core, config.toolchain, config.objective)
@@ -96,6 +105,8 @@ def compress_problem(
         times = _times(outcome, clock)
         _write(report, times, config, space)
         space.publish()
+    if finished is not None:
+        finished(report, times)
     judge(report, proof, config.min_accuracy)
     return report, times
 
