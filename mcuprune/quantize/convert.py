@@ -28,7 +28,7 @@ from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.quantize.scheme import FIXED_OUTPUT, KEEPS_QUANTIZATION
 
 CHANNEL_AXIS: dict[type[Node], int] = {Conv2d: 0, DepthwiseConv2d: -1, Linear: 0}
-BIAS_LIMIT = 2**30  # of |bias| in the accumulator's units: leaves as much again for the products
+BIAS_LIMIT = 2**29  # of |bias| in the accumulator's units: as much again for the products, and a shift by one
 
 
 def quantize(
