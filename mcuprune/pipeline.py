@@ -39,10 +39,7 @@ from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove
 from mcuprune.verify.toolchain import find_toolchain
 from mcuprune.workspace import CONFIG, Workspace, open_workspace
 
-INPUTS = 200  # that all executors are compared on
-REAL_INPUTS = 100  # of them from the test set, the others random bytes
-
-
+INPUTS = 200  # that all executors are compared on: Problem.real_inputs of the test set, the others random bytes
 Finished = Callable[[Report, Times], object]
 
 
@@ -54,12 +51,9 @@ def compress(
     Raises the errors of :mod:`mcuprune.errors`.  When only the result is at fault (accuracy, a measured
     budget) the folder is written and ``finished`` called before the error is raised.
     """
-    board = load_board(config.board)
-    find_toolchain(board, config.toolchain)
-    available(board)
+    board = ready_board(config)
     progress.stage("load model and data")
-    problem = load_problem(config)
-    return compress_problem(problem, board, config, progress, finished)
+    return compress_problem(load_problem(config), board, config, progress, finished)
 
 
 def compress_module(
@@ -72,10 +66,16 @@ def compress_module(
 ) -> tuple[Report, Times]:
     """:func:`compress` for objects: what ``mcuprune.compress`` is.  ``options`` are fields of RunConfig."""
     config = RunConfig.model_validate({"board": board, "budget": budget, **options})
-    found = load_board(config.board)
-    find_toolchain(found, config.toolchain)
-    available(found)
-    return compress_problem(make_problem(model, task, config), found, config, progress)
+    board_found = ready_board(config)
+    return compress_problem(make_problem(model, task, config), board_found, config, progress)
+
+
+def ready_board(config: RunConfig) -> Board:
+    """The board; compiler, emulator and oracle are looked for now, not after training.  Raises ToolchainError."""
+    board = load_board(config.board)
+    find_toolchain(board, config.toolchain)
+    available(board)
+    return board
 
 
 def compress_problem(
@@ -137,7 +137,7 @@ def _verify(
     problem: Problem, target: Target, outcome: Outcome, built: Deployment, space: Workspace
 ) -> tuple[Proof, Scores]:
     scores, real = evaluate(problem, target, outcome, built)
-    samples = real[:REAL_INPUTS]
+    samples = real[: problem.real_inputs]
     np.save(space.build / SAMPLES, samples)
     proof = prove(built.subject, make_inputs(built.subject.graph, INPUTS, samples))
     return proof, scores

@@ -8,8 +8,8 @@ from mcuprune.graph.op_shape import Number, OpShape
 from mcuprune.kernels import catalogue
 from mcuprune.kernels.kernel import Kernel
 
-RUN_BYTES = 24  # of the run function: entry, return, literal pool
-CALL_BYTES = 24  # of the run function per kernel call: four arguments and the call, with its literals
+RUN_BYTES = 36  # of the run function: entry, return, literal pool
+CALL_BYTES = 27  # of the run function per kernel call: four arguments and the call, with its literals
 
 
 def constant_bytes(calls: Sequence[tuple[Kernel, OpShape]]) -> Number:

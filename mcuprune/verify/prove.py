@@ -63,10 +63,10 @@ class Proof:
     emulated: EmulatedRun | None
 
     def require_equal(self) -> None:
-        """Raise MismatchError naming the first layer and index that differ, if any comparison does."""
-        for entry in self.comparisons:
-            if entry.status == "differs":
-                raise MismatchError(f"{entry.right} differs from the {entry.left}: {entry.reason}")
+        """Raise MismatchError naming the first layer and index, and the constant, that differ, if any do."""
+        wrong = [entry for entry in self.comparisons if entry.status == "differs"]
+        if wrong:
+            raise MismatchError("\n".join(f"{c.right} differ from {c.left}: {c.reason}" for c in wrong))
 
 
 def make_inputs(
