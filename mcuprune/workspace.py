@@ -42,7 +42,7 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
     ``config``. Raises UsageError when the folder cannot be written, or does not hold an interrupted run of
     this configuration.
     """
-    existed = out.exists()
+    created = [folder for folder in (out, *out.parents) if not folder.exists()]
     training = out / TRAINING
     if resume:
         _check_resumable(out, training, config)
@@ -55,8 +55,9 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
         raise
     finally:
         shutil.rmtree(build, ignore_errors=True)
-        if not existed and out.is_dir() and not any(out.iterdir()):
-            out.rmdir()
+        for folder in created:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _create(out: Path, training: Path, config: str, resume: bool) -> Path:
