@@ -22,7 +22,7 @@ from mcuprune.graph.ir import (
     unsupported,
 )
 from mcuprune.graph.run_float import run_tensors
-from mcuprune.quantize.observers import OBSERVERS, Range, activation_quantization, weight_scales
+from mcuprune.quantize.observers import OBSERVERS, Range, activation_quantization, minmax, weight_scales
 from mcuprune.quantize.resolution import Weighted, coarsen
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.quantize.scheme import FIXED_OUTPUT, KEEPS_QUANTIZATION
@@ -69,7 +69,15 @@ def measure_ranges(graph: Graph, calibration: np.ndarray, observer: str) -> dict
     """Range of every tensor over the calibration inputs."""
     if len(calibration) == 0:
         raise UsageError("no calibration inputs; quantization needs at least one to measure ranges on")
-    return {name: OBSERVERS[observer](values) for name, values in run_tensors(graph, calibration).items()}
+    tensors = run_tensors(graph, calibration)
+    for name, values in tensors.items():
+        require_finite_range(name, minmax(values))
+    return {name: OBSERVERS[observer](values) for name, values in tensors.items()}
+
+
+def require_finite_range(name: str, span: Range) -> None:
+    if not np.isfinite(span).all():
+        raise UsageError(f"tensor '{name}' reaches from {span[0]} to {span[1]}; give finite values")
 
 
 def require_finite_weights(graph: Graph) -> None:
@@ -91,8 +99,7 @@ def tensor_quantization(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, 
             continue
         group = [ranges[other] for other, leader in owner.items() if leader == owner[name]]
         low, high = min(low for low, _ in group), max(high for _, high in group)
-        if not np.isfinite((low, high)).all():
-            raise UsageError(f"tensor '{name}' reaches from {low} to {high}; give finite inputs and weights")
+        require_finite_range(name, (low, high))
         found[name] = activation_quantization(low, high)
 
     def step(node: Weighted, source: float) -> float:

@@ -18,6 +18,7 @@ from mcuprune.graph.ir import Conv2d, Graph, Linear, QuantizedGraph
 from mcuprune.graph.passes import run_passes
 from mcuprune.graph.run_float import run_float
 from mcuprune.quantize.convert import quantize
+from mcuprune.quantize.observers import OBSERVERS
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.quantize.scheme import integer_parameters
 from mcuprune.verify.oracle import run_tflm
@@ -151,5 +152,6 @@ def test_what_cannot_be_quantized_is_named() -> None:
     with pytest.raises(UsageError, match=rf"'{node.weight}' holds NaN or infinity"):
         quantize(replace(graph, constants={**graph.constants, node.weight: bad}), X)
     infinite = np.where(np.arange(64).reshape(-1, 1, 1, 1) == 5, np.inf, X).astype(np.float32)
-    with pytest.raises(UsageError, match=rf"tensor '{graph.inputs[0]}' reaches from"):
-        quantize(graph, infinite)
+    for observer in OBSERVERS:
+        with pytest.raises(UsageError, match=rf"tensor '{graph.inputs[0]}' reaches from"):
+            quantize(graph, infinite, observer)
