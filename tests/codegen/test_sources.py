@@ -148,7 +148,7 @@ def test_constants_are_those_in_the_text(model) -> None:
         assert set(data.pointers.values()) <= set(sources.constants)
 
 
-def test_equal_arrays_are_stored_once() -> None:
+def test_equal_arrays_are_stored_each_so_that_flash_follows_from_widths() -> None:
     b = Builder("twins", (4, 4, 2))
     x = b.activation(b.conv("input", 2, activation=None), "sigmoid")
     graph = b.graph(b.activation(x, "hard_swish"))
@@ -167,8 +167,8 @@ def test_equal_arrays_are_stored_once() -> None:
     )
     sources = sources_of(same)
     weights = [name for name in sources.constants if name.endswith("_weight")]
-    assert weights == ["twins_conv1_weight"]
-    assert "twins_conv1_weight" in sources.structs["twins_again"].pointers.values()
+    assert weights == ["twins_conv1_weight", "twins_again_weight"]
+    assert "twins_again_weight" in sources.structs["twins_again"].pointers.values()
 
 
 def test_hostile_names_never_appear() -> None:

@@ -1,0 +1,235 @@
+"""`mcuprune compress` from a user's module and data to verified firmware, good input and bad."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(1, 12, 3, padding=1), nn.BatchNorm2d(12)
+        self.body = nn.Conv2d(12, 12, 3, padding=1)
+        self.reduce = nn.Conv2d(12, 16, 3, stride=2)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.stem(x)))
+        x = torch.relu(x + self.body(x))
+        return self.head(torch.relu(self.reduce(x)).mean((2, 3)))
+
+class Grouped(Net):
+    def __init__(self):
+        super().__init__()
+        self.grouped = nn.GroupNorm(4, 12)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.reduce(self.grouped(self.stem(x)))).mean((2, 3)))
+"""
+BUDGET = "flash=4K,ram=2K,macs=60K"
+FILES = (
+    "c/include/net.h",
+    "c/src/net.c",
+    "model.tflite",
+    "model.onnx",
+    "firmware.elf",
+    "report.json",
+    "report.html",
+)
+
+
+def quadrants(count: int = 320) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with one bright quadrant, which is the class."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, count)
+    x = rng.normal(scale=0.4, size=(count, 10, 10, 1)).astype(np.float32)
+    for image, label in zip(x, y, strict=True):
+        image[5 * (label // 2) : 5 * (label // 2) + 5, 5 * (label % 2) : 5 * (label % 2) + 5] += 1.0
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "net.py").write_text(NET)
+    x, y = quadrants()
+    np.savez(folder / "data.npz", x=x, y=y)
+    x = x.copy()
+    x[7, 3, 3] = np.nan
+    np.savez(folder / "nan.npz", x=x, y=y)
+    np.savez(folder / "wide.npz", x=np.repeat(x[8:], 3, axis=3), y=y[8:])
+    (folder / "empty").mkdir()
+    (folder / "broken.onnx").write_bytes(b"\x08\x01 not a model" * 9)
+    (folder / "misspelt.toml").write_text('bord = "stm32f4"\n')
+    return folder
+
+
+def start(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mcuprune", *arguments]
+    environment = {**os.environ, "CI": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=place, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def mcuprune(place: Path, *arguments: str) -> tuple[int, str]:
+    process = start(place, *arguments)
+    out, err = process.communicate(timeout=600)
+    return process.returncode, out + err
+
+
+def compress(place: Path, out: str, *more: str, model: str = "net.py:Net") -> tuple[int, str]:
+    flags = ("--data", "data.npz", "--budget", BUDGET, "--epochs", "8", "--out", out)
+    return mcuprune(place, "compress", model, *flags, *more)
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> Path:
+    code, text = compress(place, "run")
+    assert code == 0, text
+    return place / "run"
+
+
+def test_a_run_ends_with_everything_and_fits(run: Path) -> None:
+    assert all((run / name).is_file() for name in FILES)
+    report = json.loads((run / "report.json").read_text())
+    rows = {row["key"]: row for row in report["resources"]}
+    for key in ("flash.total", "ram.total", "macs.total"):
+        assert rows[key]["measured"] <= rows[key]["budget"] < rows[key]["dense"]
+    for key in ("flash.constants", "ram.arena"):
+        assert rows[key]["measured"] == rows[key]["predicted"]
+    code = rows["flash.code"]
+    assert abs(code["measured"] - code["predicted"]) <= max(0.01 * code["measured"], 256)
+    assert rows["ram.stack"]["measured"] <= rows["ram.stack"]["predicted"]
+    statuses = {row["right"]: row["status"] for row in report["equalities"]}
+    assert [statuses[k] for k in ("TensorFlow Lite Micro", "C on the host", "firmware, emulated")] == [
+        "equal"
+    ] * 3
+    scores = {row["key"]: row["value"] for row in report["accuracies"]}
+    assert {
+        "dense",
+        "compressed",
+        "int8",
+        "host",
+        "emulated",
+        "uniform",
+        "scratch",
+        "magnitude",
+        "linear",
+    } <= set(scores)
+    assert scores["int8"] > 0.9 and scores["host"] == scores["int8"]
+
+
+def test_verify_and_check_accept_it(place: Path, run: Path) -> None:
+    code, text = mcuprune(place, "verify", "run", "--inputs", "60", "--profile")
+    assert code == 0 and "stem" in text, text
+    assert mcuprune(place, "check", "run", "--budget", BUDGET)[0] == 0
+    code, text = mcuprune(place, "check", "run", "--budget", "flash=2K")
+    assert code == 3 and "flash" in text
+
+
+@pytest.mark.parametrize("array", ["weight", "shift"])
+def test_a_planted_fault_is_found_and_named(place: Path, run: Path, array: str) -> None:
+    faulty = place / f"faulty-{array}"
+    shutil.copytree(run, faulty)
+    source = faulty / "c/src/net.c"
+    text = source.read_text()
+    start_of = text.index(f"net_body_{array}[")
+    number = re.compile(r"-?\d+").search(text, text.index("{", start_of))
+    assert number is not None
+    changed = int(number[0]) + (1 if int(number[0]) < 127 else -1)
+    source.write_text(text[: number.start()] + str(changed) + text[number.end() :])
+    code, message = mcuprune(place, "verify", faulty.name, "--inputs", "40")
+    assert code == 4, message
+    assert "'body'" in message and f"net_body_{array}" in message
+
+
+def test_the_same_seed_gives_the_same_bytes_interrupted_or_not(place: Path, run: Path) -> None:
+    """Ctrl-C in the middle of training, then --resume: identical C, models, firmware and report."""
+    flags = ("--data", "data.npz", "--budget", BUDGET, "--epochs", "8", "--out", "again")
+    process = start(place, "compress", "net.py:Net", *flags)
+    checkpoint = place / "again/.training/run.pt"
+    limit = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in err
+    assert not (place / "again/report.json").exists()
+    code, text = compress(place, "again", "--resume")
+    assert code == 0, text
+    for name in (*FILES, "samples.npy"):
+        assert (place / "again" / name).read_bytes() == (run / name).read_bytes() or name == "report.html", (
+            name
+        )
+
+
+@pytest.mark.parametrize("method", ["keep_ratio", "hard_concrete", "rigl", "exact_obs"])
+def test_every_method_keeps_the_promise(place: Path, method: str) -> None:
+    code, text = compress(place, method, "--method", method, "--no-controls")
+    assert code == 0, text
+    report = json.loads((place / method / "report.json").read_text())
+    rows = {row["key"]: row for row in report["resources"]}
+    assert all(rows[k]["measured"] <= rows[k]["budget"] for k in ("flash.total", "ram.total", "macs.total"))
+
+
+def test_an_image_becomes_firmware_that_decodes_it(place: Path) -> None:
+    from PIL import Image
+
+    y, x = np.mgrid[0:24, 0:24] / 24.0
+    pixels = np.stack([x, y, 0.5 + 0.5 * np.sin(6 * x)], axis=2)
+    Image.fromarray((255 * pixels).astype(np.uint8)).save(place / "photo.png")
+    flags = ("--budget", "flash=4K", "--epochs", "30", "--no-controls", "--out", "image")
+    code, text = mcuprune(place, "compress", "photo.png", *flags)
+    assert code == 0, text
+    report = json.loads((place / "image/report.json").read_text())
+    scores = {row["key"]: row["value"] for row in report["accuracies"]}
+    assert report["task"]["metric"] == "psnr" and scores["int8"] > 15.0
+    assert {row["op"] for row in report["layers"]} == {"Linear", "Activation"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--board", "stm32f5"), 2, "unknown board 'stm32f5'.*did you mean 'stm32f4'"),
+        (("--config", "misspelt.toml"), 2, "unknown key 'bord'.*did you mean 'board'"),
+        (
+            ("net.py:Net", "--data", "data.npz", "--budget", "flash=1K"),
+            3,
+            "flash=1,024 cannot be reached.*smallest",
+        ),
+        (("net.py:Grouped", "--data", "data.npz"), 6, "layer 'grouped' .*GroupNorm"),
+        (("net.py:Net", "--data", "nan.npz"), 2, "NaN or infinity.*sample 7"),
+        (("net.py:Net", "--data", "empty"), 2, "'empty' holds no"),
+        (("net.py:Net", "--data", "wide.npz"), 2, "1 channels, but got 3"),
+        (("broken.onnx", "--data", "data.npz"), 2, "not a valid ONNX"),
+        (("net.py:Net", "--data", "data.npz", "--out", "/proc/x"), 2, "cannot be written"),
+        (("net.py:Net", "--data", "data.npz", "--method", "tailor"), 2, "did you mean 'taylor'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(place: Path, arguments: tuple[str, ...], code: int, says: str) -> None:
+    out = () if "--out" in arguments else ("--out", "nothing")
+    found, text = mcuprune(place, "compress", *arguments, *out)
+    assert found == code, text
+    message = [line for line in text.splitlines() if line.startswith("mcuprune: ")]
+    assert len(message) == 1 and re.search(says, message[0]), text
+    assert not (place / "nothing").exists()
+
+
+def test_a_floor_that_is_missed_ends_with_code_5(place: Path) -> None:
+    code, text = compress(place, "poor", "--min-accuracy", "1.5", "--no-controls")
+    assert code == 5 and "below the floor 1.5" in text

@@ -1,0 +1,64 @@
+"""The promise itself, with the real resource model: never above budget, maximal, refused when infeasible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcuprune.core import CORES
+from mcuprune.errors import BudgetError
+from mcuprune.graph.channels import prunable
+from mcuprune.prune.allocate import Problem, allocate
+from mcuprune.prune.method import curve
+from mcuprune.prune.search import make_target
+from mcuprune.resources.model import ResourceModel
+from random_graphs import random_graph
+
+GRAPHS = 120
+
+
+def tight_budgets(model: ResourceModel, groups: dict[str, int], rng: np.random.Generator) -> dict[str, float]:
+    """Between the smallest network and the dense one, nearer to the smallest."""
+    low, high = model.exact(dict.fromkeys(groups, 1)), model.exact({})
+    share = {k: rng.uniform(0.02, 0.5) for k in ("flash", "ram", "macs")}
+    return {k: float(np.floor(low[k] + share[k] * (high[k] - low[k]))) for k in share}
+
+
+def check(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = random_graph(seed)
+    model = ResourceModel(graph, CORES["cortex-m4"])
+    groups = {g: graph.widths[g] for g in prunable(graph)}
+    budgets = tight_budgets(model, groups, rng)
+    target = make_target(graph, model, budgets)
+    curves = {g: curve(rng.gamma(0.5, 1.0, w)) for g, w in groups.items()}
+    levels = allocate(Problem(curves, target.costs, budgets, target.floors, model.exact))
+    figures = model.exact(levels)
+    assert all(figures[k] <= b for k, b in budgets.items()), (seed, figures, budgets)
+    assert all(target.floors[g] <= n <= groups[g] for g, n in levels.items())
+    for group, n in levels.items():
+        if n < groups[group]:
+            more = model.exact({**levels, group: n + 1})
+            assert any(more[k] > b for k, b in budgets.items()), (seed, group)
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_random_networks_under_tight_budgets(block: int) -> None:
+    for seed in range(block * GRAPHS // 6, (block + 1) * GRAPHS // 6):
+        check(seed)
+
+
+@pytest.mark.slow
+def test_a_thousand_random_networks_under_tight_budgets() -> None:
+    for seed in range(GRAPHS, 1120):
+        check(seed)
+
+
+def test_infeasible_budgets_are_refused_with_the_smallest_figure() -> None:
+    graph = random_graph(3)
+    model = ResourceModel(graph, CORES["cortex-m4"])
+    smallest = model.exact(dict.fromkeys(prunable(graph), 1))
+    for resource in ("flash", "ram", "macs", "cycles"):
+        with pytest.raises(BudgetError, match=f"budget {resource}=.*smallest"):
+            make_target(graph, model, {resource: smallest[resource] - 1})
+        make_target(graph, model, {resource: smallest[resource]})
