@@ -44,9 +44,9 @@ RECIPES = {  # by task; RECIPE for all other data
     "cifar10": Recipe(epochs=30, batch_size=128, learning_rate=3e-3),
 }
 RECIPE = Recipe(epochs=30)
-SIGNAL_RECIPE = Recipe(epochs=400, batch_size=512, learning_rate=5e-3, weight_decay=0.0)
+SIGNAL_RECIPE = Recipe(epochs=200, batch_size=128, learning_rate=2e-3, weight_decay=0.0)
 SIREN_WIDTHS = (8, 64)  # smallest and largest hidden width of the network that an image starts from
-SIREN_EXCESS = 2.0  # its weights' bytes over the flash budget
+SIREN_EXCESS = 1.0  # bytes of its weights per byte of the flash budget, half of which is tables and code
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,11 @@ def _image_problem(config: RunConfig) -> Problem:
 
 
 def siren_width(budget: Budget, outputs: int) -> int:
-    """Hidden width, a multiple of 8, of a three-layer SIREN whose weights exceed the flash budget."""
+    """Hidden width, a multiple of 8, of a three-layer SIREN that is too large for the flash budget."""
     smallest, largest = SIREN_WIDTHS
     if budget.flash is None:
         return largest
-    # 2 w^2 + (2 + outputs) w weights of one byte = SIREN_EXCESS * flash
+    # 2 w^2 + (2 + outputs) w weights of one byte each = SIREN_EXCESS * flash
     half = (2 + outputs) / 4
     width = math.sqrt(half**2 + SIREN_EXCESS * budget.flash / 2) - half
     return min(largest, max(smallest, 8 * round(width / 8)))

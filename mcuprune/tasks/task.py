@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -141,12 +142,18 @@ def classification(
 
 
 def channel_statistics(x: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel (last axis) of images; of all values for feature vectors."""
+    """Mean and standard deviation per channel (last axis) of images; of all values for feature vectors.
+
+    Rounded to what a reader can copy; the standard deviation of a constant channel counts as 1.
+    """
     axes = tuple(range(x.ndim - 1)) if x.ndim == 4 else None
     mean = np.atleast_1d(x.mean(axis=axes, dtype=np.float64))
-    std = np.atleast_1d(x.std(axis=axes, dtype=np.float64))
-    std = np.where(std > 1e-12, std, 1.0)
-    return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) or 1.0 for s in std)
+    parts = np.array_split(x, math.ceil(x.size / 2**20))  # float64 copies of a whole set would take gigabytes
+    squares = sum(np.square(part - mean).sum(axis=axes) for part in parts)
+    std = np.atleast_1d(np.sqrt(squares * len(mean) / x.size))
+    std = np.where(std > 1e-6 * np.abs(mean), std, 1.0)  # otherwise constant, but for float32 rounding
+    digits = [5 - math.floor(math.log10(s)) for s in std]  # six significant ones of the standard deviation
+    return tuple(map(round, mean.tolist(), digits)), tuple(map(round, std.tolist(), digits))
 
 
 def standardize(x: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:

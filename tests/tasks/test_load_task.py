@@ -16,7 +16,7 @@ from mcuprune.errors import UsageError
 from mcuprune.tasks.idx import read_idx
 from mcuprune.tasks.load import TASKS, VARIABLE, load_task
 from mcuprune.tasks.splits import to_inputs
-from mcuprune.tasks.task import Split, Task, hold_out
+from mcuprune.tasks.task import Split, Task, channel_statistics, hold_out
 
 
 def sizes(task: Task) -> tuple[int, int, int]:
@@ -127,6 +127,24 @@ def test_features_keep_their_scale_and_share_one_mean(tmp_path):
     task = load_task(None, str(tmp_path / "features.npz"))
     assert task.input_shape == (6,)
     assert task.mean == pytest.approx((100.0,), abs=1.5)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
+def test_any_unit_gives_standardized_inputs(tmp_path, scale):
+    x = (3.0 + np.random.default_rng(0).normal(0, 1, (80, 4))) * scale
+    np.savez(tmp_path / "current.npz", x=x, y=np.arange(80) % 2)
+    task = load_task(None, str(tmp_path / "current.npz"))
+    assert task.train.x.std() == pytest.approx(1.0, abs=1e-4)
+    assert task.train.x.mean() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_constant_channels_are_left_at_zero():
+    x = np.full((50, 3, 3, 2), 0.1, np.float32)
+    x[..., 1] = np.random.default_rng(0).random((50, 3, 3))
+    mean, std = channel_statistics(x)
+    assert std[0] == 1.0
+    assert abs(x[..., 0] - mean[0]).max() < 1e-5
+    assert std[1] == pytest.approx(1 / np.sqrt(12), rel=0.05)
 
 
 FUNCTIONS = """
