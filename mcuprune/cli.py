@@ -255,7 +255,8 @@ def main() -> None:
         _leave(f"mcuprune: {error}", error.exit_code)
     except SystemExit as leaving:
         if leaving.code == 130:
-            _leave("mcuprune: interrupted; the same command with --resume continues", 130)
+            hint = "; the same command with --resume continues" if "compress" in sys.argv else ""
+            _leave(f"mcuprune: interrupted{hint}", 130)
         raise
     except Exception as error:
         if debug:
