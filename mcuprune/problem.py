@@ -36,14 +36,15 @@ OWN_MODELS = {  # of the built-in tasks; other data get a network by the form of
     "fashion-mnist": "fashion_cnn",
     "cifar10": "small_resnet",
 }
-RECIPES = {  # by task; RECIPE for all other data
+RECIPES = {  # by task; other data: own_recipe
     DEMO_TASK: Recipe(epochs=16, batch_size=64, learning_rate=3e-3),
     "digits": Recipe(epochs=60, batch_size=32, learning_rate=3e-3),
     "mnist": Recipe(epochs=8, batch_size=128, learning_rate=2e-3),
     "fashion-mnist": Recipe(epochs=10, batch_size=128, learning_rate=3e-3),
     "cifar10": Recipe(epochs=30, batch_size=128, learning_rate=3e-3),
 }
-RECIPE = Recipe(epochs=30)
+OWN_STEPS = 4000  # of the optimizer, for data that have no recipe
+OWN_EPOCHS = (10, 300)  # at least and at most, whatever the size of the data
 SIGNAL_RECIPE = Recipe(epochs=200, batch_size=128, learning_rate=2e-3, weight_decay=0.0)
 SIREN_WIDTHS = (8, 64)  # smallest and largest hidden width of the network that an image starts from
 SIREN_EXCESS = 1.0  # bytes of its weights per byte of the flash budget, half of which is tables and code
@@ -72,28 +73,31 @@ def load_problem(config: RunConfig) -> Problem:
     Equal seeds give equal initial weights.  Raises UsageError for data that cannot be used, or that do not
     fit the model, and UnsupportedError for models that cannot be compressed.
     """
-    torch.manual_seed(config.seed)
     if config.model is not None and is_image(Path(config.model)):
         return _image_problem(config)
     if config.model is None and config.task is None and config.data is None:
         return _demonstration(config)
     if config.task is None and config.data is None:
         raise UsageError(f"'{config.model}' needs something to learn: give --task NAME or --data PATH")
+    if config.model is not None and config.model not in MODELS:
+        model = _load_own_model(config.model, config.seed)  # before the data, which can take a while
+        task = load_task(config.task, config.data, config.seed)
+        return _problem(model, task, config, model_name(config.model))
     task = load_task(config.task, config.data, config.seed)
-    torch.manual_seed(config.seed)  # loading data may draw random numbers
-    if config.model is None:
-        key = _own_model(task)
-        name, note = (task.name, f"no model given: {key}")
-        return _problem(_build(key, task), task, config, name, note)
-    if config.model in MODELS:
-        return _problem(_build(config.model, task), task, config, config.model)
-    model = load_model(config.model)
+    key = config.model or _model_of(task)
+    note = "" if config.model else f"no model given: {key}"
+    return _problem(_build(key, task, config.seed), task, config, config.model or task.name, note)
+
+
+def _load_own_model(spec: str, seed: int) -> nn.Module | Graph:
+    torch.manual_seed(seed)
+    model = load_model(spec)
     if isinstance(model, QuantizedGraph):
         raise UnsupportedError(
-            f"'{config.model}' is quantized already and cannot be trained; compress the float model, or "
-            f"deploy this one as it is: `mcuprune export {config.model}`"
+            f"'{spec}' is quantized already and cannot be trained; compress the float model, or "
+            f"deploy this one as it is: `mcuprune export {spec}`"
         )
-    return _problem(model, task, config, model_name(config.model))
+    return model
 
 
 def make_problem(model: nn.Module | Graph, task: Task, config: RunConfig) -> Problem:
@@ -122,8 +126,7 @@ def _problem(model: nn.Module | Graph, task: Task, config: RunConfig, name: str,
 
 def _demonstration(config: RunConfig) -> Problem:
     task = load_task(DEMO_TASK, None, config.seed)
-    torch.manual_seed(config.seed)
-    problem = _problem(DemoCNN(), task, config, "digits")
+    problem = _problem(_build(DEMO_TASK, task, config.seed), task, config, "digits")
     if config.budget != Budget():
         return problem
     return replace(problem, budget=DEMO_BUDGET, note=DEMO_NOTE)
@@ -135,6 +138,7 @@ def _image_problem(config: RunConfig) -> Problem:
         raise UsageError(f"'{config.model}' is an image and its own data; leave out --task and --data")
     path = Path(config.model)
     task = image_task(path)
+    torch.manual_seed(config.seed)
     network = Siren((2,), task.outputs, hidden=siren_width(config.budget, task.outputs))
     return _problem(network, task, config, path.stem, f"{task.title}, stored as a network: {task.data_kind}")
 
@@ -150,13 +154,14 @@ def siren_width(budget: Budget, outputs: int) -> int:
     return min(largest, max(smallest, 8 * round(width / 8)))
 
 
-def _own_model(task: Task) -> str:
+def _model_of(task: Task) -> str:
     if task.name == DEMO_TASK:
         return DEMO_TASK
     return OWN_MODELS.get(task.name, "ds_cnn" if len(task.input_shape) == 3 else "mlp")
 
 
-def _build(key: str, task: Task) -> nn.Module:
+def _build(key: str, task: Task, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
     if key == DEMO_TASK:
         return DemoCNN()
     return MODELS[key](channels_first(task.input_shape), task.outputs)
@@ -206,13 +211,20 @@ def check_fit(graph: Graph, task: Task) -> None:
 
 def make_recipe(task: Task, config: RunConfig) -> Recipe:
     """The task's own recipe, with what ``config`` sets."""
-    recipe = RECIPES.get(task.name, RECIPE if task.classes else SIGNAL_RECIPE)
+    recipe = RECIPES.get(task.name) or (own_recipe(len(task.train)) if task.classes else SIGNAL_RECIPE)
     given = {
         key: value
         for key in ("epochs", "batch_size", "learning_rate")
         if (value := getattr(config, key)) is not None
     }
     return replace(recipe, seed=config.seed, **given)
+
+
+def own_recipe(samples: int) -> Recipe:
+    """Training for classification data of unknown kind: small sets are seen more often, in small batches."""
+    recipe = Recipe(batch_size=32 if samples < 2000 else 64)
+    fewest, most = OWN_EPOCHS
+    return replace(recipe, epochs=min(most, max(fewest, math.ceil(OWN_STEPS / recipe.steps(samples)))))
 
 
 def _ends_in_softmax(graph: Graph) -> bool:

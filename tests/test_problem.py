@@ -17,7 +17,15 @@ from mcuprune.exporters.tflite import write_tflite
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import BatchNorm
 from mcuprune.graph.passes import run_passes
-from mcuprune.problem import DEMO_BUDGET, REAL_INPUTS, identifier, load_problem, make_problem, siren_width
+from mcuprune.problem import (
+    DEMO_BUDGET,
+    REAL_INPUTS,
+    identifier,
+    load_problem,
+    make_problem,
+    own_recipe,
+    siren_width,
+)
 from mcuprune.quantize.convert import quantize
 from mcuprune.tasks.load import load_task
 
@@ -109,6 +117,14 @@ def test_flags_override_the_recipe_of_the_task(features):
     config = RunConfig(data=features, epochs=3, batch_size=16, learning_rate=0.01, seed=4)
     recipe = load_problem(config).recipe
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.seed) == (3, 16, 0.01, 4)
+
+
+@pytest.mark.parametrize(
+    ("samples", "epochs", "batch"), [(20, 300, 32), (648, 200, 32), (12_000, 22, 64), (10**6, 10, 64)]
+)
+def test_own_data_are_seen_often_enough(samples, epochs, batch):
+    recipe = own_recipe(samples)
+    assert (recipe.epochs, recipe.batch_size) == (epochs, batch)
 
 
 def test_image_becomes_a_network_of_coordinates(tmp_path):

@@ -69,7 +69,8 @@ def make_task(name: str, splits: Splits, seed: int, title: str = "") -> Task:
     arrays.check(splits, name)
     whole = arrays.with_test(splits, seed, name)
     assert whole.test is not None
-    return classification(name, whole.train, whole.test, validation=whole.validation, title=title, seed=seed)
+    test = arrays.shuffled(whole.test, seed)
+    return classification(name, whole.train, test, validation=whole.validation, title=title, seed=seed)
 
 
 def find_folder(name: str, data: str | None) -> Path:

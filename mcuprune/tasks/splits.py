@@ -88,6 +88,12 @@ def with_test(splits: Splits, seed: int, where: str) -> Splits:
     return Splits(rest, splits.validation, held)
 
 
+def shuffled(split: Split, seed: int) -> Split:
+    """The samples in another order: the first few of a sorted set would all be of one class."""
+    order = np.random.default_rng((seed, len(split))).permutation(len(split))
+    return Split(split.x[order], split.y[order])
+
+
 def check(splits: Splits, where: str) -> None:
     """Raises UsageError, before anything is split off, for data that cannot train a classifier.
 
