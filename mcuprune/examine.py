@@ -18,6 +18,7 @@ from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.plan.live import Network
 from mcuprune.plan.make import make_plan
+from mcuprune.problem import identifier
 from mcuprune.report.units import count, kibi, seconds
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import Breakdown, breakdown, planned_calls
@@ -158,12 +159,6 @@ def export(
         space.publish()
     subject = replace(built.subject, elf=out / built.subject.elf.name)
     return Exported(str(out), replace(built, subject=subject))
-
-
-def identifier(text: str) -> str:
-    """A C identifier from a file name."""
-    safe = "".join(c if c.isascii() and c.isalnum() else "_" for c in text.lower()).strip("_")
-    return safe if safe and not safe[0].isdigit() else f"model_{safe}".rstrip("_")
 
 
 @dataclass(frozen=True)
