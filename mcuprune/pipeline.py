@@ -31,6 +31,7 @@ from mcuprune.quantize.convert import quantize
 from mcuprune.report.html import write_html
 from mcuprune.report.model import Phase, Report, Times
 from mcuprune.report.serialize import to_json
+from mcuprune.report.verdict import FAIL, accurate, fits
 from mcuprune.resources.model import ResourceModel
 from mcuprune.summarize import Evidence, Scores, evaluate, make_report
 from mcuprune.tasks.task import Task
@@ -39,7 +40,9 @@ from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove
 from mcuprune.verify.toolchain import find_toolchain
 from mcuprune.workspace import CONFIG, Workspace, open_workspace
 
-INPUTS = 200  # that all executors are compared on: Problem.real_inputs of the test set, the others random bytes
+INPUTS = (
+    200  # that all executors are compared on: Problem.real_inputs of the test set, the others random bytes
+)
 Finished = Callable[[Report, Times], object]
 
 
@@ -107,7 +110,7 @@ def compress_problem(
         space.publish()
     if finished is not None:
         finished(report, times)
-    judge(report, proof, config.min_accuracy)
+    judge(report, proof)
     return report, times
 
 
@@ -143,27 +146,12 @@ def _verify(
     return proof, scores
 
 
-def judge(report: Report, proof: Proof, min_accuracy: float | None) -> None:
-    """Raise what a finished run failed at: equality, then budget (as measured), then accuracy."""
+def judge(report: Report, proof: Proof) -> None:
+    """Raise what a finished run failed at, by the verdict that its report shows: equality, budget, accuracy."""
     proof.require_equal()
-    for row in report.resources:
-        if row.budget is not None and row.actual is not None and row.actual > row.budget:
-            raise BudgetError(
-                f"{row.label}: {row.actual:,.0f} {row.unit} measured, {row.budget:,.0f} allowed"
-            )
-    final = report.accuracy("int8")
-    if final is None:
-        return
-    chance = report.task.chance
-    if min_accuracy is not None and final.value < min_accuracy:
-        raise AccuracyError(
-            f"accuracy {final.value:.4f} is below the floor {min_accuracy}; "
-            "allow more flash, RAM or MACs, or train longer"
-        )
-    if chance is not None and final.low is not None and final.high is not None and final.high <= chance:
-        raise AccuracyError(
-            f"accuracy {final.value:.4f} is no better than guessing ({chance:.4f}): the model has collapsed"
-        )
+    for answer, error in ((fits(report), BudgetError), (accurate(report), AccuracyError)):
+        if answer.status == FAIL:
+            raise error(f"not {answer.question}: {answer.detail}")
 
 
 class _Clock:

@@ -26,7 +26,11 @@ class _Builder:
         self.random = np.random.default_rng(seed)
         self.nodes: list[Node] = [Input("x", ())]
         self.constants: dict[str, Constant] = {}
-        self.size, self.width, self.last = int(self.random.integers(4, 13)), int(self.random.integers(1, 4)), "x"
+        self.size, self.width, self.last = (
+            int(self.random.integers(4, 13)),
+            int(self.random.integers(1, 4)),
+            "x",
+        )
 
     def _weight(self, name: str, shape: tuple[int, ...], outputs: int) -> tuple[str, str]:
         self.constants[f"{name}.weight"] = Constant(self.random.normal(size=shape).astype(np.float32))

@@ -154,10 +154,10 @@ class Search:
         run.module.train()
         run.levels = {}
         losses: list[Tensor] = []
-        started = time.perf_counter()
+        started = time.process_time()
         for x, y in batches(self.data, self.recipe, run.epoch):
             losses.append(self._step(run, x, y))
-        run.seconds += time.perf_counter() - started
+        run.seconds += time.process_time() - started
         share = run.step / self.total
         mean = float(torch.stack(losses).mean())
         rate = float(run.optimizer.param_groups[0]["lr"])

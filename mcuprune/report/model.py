@@ -270,6 +270,8 @@ class Phase(Record):
 class Times(Record):
     """Wall-clock seconds by phase, and what compression cost beside plain training of the dense model.
 
+    The two training times are processor seconds, which other work on the machine disturbs little.
+
     ``training_ratio`` = all training phases / plain dense training for the same number of epochs.
     """
 

@@ -57,7 +57,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained graph, its history, and the seconds that its training steps took (evaluation left out)."""
+    """A trained graph, its history, and the processor seconds of its training steps (evaluation left out)."""
 
     graph: Graph
     history: tuple[EpochRecord, ...]
@@ -127,7 +127,7 @@ def train(
     history: list[EpochRecord] = []
     seconds, step, rate = 0.0, 0, 0.0
     for epoch in range(recipe.epochs):
-        losses, started = [], time.perf_counter()
+        losses, started = [], time.process_time()
         for x, y in batches(data, recipe, epoch):
             rate = linear_with_warmup((step + 1) / total, recipe.learning_rate)
             set_rate(optimizer, rate)
@@ -137,7 +137,7 @@ def train(
             optimizer.step()
             losses.append(loss.detach())
             step += 1
-        seconds += time.perf_counter() - started
+        seconds += time.process_time() - started
         mean = float(torch.stack(losses).mean())
         check_finite(mean, epoch, rate)
         record = EpochRecord(epoch, phase, mean, score(module), rate)
