@@ -74,7 +74,7 @@ def compress_module(
 
 
 def ready_board(config: RunConfig) -> Board:
-    """The board; compiler, emulator and oracle are looked for now, not after training.  Raises ToolchainError."""
+    """The board; compiler, emulator and oracle are looked for now: ToolchainError comes before training."""
     board = load_board(config.board)
     find_toolchain(board, config.toolchain)
     available(board)
@@ -147,7 +147,7 @@ def _verify(
 
 
 def judge(report: Report, proof: Proof) -> None:
-    """Raise what a finished run failed at, by the verdict that its report shows: equality, budget, accuracy."""
+    """Raise what a finished run failed at, by its report's verdict: equality, then budget, then accuracy."""
     proof.require_equal()
     for answer, error in ((fits(report), BudgetError), (accurate(report), AccuracyError)):
         if answer.status == FAIL:

@@ -41,7 +41,9 @@ from mcuprune.training.loop import (
 )
 from mcuprune.training.schedules import Phases, allr_start, run_rate
 
-REFRESH = 10  # steps between two integer allocations while masks move
+REFRESH = 10  # steps, at least, between two integer allocations while masks move
+REFRESHES = 60  # of them, at most, in a run: allocation must stay cheap beside training
+RESTART = 12  # every so many start again from the full widths, the others from the previous levels
 FLOOR = 0.75  # floors are this share of the uniform solution's widths (structured_pruning 8.2, 8.7)
 CHUNK = 0.1  # of a group's width may go at once while masks still move
 
@@ -132,6 +134,8 @@ class Search:
         self.target, self.method, self.data, self.loss = target, method, data, loss
         self.recipe, self.score, self.phases = recipe, score, phases or Phases()
         self.total = recipe.epochs * recipe.steps(len(data.x))
+        moving = self.total * (self.phases.freeze - self.phases.warmup)
+        self.refresh = max(REFRESH, math.ceil(moving / REFRESHES))
 
     def start(self, graph: Graph) -> Run:
         module, keep = GraphModule(graph), {}
@@ -152,7 +156,6 @@ class Search:
     def epoch(self, run: Run, progress: Progress = SILENT) -> None:
         """Advance by one epoch."""
         run.module.train()
-        run.levels = {}
         losses: list[Tensor] = []
         started = time.process_time()
         for x, y in batches(self.data, self.recipe, run.epoch):
@@ -190,7 +193,7 @@ class Search:
         if run.frozen:
             return self._plain_step(run, x, y)
         loss = self.method.step(self._context(run, x, y, share, rate))
-        if self.method.kind == "channels" and share >= self.phases.warmup and run.step % REFRESH == 0:
+        if self.method.kind == "channels" and share >= self.phases.warmup and run.step % self.refresh == 0:
             self._refresh(run, share)
         return loss
 
@@ -247,6 +250,8 @@ class Search:
     def _refresh(self, run: Run, share: float) -> None:
         """Choose the units that fit the present budgets, and move the multipliers by the exact violation."""
         budgets = self._budgets_at(run, share)
+        if run.step // self.refresh % RESTART == 0:
+            run.levels = {}
         wanted = self.method.widths(run.state)
         if wanted is not None:
             figures = self.target.resources.exact({k: max(1, n) for k, n in wanted.items()})

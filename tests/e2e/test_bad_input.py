@@ -138,5 +138,6 @@ def test_an_accuracy_below_the_floor_shows_the_report_and_ends_with_code_5(
         "compress", *GOOD, "--no-controls", "--epochs", "2", "--min-accuracy", "1.01", "--out", "run"
     )
     assert code == 5, shown
-    assert "below the floor 1.01" in shown
+    assert "not accurate enough" in shown
+    assert "floor 101" in shown
     assert (folder / "run" / "report.html").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from random_graphs import random_graph
 
 from mcuprune.core import CORES
 from mcuprune.errors import BudgetError
@@ -12,7 +13,6 @@ from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.method import curve
 from mcuprune.prune.search import make_target
 from mcuprune.resources.model import ResourceModel
-from random_graphs import random_graph
 
 GRAPHS = 120
 

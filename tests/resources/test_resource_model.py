@@ -1,4 +1,4 @@
-"""One formula, three readers: integers, candidate arrays and tensors agree; the exact figure is the planner's."""
+"""One formula, three readers: integers, candidate arrays and tensors agree; the planner has the last word."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_graphs import random_graph
 
 from mcuprune.core import CORES
 from mcuprune.graph import ir
 from mcuprune.graph.channels import prunable
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import RESOURCES, ResourceModel, breakdown
-from random_graphs import random_graph
 
 
 @given(seed=st.integers(0, 400), draw=st.integers(0, 1000))
@@ -38,8 +38,10 @@ def test_exact_figures_of_the_present_widths(seed: int) -> None:
     model = ResourceModel(graph, CORES["cortex-m4"])
     plan, figures = model.plan(graph), model.figures({})
     usage = breakdown(graph, plan, model.core)
-    assert usage.flash == figures["flash"][0] and usage.macs == figures["macs"][0]
-    assert usage.arena == plan.arena_bytes and usage.ram >= figures["ram"].max()
+    assert usage.flash == figures["flash"][0]
+    assert usage.macs == figures["macs"][0]
+    assert usage.arena == plan.arena_bytes
+    assert usage.ram >= figures["ram"].max()
     assert model.exact({})["flash"] == usage.flash
 
 
@@ -49,7 +51,8 @@ def test_gradients_reach_every_width_that_matters() -> None:
     widths = {g: torch.tensor(float(w), requires_grad=True) for g, w in graph.widths.items()}
     model.relaxed(widths)["flash"].backward()
     for group in prunable(graph):
-        assert widths[group].grad is not None and widths[group].grad > 0
+        assert widths[group].grad is not None
+        assert widths[group].grad > 0
 
 
 def test_every_node_class_has_a_mac_count() -> None:
