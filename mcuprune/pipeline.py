@@ -26,14 +26,15 @@ from mcuprune.problem import Problem, load_problem, make_problem
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.experiment import Outcome, Setting, run_experiment
 from mcuprune.prune.methods import find_method
-from mcuprune.prune.search import Target, make_target
+from mcuprune.prune.target import Target, make_target
 from mcuprune.quantize.convert import quantize
 from mcuprune.report.html import write_html
 from mcuprune.report.model import Phase, Report, Times
 from mcuprune.report.serialize import to_json
 from mcuprune.report.verdict import FAIL, accurate, fits
 from mcuprune.resources.model import ResourceModel
-from mcuprune.summarize import Evidence, Scores, evaluate, make_report
+from mcuprune.score import Scores, evaluate
+from mcuprune.summarize import Evidence, make_report
 from mcuprune.tasks.task import Task
 from mcuprune.training.loop import Arrays, predict
 from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 
-import numpy as np
-
 from mcuprune import __version__
 from mcuprune.board import Board
 from mcuprune.budget import Budget
@@ -22,35 +20,15 @@ from mcuprune.plan.ir import Plan
 from mcuprune.plan.live import lifetimes_of_plan
 from mcuprune.problem import Problem
 from mcuprune.prune.experiment import Outcome
-from mcuprune.prune.search import Target
-from mcuprune.quantize.run_int8 import run_int8
+from mcuprune.prune.target import Target
 from mcuprune.report import model as r
 from mcuprune.resources.macs import macs
-from mcuprune.resources.model import ResourceModel, breakdown
+from mcuprune.resources.model import breakdown
+from mcuprune.score import Score, Scores, dequantize_output, score_outputs
 from mcuprune.tasks.task import Task
-from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import predict
 from mcuprune.verify.emulator import EmulatedRun
-from mcuprune.verify.host import run_host
 from mcuprune.verify.image import load_image
 from mcuprune.verify.prove import Proof
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric with the number of samples behind it."""
-
-    value: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Test scores by key (dense, compressed, int8, host, controls), flash bytes of the float networks."""
-
-    values: Mapping[str, Score]
-    flash: Mapping[str, int]
-    sqnr: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -66,52 +44,6 @@ class Evidence:
     built: Deployment
     proof: Proof
     scores: Scores
-
-
-def evaluate(
-    problem: Problem, target: Target, outcome: Outcome, built: Deployment
-) -> tuple[Scores, np.ndarray]:
-    """Scores on the test set, which is read here for the first time; and its inputs as int8."""
-    from mcuprune.quantize.convert import layer_sqnr
-
-    task, test = problem.task, problem.task.test
-    graphs: dict[str, Graph] = {"compressed": outcome.found.graph}
-    if outcome.dense is not None:
-        graphs["dense"] = outcome.dense.graph
-    graphs |= {name: trained.graph for name, trained in outcome.controls.items()}
-    values = {name: _score(task, predict(GraphModule(graph), test.x)) for name, graph in graphs.items()}
-    quantized = built.subject.graph
-    inputs = quantize_input(quantized, test.x)
-    outputs = run_int8(quantized, inputs)
-    assert isinstance(outputs, np.ndarray)
-    values["int8"] = _score(task, dequantize_output(quantized, outputs))
-    host = run_host(built.subject.files, built.subject.sources.name, inputs.reshape(len(inputs), -1))
-    values["host"] = _score(task, dequantize_output(quantized, host.reshape(outputs.shape)))
-    sqnr = layer_sqnr(outcome.found.graph, quantized, task.calibration(64))
-    flash = {name: flash_bytes(graph, target.resources) for name, graph in graphs.items()}
-    flash |= dict.fromkeys(("int8", "host", "emulated"), flash["compressed"])
-    return Scores(values, flash, sqnr), inputs
-
-
-def flash_bytes(graph: Graph, resources: ResourceModel) -> int:
-    """Flash that a float network would take when deployed like ours."""
-    folded = run_passes(graph)
-    return breakdown(folded, resources.plan(folded), resources.core, resources.toolchain).flash
-
-
-def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
-    """Float inputs (N, *shape) as the int8 that the model takes."""
-    q = graph.quantization[graph.inputs[0]]
-    return np.clip(np.round(x / np.float32(q.scale)) + q.zero_point, -128, 127).astype(np.int8)
-
-
-def dequantize_output(graph: QuantizedGraph, y: np.ndarray) -> np.ndarray:
-    q = graph.quantization[graph.outputs[0]]
-    return ((y.astype(np.float32) - q.zero_point) * np.float32(q.scale)).astype(np.float32)
-
-
-def _score(task: Task, outputs: np.ndarray) -> Score:
-    return Score(task.score(outputs, task.test.y[: len(outputs)]), len(outputs))
 
 
 def make_report(e: Evidence) -> r.Report:
@@ -294,7 +226,12 @@ def _accuracies(e: Evidence) -> tuple[r.Accuracy, ...]:
         rows.insert(
             position,
             _accuracy(
-                "emulated", "C on the emulated core", "ours", _score(task, outputs), task, flash["emulated"]
+                "emulated",
+                "C on the emulated core",
+                "ours",
+                score_outputs(task, outputs),
+                task,
+                flash["emulated"],
             ),
         )
     return tuple(rows)

@@ -37,6 +37,7 @@ STAGES = (
     "workspace",
     "deploy",
     "problem",
+    "score",
     "summarize",
     "examine",
     "pipeline",

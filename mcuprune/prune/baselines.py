@@ -9,8 +9,8 @@ from mcuprune.graph.ir import Constant, Flatten, Graph, Input, Linear
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import best_units, curve
-from mcuprune.prune.search import Target
 from mcuprune.prune.shrink import Keep, shrink
+from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule, reinitialise
 
 

@@ -16,7 +16,8 @@ from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import baselines, checkpoint
 from mcuprune.prune.method import Method
 from mcuprune.prune.methods.exact_obs import ExactOBS
-from mcuprune.prune.search import Found, Search, Target
+from mcuprune.prune.search import Found, Search
+from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, Loss, Recipe, Trained, train
 from mcuprune.training.schedules import Phases

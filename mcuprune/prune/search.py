@@ -21,12 +21,12 @@ from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
-from mcuprune.prune.allocate import Problem, allocate, check_feasible, uniform_levels
+from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import PI, Multipliers, homotopy, pressure, update
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, Site, State, best_units
-from mcuprune.prune.shrink import constant_indices, shrink, shrink_tensor
-from mcuprune.resources.model import ResourceModel
+from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
+from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import (
@@ -44,43 +44,7 @@ from mcuprune.training.schedules import Phases, allr_start, run_rate
 REFRESH = 10  # steps, at least, between two integer allocations while masks move
 REFRESHES = 60  # of them, at most, in a run: allocation must stay cheap beside training
 RESTART = 12  # every so many start again from the full widths, the others from the previous levels
-FLOOR = 0.75  # floors are this share of the uniform solution's widths (structured_pruning 8.2, 8.7)
 CHUNK = 0.1  # of a group's width may go at once while masks still move
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the result must fit: budgets by resource, the model that counts, and the floors they allow."""
-
-    resources: ResourceModel
-    budgets: Mapping[str, float]
-    floors: Mapping[str, int]
-    uniform: Mapping[str, int]
-
-    def costs(self, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Figures of the budgeted resources only."""
-        return self.resources.figures(levels, self.budgets)
-
-
-def make_target(graph: Graph, resources: ResourceModel, budgets: Mapping[str, float]) -> Target:
-    """Check feasibility before any training, then derive the floors from the best uniform scaling.
-
-    Raises BudgetError naming the resource and the smallest figure that this network can reach.
-    """
-    full = {group: graph.widths[group] for group in prunable(graph)}
-    ones = dict.fromkeys(full, 1)
-    empty: dict[str, np.ndarray] = {g: np.zeros(w + 1) for g, w in full.items()}
-    check_feasible(Problem(empty, resources.figures, budgets, ones, resources.exact))
-
-    def fits(levels: Mapping[str, int]) -> bool:
-        figures = resources.exact(levels)
-        return all(figures[k] <= b for k, b in budgets.items())
-
-    uniform = uniform_levels(full, fits)
-    floors = {group: max(1, math.floor(FLOOR * width)) for group, width in uniform.items()}
-    if not fits(floors):  # packing is not monotone in the widths
-        floors = uniform if fits(uniform) else ones
-    return Target(resources, budgets, floors, uniform)
 
 
 @dataclass
@@ -281,7 +245,7 @@ class Search:
         narrow = shrink(before, keep)
         module = GraphModule(narrow)
         optimizer = make_optimizer(module, self.recipe)
-        _carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
+        carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
         left = 1.0 - run.step / self.total
         run.restart_rate = allr_start(self.recipe.learning_rate, _weights(before), _weights(narrow), left)
         run.module, run.optimizer, run.keep = module, optimizer, keep
@@ -342,25 +306,3 @@ def _apply_masks(run: Run) -> None:
     with torch.no_grad():
         for name, mask in run.masks.items():
             parameters[name].mul_(mask)
-
-
-def _carry_optimizer(
-    old: GraphModule,
-    old_optimizer: torch.optim.Optimizer,
-    new: GraphModule,
-    new_optimizer: torch.optim.Optimizer,
-    indices: Mapping[str, tuple[np.ndarray | None, ...]],
-) -> None:
-    """Give the narrow module's optimizer the old one's state, cut like the parameters."""
-    old_values, new_values = old.state()[0], new.state()[0]
-    for name, parameter in old_values.items():
-        state = old_optimizer.state.get(parameter)
-        if not state:
-            continue
-        index = indices.get(name, (None,) * parameter.dim())
-        new_optimizer.state[new_values[name]] = {
-            key: shrink_tensor(value, index)
-            if torch.is_tensor(value) and value.shape == parameter.shape
-            else value
-            for key, value in state.items()
-        }

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mcuprune.graph.channels import all_constant_axes, element_index
 from mcuprune.graph.ir import Graph
+from mcuprune.training.graph_module import GraphModule
 
 Keep = Mapping[str, np.ndarray]  # group -> sorted unit numbers that stay; a group left out stays whole
 
@@ -50,3 +51,25 @@ def _take(values: np.ndarray, index: tuple[np.ndarray | None, ...]) -> np.ndarra
         if kept is not None:
             values = np.take(values, kept, axis=dimension)
     return np.ascontiguousarray(values)
+
+
+def carry_optimizer(
+    old: GraphModule,
+    old_optimizer: torch.optim.Optimizer,
+    new: GraphModule,
+    new_optimizer: torch.optim.Optimizer,
+    indices: Mapping[str, tuple[np.ndarray | None, ...]],
+) -> None:
+    """Give the narrow module's optimizer the old one's state, cut like the parameters."""
+    old_values, new_values = old.state()[0], new.state()[0]
+    for name, parameter in old_values.items():
+        state = old_optimizer.state.get(parameter)
+        if not state:
+            continue
+        index = indices.get(name, (None,) * parameter.dim())
+        new_optimizer.state[new_values[name]] = {
+            key: shrink_tensor(value, index)
+            if torch.is_tensor(value) and value.shape == parameter.shape
+            else value
+            for key, value in state.items()
+        }

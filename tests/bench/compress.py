@@ -27,11 +27,11 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.problem import DEMO_BUDGET, Problem, load_problem
 from mcuprune.prune.experiment import Setting, run_experiment
 from mcuprune.prune.methods import find_method
-from mcuprune.prune.search import make_target
+from mcuprune.prune.target import make_target
 from mcuprune.quantize.convert import quantize
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.resources.model import ResourceModel
-from mcuprune.summarize import dequantize_output, quantize_input
+from mcuprune.score import dequantize_output, quantize_input
 from mcuprune.tasks.task import Split, Task
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, predict

@@ -11,7 +11,7 @@ from mcuprune.errors import BudgetError
 from mcuprune.graph.channels import prunable
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.method import curve
-from mcuprune.prune.search import make_target
+from mcuprune.prune.target import make_target
 from mcuprune.resources.model import ResourceModel
 
 GRAPHS = 120

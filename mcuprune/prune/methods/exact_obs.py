@@ -14,8 +14,8 @@ from torch import Tensor
 from mcuprune.graph.channels import prunable, unit_of_element
 from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.prune.allocate import Problem, allocate
-from mcuprune.prune.search import Target
 from mcuprune.prune.shrink import Keep, shrink
+from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule
 
 Reader = Conv2d | Linear

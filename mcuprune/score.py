@@ -1,0 +1,85 @@
+"""The test set, read once: metrics of the compressed network in all its forms and of its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuprune.deploy import Deployment
+from mcuprune.graph.ir import Graph, QuantizedGraph
+from mcuprune.graph.passes import run_passes
+from mcuprune.problem import Problem
+from mcuprune.prune.experiment import Outcome
+from mcuprune.prune.target import Target
+from mcuprune.quantize.convert import layer_sqnr
+from mcuprune.quantize.run_int8 import run_int8
+from mcuprune.resources.model import ResourceModel, breakdown
+from mcuprune.tasks.task import Task
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import predict
+from mcuprune.verify.host import run_host
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric with the number of samples behind it."""
+
+    value: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Test scores by key (dense, compressed, int8, host, controls), flash bytes of the float networks."""
+
+    values: Mapping[str, Score]
+    flash: Mapping[str, int]
+    sqnr: Mapping[str, float]
+
+
+def evaluate(
+    problem: Problem, target: Target, outcome: Outcome, built: Deployment
+) -> tuple[Scores, np.ndarray]:
+    """Scores on the test set, which is read here for the first time; and its inputs as int8."""
+    task, test = problem.task, problem.task.test
+    graphs: dict[str, Graph] = {"compressed": outcome.found.graph}
+    if outcome.dense is not None:
+        graphs["dense"] = outcome.dense.graph
+    graphs |= {name: trained.graph for name, trained in outcome.controls.items()}
+    values = {
+        name: score_outputs(task, predict(GraphModule(graph), test.x)) for name, graph in graphs.items()
+    }
+    quantized = built.subject.graph
+    inputs = quantize_input(quantized, test.x)
+    outputs = run_int8(quantized, inputs)
+    assert isinstance(outputs, np.ndarray)
+    values["int8"] = score_outputs(task, dequantize_output(quantized, outputs))
+    host = run_host(built.subject.files, built.subject.sources.name, inputs.reshape(len(inputs), -1))
+    values["host"] = score_outputs(task, dequantize_output(quantized, host.reshape(outputs.shape)))
+    sqnr = layer_sqnr(outcome.found.graph, quantized, task.calibration(64))
+    flash = {name: flash_bytes(graph, target.resources) for name, graph in graphs.items()}
+    flash |= dict.fromkeys(("int8", "host", "emulated"), flash["compressed"])
+    return Scores(values, flash, sqnr), inputs
+
+
+def flash_bytes(graph: Graph, resources: ResourceModel) -> int:
+    """Flash that a float network would take when deployed like ours."""
+    folded = run_passes(graph)
+    return breakdown(folded, resources.plan(folded), resources.core, resources.toolchain).flash
+
+
+def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
+    """Float inputs (N, *shape) as the int8 that the model takes."""
+    q = graph.quantization[graph.inputs[0]]
+    return np.clip(np.round(x / np.float32(q.scale)) + q.zero_point, -128, 127).astype(np.int8)
+
+
+def dequantize_output(graph: QuantizedGraph, y: np.ndarray) -> np.ndarray:
+    q = graph.quantization[graph.outputs[0]]
+    return ((y.astype(np.float32) - q.zero_point) * np.float32(q.scale)).astype(np.float32)
+
+
+def score_outputs(task: Task, outputs: np.ndarray) -> Score:
+    return Score(task.score(outputs, task.test.y[: len(outputs)]), len(outputs))
