@@ -247,7 +247,7 @@ def _options(
 
 def main() -> None:
     """The ``mcuprune`` program; exit codes: 0 ok, 1 internal error, 2 to 7 as in :mod:`mcuprune.errors`."""
-    # Waiting threads sleep: spinning ones take the cores from whoever has work, twice as slow on a busy machine.
+    # Waiting threads sleep: spinning ones would take the cores from whoever has work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     debug = "--debug" in sys.argv
     try:
