@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import KERNELS, SANITIZERS, WARNINGS, build_library, host_compiler
 from elftools.elf.elffile import ELFFile
+from torch_networks import KERNELS, SANITIZERS, WARNINGS, build_library, host_compiler
 
 from mcuprune.core import CORES
 from mcuprune.kernels.probe import KERNEL_FLAGS, ZIG, target_flags

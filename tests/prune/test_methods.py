@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import make_module
+from torch_networks import make_module
 
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import prunable

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import NETWORKS, make_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch_networks import NETWORKS, make_module
 
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import prunable
