@@ -37,7 +37,7 @@ OWN_MODELS = {  # of the built-in tasks; other data get a network by the form of
     "cifar10": "small_resnet",
 }
 RECIPES = {  # by task; other data: own_recipe
-    DEMO_TASK: Recipe(epochs=16, batch_size=64, learning_rate=3e-3),
+    DEMO_TASK: Recipe(epochs=14, batch_size=64, learning_rate=3e-3),
     "digits": Recipe(epochs=60, batch_size=32, learning_rate=3e-3),
     "mnist": Recipe(epochs=8, batch_size=128, learning_rate=2e-3),
     "fashion-mnist": Recipe(epochs=10, batch_size=128, learning_rate=3e-3),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from torch_networks import KERNELS, SANITIZERS, WARNINGS, build_library, host_compiler
+from kernel_library import KERNELS, SANITIZERS, WARNINGS, build_library, host_compiler
 
 from mcuprune.core import CORES
 from mcuprune.kernels.probe import KERNEL_FLAGS, ZIG, target_flags
