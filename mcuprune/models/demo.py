@@ -22,7 +22,7 @@ class ConvNorm(nn.Module):
 class DemoCNN(nn.Module):
     """24x24 grey scenes to 10 digits: a stem, a residual block, two reductions, a linear head."""
 
-    def __init__(self, width: int = 24, classes: int = 10) -> None:
+    def __init__(self, width: int = 32, classes: int = 10) -> None:
         super().__init__()
         self.stem = ConvNorm(1, width, stride=2)
         self.body1, self.body2 = ConvNorm(width, width), ConvNorm(width, width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,9 @@ Levels = dict[str, int]
 Costs = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 """(site -> (candidates,) levels) -> (resource -> (..., candidates) figures; all leading entries must fit)."""
 Exact = Callable[[Mapping[str, int]], Mapping[str, float]]
-EXHAUSTIVE_LIMIT = 60_000
+EXHAUSTIVE_LIMIT = 60_000  # candidates that are all tried
+EXACT_LIMIT = 2_000  # of them, in order of predicted loss, that are tried under the exact figures
+LEEWAY = 1.35  # the exact figure may be this much below the approximation: another kernel, less code
 _TINY = 1e-12
 
 
@@ -61,12 +63,15 @@ def allocate(
     """
     check_feasible(problem)
     if refine and _search_size(problem) <= EXHAUSTIVE_LIMIT:
-        levels = _exhaustive(problem)
+        levels = _fill(problem, _exhaustive(problem)) if problem.exact is None else _exhaustive(problem)
     else:
         levels = _fill(problem, _remove(problem, chunk, start or problem.full))
         if refine:
             levels = _swap(problem, levels)
-    return levels if problem.exact is None else _settle(problem, levels)
+    if problem.exact is None:
+        return levels
+    levels = _settle(problem, levels)
+    return _exact_swap(problem, levels) if refine else levels
 
 
 def check_feasible(problem: Problem) -> None:
@@ -220,50 +225,82 @@ def _exhaustive(problem: Problem) -> Levels:
     grids = np.meshgrid(*[np.arange(problem.floors[s], len(problem.curves[s])) for s in sites], indexing="ij")
     candidates = {site: grid.reshape(-1) for site, grid in zip(sites, grids, strict=True)}
     loss = sum((np.asarray(problem.curves[s])[candidates[s]] for s in sites), np.zeros(1))
-    loss = np.where(_fits(problem, problem.costs(candidates), len(loss)), loss, np.inf)
-    best = int(np.argmin(loss))
-    if not np.isfinite(loss[best]):  # only possible where costs and exact disagree: let _settle repair
-        return dict(problem.floors)
-    return _fill(problem, {site: int(candidates[site][best]) for site in sites})
+    figures = problem.costs(candidates)
+    fits = _fits(problem, figures, len(loss))
+    if problem.exact is not None:
+        roomy = replace(problem, budgets={k: LEEWAY * b for k, b in problem.budgets.items()})
+        fits = _fits(roomy, figures, len(loss))
+    order = np.argsort(loss, kind="stable")
+    for index in order[fits[order]][:EXACT_LIMIT]:
+        levels = {site: int(candidates[site][index]) for site in sites}
+        if problem.exact is None or _holds(problem, levels):
+            return levels
+    return _fill(problem, _remove(problem, 0.0, problem.full))
+
+
+def _holds(problem: Problem, levels: Mapping[str, int]) -> bool:
+    """Whether every budget holds by the exact figures."""
+    assert problem.exact is not None
+    figures = problem.exact(levels)
+    return all(figures[k] <= budget for k, budget in problem.budgets.items())
 
 
 def _settle(problem: Problem, levels: Levels) -> Levels:
     """Make the levels hold, and maximal, under the exact figures: the arena that is really packed."""
-    assert problem.exact is not None
-    exact, levels, full = problem.exact, dict(levels), problem.full
-
-    def fits(trial: Mapping[str, int]) -> bool:
-        figures = exact(trial)
-        return all(figures[k] <= budget for k, budget in problem.budgets.items())
-
-    while not fits(levels):
-        over = {k: v for k, v in exact(levels).items() if k in problem.budgets and v > problem.budgets[k]}
+    while not _holds(problem, levels):
         sites = [s for s, n in levels.items() if n > problem.floors[s]]
         if not sites:
             return dict(problem.floors)
-        price = {s: problem.curves[s][levels[s] - 1] - problem.curves[s][levels[s]] for s in sites}
+        levels = _exact_removal(problem, levels, sites)
+    return _exact_fill(problem, levels)
 
-        def gain(site: str, over: dict[str, float] = over, price: dict[str, float] = price) -> float:
-            after = exact({**levels, site: levels[site] - 1})
-            saved = sum(math.log(v / max(after[k], _TINY)) for k, v in over.items())
-            return saved / max(price[site], _TINY)
 
-        gains = {s: gain(s) for s in sites}
-        best = max(gains, key=lambda s: gains[s])
-        if gains[best] <= 0:  # tied bottlenecks: give up the cheapest unit and look again
-            best = min(price, key=lambda s: price[s])
-        levels[best] -= 1
-    progress = True
-    while progress:
-        progress = False
+def _exact_removal(problem: Problem, levels: Levels, sites: list[str]) -> Levels:
+    """One unit less, where that lowers the exceeded figures most per predicted loss."""
+    assert problem.exact is not None
+    before = problem.exact(levels)
+    over = [k for k, budget in problem.budgets.items() if before[k] > budget]
+    price = {s: problem.curves[s][levels[s] - 1] - problem.curves[s][levels[s]] for s in sites}
+
+    def gain(site: str) -> float:
+        after = problem.exact({**levels, site: levels[site] - 1})  # type: ignore[misc]
+        saved = sum(math.log(before[k] / max(after[k], _TINY)) for k in over)
+        return float(saved / max(price[site], _TINY))
+
+    best = max(sites, key=gain)
+    if gain(best) <= 0:  # tied bottlenecks: give up the cheapest unit and look again
+        best = min(sites, key=lambda s: price[s])
+    return {**levels, best: levels[best] - 1}
+
+
+def _exact_fill(problem: Problem, levels: Levels, without: str | None = None) -> Levels:
+    """Add back units while the exact figures allow it, the most valuable first, those of ``without`` last."""
+    levels, full = dict(levels), problem.full
+    while True:
         order = sorted(
             (s for s in levels if levels[s] < full[s]), key=lambda s: _unit_loss(problem, levels, s)
         )
-        for site in order:
-            trial = {**levels, site: levels[site] + 1}
-            if fits(trial):
-                levels, progress = trial, True
-                break
+        order.sort(key=lambda s: s == without)
+        trials = ({**levels, site: levels[site] + 1} for site in order)
+        found = next((trial for trial in trials if _holds(problem, trial)), None)
+        if found is None:
+            return levels
+        levels = found
+
+
+def _exact_swap(problem: Problem, levels: Levels, rounds: int = 6) -> Levels:
+    """As :func:`_swap`, under the exact figures."""
+    best = problem.loss(levels)
+    for _ in range(rounds):
+        found = None
+        for site, count in ((s, c) for s in levels for c in (1, 2, 4, 8)):
+            if levels[site] - count >= problem.floors[site]:
+                trial = _exact_fill(problem, {**levels, site: levels[site] - count}, without=site)
+                if _holds(problem, trial) and problem.loss(trial) < best - 1e-9 * max(1.0, abs(best)):
+                    best, found = problem.loss(trial), trial
+        if found is None:
+            return levels
+        levels = found
     return levels
 
 
