@@ -207,7 +207,7 @@ LABELS = {
     "host": ("host", "C on the host", "ours"),
     "uniform": ("uniform", "uniform width scaling, float", "control"),
     "scratch": ("scratch", "the found widths from scratch, float", "control"),
-    "magnitude": ("magnitude", "dense, cut by magnitude, fine-tuned, float", "control"),
+    "magnitude": ("magnitude", "cut once by magnitude, float", "control"),
     "linear": ("linear", "linear classifier, float", "control"),
 }
 

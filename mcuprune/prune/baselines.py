@@ -40,10 +40,10 @@ def linear(initial: Graph) -> Graph:
     return build_graph("linear", nodes, {"x": shape}, ["linear"], constants)
 
 
-def magnitude(trained: Graph, target: Target) -> tuple[Graph, Keep]:
+def magnitude(trained: Graph, target: Target) -> Graph:
     """A trained dense network cut to the budgets by filter norms in one shot (to be fine-tuned)."""
     scores = numpy_scores(unit_norms(GraphModule(trained)))
     curves = {group: curve(scores[group]) for group in prunable(trained)}
     problem = Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact)
     keep = best_units(scores, allocate(problem))
-    return shrink(trained, keep), keep
+    return shrink(trained, keep)

@@ -22,7 +22,7 @@ from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, Loss, Recipe, Trained, train
 from mcuprune.training.schedules import Phases
 
-FINE_TUNE = 1.0 - Phases().freeze  # share of the epochs that the magnitude control gets after its cut
+BEFORE_CUT = Phases().freeze  # share of its epochs that the magnitude control trains the dense network
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,6 @@ def run_experiment(
         found = _compressed(method, initial, target, setting, progress)
     if not controls or dense is None:
         return Outcome(found, dense, {})
-    cut, _ = baselines.magnitude(dense.graph, target)
-    tuned = replace(setting, recipe=replace(recipe, epochs=max(1, round(FINE_TUNE * recipe.epochs))))
     return Outcome(
         found,
         dense,
@@ -80,10 +78,20 @@ def run_experiment(
             "scratch": _trained(
                 "scratch", baselines.scratch(initial, found.keep, recipe.seed), setting, progress
             ),
-            "magnitude": _trained("magnitude", cut, tuned, progress),
+            "magnitude": _magnitude(initial, target, setting, progress),
             "linear": _trained("linear", baselines.linear(initial), setting, progress),
         },
     )
+
+
+def _magnitude(initial: Graph, target: Target, setting: Setting, progress: Progress) -> Trained:
+    """Dense training, one cut by filter norms, fine-tuning; as many epochs altogether as everybody has."""
+    before = max(1, round(BEFORE_CUT * setting.recipe.epochs))
+    after = max(1, setting.recipe.epochs - before)
+    first = replace(setting, recipe=replace(setting.recipe, epochs=before))
+    second = replace(setting, recipe=replace(setting.recipe, epochs=after))
+    trained = _trained("magnitude, before the cut", initial, first, progress)
+    return _trained("magnitude", baselines.magnitude(trained.graph, target), second, progress)
 
 
 def _trained(name: str, graph: Graph, setting: Setting, progress: Progress) -> Trained:
