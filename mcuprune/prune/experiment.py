@@ -90,7 +90,7 @@ def _magnitude(initial: Graph, target: Target, setting: Setting, progress: Progr
     after = max(1, setting.recipe.epochs - before)
     first = replace(setting, recipe=replace(setting.recipe, epochs=before))
     second = replace(setting, recipe=replace(setting.recipe, epochs=after))
-    trained = _trained("magnitude, before the cut", initial, first, progress)
+    trained = _trained("magnitude-dense", initial, first, progress)
     return _trained("magnitude", baselines.magnitude(trained.graph, target), second, progress)
 
 
