@@ -163,11 +163,10 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_mlperf_tiny_model(name: str) -> None:
     """Byte for byte the outputs of TFLM on the original file, and on the file written from what was read."""
-    folder = os.environ.get("MCUPRUNE_DATA")
-    if not folder:
+    path = Path(os.environ.get("MCUPRUNE_DATA", "")) / "mlperf_tiny" / "models" / name
+    if not path.is_file():
         pytest.skip("MCUPRUNE_DATA does not name a folder with mlperf_tiny/models")
     pytest.importorskip("tflite_micro", reason="tflite_micro, the byte-exact oracle, is not installed")
-    path = Path(folder) / "mlperf_tiny" / "models" / name
     graph = load_tflite(path)
     assert len(graph.nodes) == MODELS[name]
     x = batch(graph, 10)
