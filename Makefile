@@ -52,7 +52,7 @@ test-tflite-runtime: .venv-tflite-runtime/.installed
 	.venv-tflite-runtime/bin/python -m pytest --noconftest -o addopts=-rs tests/verify/test_interpreter.py
 
 $(BIN)/pip:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN): $(BIN)/pip $(METADATA)
