@@ -36,7 +36,7 @@ from mcuprune.resources.model import ResourceModel
 from mcuprune.score import Scores, evaluate
 from mcuprune.summarize import Evidence, make_report
 from mcuprune.tasks.task import Task
-from mcuprune.training.loop import Arrays, predict
+from mcuprune.training.loop import Arrays, predict, threads_for
 from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove
 from mcuprune.verify.toolchain import find_toolchain
 from mcuprune.workspace import CONFIG, Workspace, open_workspace
@@ -132,9 +132,9 @@ def _train(
         task.calibration(),
         space.training,
     )
-    return run_experiment(
-        problem.graph, target, find_method(config.method), setting, config.controls, progress
-    )
+    method, work = find_method(config.method), target.resources.exact({})["macs"] * problem.recipe.batch_size
+    with threads_for(work):
+        return run_experiment(problem.graph, target, method, setting, config.controls, progress)
 
 
 def _verify(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +63,23 @@ class Trained:
     graph: Graph
     history: tuple[EpochRecord, ...]
     seconds: float
+
+
+ONE_THREAD_MACS = (
+    1e9  # forward MACs of a batch below which more threads wait for each other longer than they help
+)
+
+
+@contextmanager
+def threads_for(macs_per_batch: float) -> Iterator[None]:
+    """One thread for small work, torch's own choice for large; the result of a sum depends on it."""
+    before = torch.get_num_threads()
+    if macs_per_batch < ONE_THREAD_MACS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
