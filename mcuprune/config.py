@@ -37,7 +37,7 @@ BudgetField = Annotated[Budget, BeforeValidator(_to_budget), PlainSerializer(str
 class RunConfig(BaseModel):
     """What ``mcuprune compress`` does.  Unknown keys are errors; ``None`` means: chosen by the task.
 
-    model         ``file.py:Net``, ``.onnx``, ``.tflite``, ``.keras`` or an image; None: the task's own model
+    model         ``file.py:Net``, ``.onnx`` or an image; None: one that suits the data
     task          a built-in task
     data          an image folder, ``.npz`` or ``file.py:function``; with a task: the folder its files lie in
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit

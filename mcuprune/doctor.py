@@ -26,7 +26,7 @@ PACKAGES = (  # distribution, purpose, required, extra
     ("capstone", "disassembler of the cycle model", True, "firmware"),
     ("tflite_micro", "TensorFlow Lite Micro, the byte-exact witness", True, "oracle"),
     ("ai-edge-litert", "TensorFlow Lite interpreter", True, ""),
-    ("tensorflow", "Keras models, second TensorFlow Lite interpreter", False, "keras"),
+    ("tensorflow", "second TensorFlow Lite interpreter", False, "keras"),
     ("tflite-runtime", "third TensorFlow Lite interpreter", False, "tflite-runtime"),
     ("onnxruntime", "runs the exported model.onnx", False, "test"),
 )
