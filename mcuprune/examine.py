@@ -14,7 +14,6 @@ from mcuprune.errors import BudgetError, UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph, QuantizedGraph
-from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.plan.live import Network
 from mcuprune.plan.make import make_plan
@@ -104,7 +103,7 @@ def analyze(model: str, board: Board, budget: Budget, input_shape: tuple[int, ..
             kernel.name,
             graph.shape(shape.node.name),
             int(kernel.constants(shape)),
-            int(macs(shape.node, op_shape(shape.node, graph.shape))),
+            int(macs(shape.node, shape)),
         )
         for kernel, shape in planned_calls(graph, plan)
     )
@@ -206,11 +205,10 @@ def verify(folder: Path, inputs: int = 200, profile: bool = False) -> VerifyResu
 def _profile(built: Deployment, proof: Proof) -> tuple[tuple[str, str, int, int | None, int], ...]:
     graph, plan = built.subject.graph, built.subject.plan
     counts = layer_profile(graph, plan, proof.emulated)
-    nodes = {node.name: node for node in graph.nodes}
     return tuple(
-        (c.node, c.kernel, *counts[c.node], int(macs(nodes[c.node], op_shape(nodes[c.node], graph.shape))))
-        for c in plan.steps
-        if c.node in counts
+        (shape.node.name, kernel.name, *counts[shape.node.name], int(macs(shape.node, shape)))
+        for kernel, shape in planned_calls(graph, plan)
+        if shape.node.name in counts
     )
 
 
@@ -243,8 +241,7 @@ def check(folder: Path, budget: Budget | None = None) -> CheckResult:
         measured["ram"] += run.stack_bytes
         if run.cycles is not None:
             measured["cycles"] = run.cycles.mid
-    nodes = {node.name: node for node in subject.graph.nodes}
-    measured["macs"] = sum(int(macs(n, op_shape(n, subject.graph.shape))) for n in nodes.values())
+    measured["macs"] = breakdown(subject.graph, subject.plan, board.core, built.toolchain.name).macs
     limits = (budget or Budget()).within(Budget(**board.budget())).limits(board.clock_hz)
     over = [f"{k} {count(measured[k])} of {count(v)}" for k, v in limits.items() if measured.get(k, 0) > v]
     if over:

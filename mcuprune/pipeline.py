@@ -1,8 +1,7 @@
 """The whole flow, in order.  Read this first.
 
-    model file or module -> Graph -> trained under budgets, smaller Graph -> QuantizedGraph -> plan -> C ->
-    firmware
-    -> run everywhere, compared, measured -> report
+    model file or module -> Graph -> trained under budgets, smaller Graph -> QuantizedGraph -> plan
+    -> C -> firmware -> run everywhere, compared, measured -> report
 
 Each line of :func:`compress_problem` is one stage; the module that a stage lives in says the rest.
 """
@@ -41,9 +40,8 @@ from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove
 from mcuprune.verify.toolchain import find_toolchain
 from mcuprune.workspace import CONFIG, Workspace, open_workspace
 
-INPUTS = (
-    200  # that all executors are compared on: Problem.real_inputs of the test set, the others random bytes
-)
+# That all executors are compared on: Problem.real_inputs of the test set, the others random bytes.
+INPUTS = 200
 Finished = Callable[[Report, Times], object]
 
 

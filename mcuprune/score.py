@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuprune.deploy import Deployment
-from mcuprune.graph.ir import Graph, QuantizedGraph
+from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.problem import Problem
 from mcuprune.prune.experiment import Outcome
 from mcuprune.prune.target import Target
-from mcuprune.quantize.convert import layer_sqnr
+from mcuprune.quantize.convert import dequantize_output, layer_sqnr, quantize_input
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.resources.model import ResourceModel, breakdown
 from mcuprune.tasks.task import Task
@@ -68,17 +68,6 @@ def flash_bytes(graph: Graph, resources: ResourceModel) -> int:
     """Flash that a float network would take when deployed like ours."""
     folded = run_passes(graph)
     return breakdown(folded, resources.plan(folded), resources.core, resources.toolchain).flash
-
-
-def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
-    """Float inputs (N, *shape) as the int8 that the model takes."""
-    q = graph.quantization[graph.inputs[0]]
-    return np.clip(np.round(x / np.float32(q.scale)) + q.zero_point, -128, 127).astype(np.int8)
-
-
-def dequantize_output(graph: QuantizedGraph, y: np.ndarray) -> np.ndarray:
-    q = graph.quantization[graph.outputs[0]]
-    return ((y.astype(np.float32) - q.zero_point) * np.float32(q.scale)).astype(np.float32)
 
 
 def score_outputs(task: Task, outputs: np.ndarray) -> Score:

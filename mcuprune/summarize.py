@@ -21,10 +21,11 @@ from mcuprune.plan.live import lifetimes_of_plan
 from mcuprune.problem import Problem
 from mcuprune.prune.experiment import Outcome
 from mcuprune.prune.target import Target
+from mcuprune.quantize.convert import dequantize_output
 from mcuprune.report import model as r
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import breakdown
-from mcuprune.score import Score, Scores, dequantize_output, score_outputs
+from mcuprune.score import Score, Scores, score_outputs
 from mcuprune.tasks.task import Task
 from mcuprune.verify.emulator import EmulatedRun
 from mcuprune.verify.image import load_image

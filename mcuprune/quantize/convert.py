@@ -168,10 +168,20 @@ def channel_scales(graph: Graph, node: Weighted, source: float) -> np.ndarray:
     return np.maximum(scales, bias / (source * BIAS_LIMIT)).astype(np.float32)
 
 
+def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
+    """Float inputs (N, *shape) as the int8 that the model takes."""
+    q = graph.quantization[graph.inputs[0]]
+    return np.clip(np.round(x / np.float32(q.scale)) + q.zero_point, -128, 127).astype(np.int8)
+
+
+def dequantize_output(graph: QuantizedGraph, y: np.ndarray) -> np.ndarray:
+    q = graph.quantization[graph.outputs[0]]
+    return ((y.astype(np.float32) - q.zero_point) * np.float32(q.scale)).astype(np.float32)
+
+
 def layer_sqnr(graph: Graph, quantized: QuantizedGraph, inputs: np.ndarray) -> dict[str, float]:
     """Signal to quantization noise ratio in dB of every tensor, over a batch of float inputs."""
-    q = quantized.quantization[quantized.inputs[0]]
-    stored = np.clip(np.round(inputs / np.float32(q.scale)) + q.zero_point, -128, 127).astype(np.int8)
+    stored = quantize_input(quantized, inputs)
     exact, integer = run_tensors(graph, inputs), run_int8(quantized, stored, keep_all=True)
     assert isinstance(integer, dict)
     found = {}

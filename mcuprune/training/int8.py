@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mcuprune.graph.ir import Flatten, Graph, MaxPool2d, Pad
-from mcuprune.quantize.convert import fixed_quantization, scale_owners
+from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Flatten, Graph, Linear, MaxPool2d, Pad
+from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization, scale_owners
 from mcuprune.quantize.observers import activation_quantization
 from mcuprune.training.graph_module import GraphModule
 
@@ -31,7 +31,11 @@ class FakeQuantizer:
             leader: [name for name in observed if self._owner[name] == leader]
             for leader in self._owner.values()
         }
-        self._axis = {node.weight: axis for node, axis in _weights(graph)}
+        self._axis = {
+            node.weight: CHANNEL_AXIS[type(node)]
+            for node in graph.nodes
+            if isinstance(node, Conv2d | DepthwiseConv2d | Linear)
+        }
         self._ranges: dict[str, tuple[Tensor, Tensor]] = {}
         self.observing = True
 
@@ -95,11 +99,3 @@ class FakeQuantizer:
 def _through(value: Tensor, rounded: Tensor) -> Tensor:
     """``rounded`` forward, the gradient of ``value`` backward."""
     return value + (rounded - value).detach()
-
-
-def _weights(graph: Graph):  # type: ignore[no-untyped-def]
-    from mcuprune.quantize.convert import CHANNEL_AXIS
-
-    for node in graph.nodes:
-        if type(node) in CHANNEL_AXIS:
-            yield node, CHANNEL_AXIS[type(node)]

@@ -28,10 +28,9 @@ from mcuprune.problem import DEMO_BUDGET, Problem, load_problem
 from mcuprune.prune.experiment import Setting, run_experiment
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.target import make_target
-from mcuprune.quantize.convert import quantize
+from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.resources.model import ResourceModel
-from mcuprune.score import dequantize_output, quantize_input
 from mcuprune.tasks.task import Split, Task
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, predict

@@ -156,12 +156,10 @@ def compensate(graph: Graph, keep: Mapping[str, np.ndarray], layers: Mapping[str
         layer = layers.get(node.name)
         if layer is None or not isinstance(node, Conv2d | Linear):
             continue
-        gone = [np.setdiff1d(np.arange(len(c)), keep[g]) for g, c in layer.columns.items() if g in keep]
         blocks = [
-            c[units].reshape(-1)
-            for (g, c), units in zip(
-                ((g, c) for g, c in layer.columns.items() if g in keep), gone, strict=True
-            )
+            columns[np.setdiff1d(np.arange(len(columns)), keep[group])].reshape(-1)
+            for group, columns in layer.columns.items()
+            if group in keep
         ]
         block = np.concatenate(blocks) if blocks else np.zeros(0, np.int64)
         weight = layer.weight.copy()
