@@ -1,4 +1,4 @@
-"""Code and stack of every kernel, measured with the compiler: ``python -m mcuprune.kernels.probe``.
+"""Code and stack of the kernels, as compiled: ``python -m mcuprune.kernels.probe [name ...]``.
 
 The figures are stored in ``code_bytes.json`` beside this file, per kernel, core and toolchain, so that nobody
 needs a compiler to predict flash and stack.  A test measures them again and compares.
@@ -58,6 +58,16 @@ def probe(compiler: Sequence[str], flags: Sequence[str], isa: frozenset[str]) ->
             frames = [measured[need]["stack_bytes"] for need in kernel.needs if not need.endswith(".h")]
             measured[kernel.name]["stack_bytes"] += max(frames, default=0)
     return measured
+
+
+def update(table: dict[str, Any], measured: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """``table`` with the entries ``names`` of ``measured`` (all if none is named) in place of its own.
+
+    Entries of functions that no longer exist are dropped.
+    """
+    kept = {name: figures for name, figures in table["kernels"].items() if name in measured["kernels"]}
+    fresh = measured["kernels"]
+    return {**measured, "kernels": {**fresh, **kept, **{name: fresh[name] for name in names or fresh}}}
 
 
 def _sources(isa: frozenset[str]) -> Iterator[Path]:
@@ -129,5 +139,6 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    TABLE.write_text(json.dumps(measure_all(), indent=1, sort_keys=True) + "\n")
+    found = update(json.loads(TABLE.read_text()), measure_all(), sys.argv[1:])
+    TABLE.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     print(f"wrote {TABLE.name}")

@@ -1,4 +1,4 @@
-"""Fits the cycle formulas of the kernels to emulated runs: ``python -m mcuprune.verify.calibrate``.
+"""Fits the kernels' cycle formulas to emulated runs: ``python -m mcuprune.verify.calibrate [kernel ...]``.
 
 Every kernel runs alone on the emulated core, on shapes that vary each of its features.  The coefficients with
 the least squared relative errors go into ``mcuprune/kernels/cycle_coefficients.json``, with the largest error
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -61,8 +62,10 @@ class Placed(Protocol):
         """Memory content from ``base`` on, the arguments, where the output lies, and its size."""
 
 
-def runnable(board: Board) -> tuple[Kernel, ...]:
-    return tuple(kernel for kernel in KERNELS if kernel.isa in board.core.isa)
+def runnable(board: Board, names: Sequence[str] = ()) -> tuple[Kernel, ...]:
+    """The kernels of the board's instruction sets, or those of them that are named."""
+    wanted = names or [kernel.name for kernel in KERNELS]
+    return tuple(kernel for kernel in KERNELS if kernel.isa in board.core.isa and kernel.name in wanted)
 
 
 def build(board: Board, toolchain: Toolchain, folder: Path) -> Image:
@@ -157,11 +160,11 @@ def _arrays(found: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     return cycles, np.array([sample.features for sample in found])
 
 
-def calibrate(board: Board) -> dict[str, dict[str, Any]]:
+def calibrate(board: Board, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """Coefficients of every kernel on the board's core, and their largest error, held-out shapes included."""
     bench = Bench(board)
     figures = {}
-    for kernel in runnable(board):
+    for kernel in runnable(board, names):
         found = samples(bench, kernel, shapes(kernel))
         coefficients = fit(found)
         error = largest_error(coefficients, [*found, *samples(bench, kernel, held_out(kernel))])
@@ -170,10 +173,13 @@ def calibrate(board: Board) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    kernels: dict[str, dict[str, Any]] = {}
+    names = sys.argv[1:]
+    stored = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"] if names else {}
+    known = {kernel.name for kernel in KERNELS}
+    kernels = {name: figures for name, figures in stored.items() if name in known - set(names)}
     for name in BOARDS:
         board = load_board(name)
-        for kernel, figures in calibrate(board).items():
+        for kernel, figures in calibrate(board, names).items():
             kernels.setdefault(kernel, {})[board.core.name] = figures
         print(f"{board.core.name}: done")
     TABLE.write_text(json.dumps({"kernels": kernels}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
