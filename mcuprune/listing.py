@@ -109,12 +109,12 @@ def methods_text(entries: Sequence[MethodEntry]) -> str:
 
 
 def ops() -> tuple[OpEntry, ...]:
-    from mcuprune.graph.ir import NODES
+    from mcuprune.graph.ir import INTEGER_ONLY, NODES
     from mcuprune.kernels.catalogue import KERNELS
 
     return tuple(
         OpEntry(node.__name__, tuple(f"{k.name} ({k.isa})" for k in KERNELS if k.op is node))
-        for node in NODES
+        for node in (*NODES, *INTEGER_ONLY)
     )
 
 

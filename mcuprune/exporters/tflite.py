@@ -125,7 +125,8 @@ def _(node: ir.Concat, file: TfliteFile) -> None:
 
 
 @lower.register(ir.Flatten)
-def _(node: ir.Flatten, file: TfliteFile) -> None:
+@lower.register(ir.Reshape)
+def _(node: ir.Flatten | ir.Reshape, file: TfliteFile) -> None:
     shape = np.array([1, *file.qgraph.shape(node.name)], np.int32)
     inputs = [file.activation(node.inputs[0]), file.constant(f"{node.name}/shape", shape)]
     options = schema.ReshapeOptionsT(newShape=shape)

@@ -14,8 +14,8 @@ from ai_edge_litert import schema_py_generated as schema
 from mcuprune.errors import McupruneError, UnsupportedError, UsageError
 from mcuprune.frontends.tflite_ops import OPERATORS
 from mcuprune.frontends.tflite_reader import FILE_IDENTIFIER, FloatChain, TfliteReader
+from mcuprune.frontends.tflite_static import fold
 from mcuprune.graph import ir
-from mcuprune.graph.channels import build_graph
 
 
 def load_tflite(source: str | Path | bytes, name: str | None = None) -> ir.QuantizedGraph:
@@ -72,6 +72,8 @@ def _import_operators(reader: TfliteReader) -> None:
         else:
             reader.define(ir.Input(reader.names[index], ()), index)
     for operator in reader.graph.operators:
+        if fold(reader, operator):
+            continue
         code = reader.operator_name(operator)
         if code not in OPERATORS:
             raise reader.refuse(operator, "this operator is not supported")
@@ -80,14 +82,6 @@ def _import_operators(reader: TfliteReader) -> None:
 
 def _finish(reader: TfliteReader, name: str) -> ir.QuantizedGraph:
     outputs = tuple(_output(reader, int(index)) for index in reader.graph.outputs)
-    inputs = {n.name: reader.shapes[n.name] for n in reader.nodes if isinstance(n, ir.Input)}
-    inferred = build_graph(name, reader.nodes, inputs, outputs, reader.constants)
-    for node in reader.nodes:
-        if inferred.shape(node.name) != reader.shapes[node.name]:
-            raise UsageError(
-                f"tensor '{node.name}': the file says shape {reader.shapes[node.name]}, "
-                f"its operator gives {inferred.shape(node.name)}"
-            )
     return ir.QuantizedGraph(
         name, tuple(reader.nodes), outputs, reader.shapes, reader.quantization, reader.constants
     )

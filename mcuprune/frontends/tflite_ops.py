@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from mcuprune.errors import UsageError
 from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReader
 from mcuprune.graph import ir
+from mcuprune.graph.shapes import canonical_shape
 
 Operator = Callable[[TfliteReader, schema.OperatorT], None]
 
@@ -45,24 +47,28 @@ def _depthwise(reader: TfliteReader, operator: schema.OperatorT) -> None:
 
 def _fully_connected(reader: TfliteReader, operator: schema.OperatorT) -> None:
     name, index = _result(reader, operator)
-    source = reader.source(operator)
     if operator.builtinOptions.weightsFormat != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise reader.refuse(operator, "shuffled weights")
-    if len(reader.shapes[source]) != 1:
-        source = _flat(reader, source)
     key, values, scale = reader.weight(operator, axis=0)
-    reader.constants[key] = ir.Constant(values, scale)
-    reader.define(ir.Linear(name, (source,), key, reader.bias(operator), reader.fused(operator)), index)
-
-
-def _flat(reader: TfliteReader, source: str) -> str:
-    """The flattened tensor that a fully connected operator reads where its input has a height and width."""
-    name = f"{source}/flat"
-    if name not in reader.shapes:
-        reader.nodes.append(ir.Flatten(name, (source,)))
-        reader.shapes[name] = (int(np.prod(reader.shapes[source])),)
-        reader.quantization[name] = reader.quantization[source]
-    return name
+    if values.ndim != 2:
+        raise reader.refuse(operator, f"weights of shape {values.shape}")
+    source = reader.source(operator)
+    (out_c, in_c), size = values.shape, math.prod(reader.shapes[source])
+    rows, rest = divmod(size, in_c)
+    if rest:
+        raise reader.refuse(operator, f"{size} input elements are no rows of {in_c}")
+    bias, clamp = reader.bias(operator), reader.fused(operator)
+    if rows == 1:
+        reader.constants[key] = ir.Constant(values, scale)
+        source = reader.view(source, (in_c,))
+        reader.define(ir.Linear(name, (source,), key, bias, clamp), index, (out_c,))
+        return
+    key = f"{key}/rows"  # the same weights can serve a single row elsewhere
+    reader.constants[key] = ir.Constant(
+        values.reshape(out_c, 1, 1, in_c), np.array(np.broadcast_to(scale, out_c))
+    )
+    node = ir.Conv2d(name, (reader.view(source, (rows, 1, in_c)),), key, bias, ir.Window((1, 1)), clamp)
+    reader.define(node, index, (rows, 1, out_c))
 
 
 def _pool(kind: type[ir.MaxPool2d] | type[ir.AveragePool2d]) -> Operator:
@@ -81,7 +87,7 @@ def _window(
     """Input node and window; an explicit PAD just before becomes the window's own padding."""
     options = operator.builtinOptions
     pending = reader.pads.get(int(operator.inputs[0]))
-    source = pending.source if pending else reader.source(operator)
+    source = pending.source if pending else reader.image(operator)
     stride = (options.strideH, options.strideW)
     dilation = (getattr(options, "dilationHFactor", 1), getattr(options, "dilationWFactor", 1))
     if min(*kernel, *stride, *dilation) < 1:
@@ -89,8 +95,6 @@ def _window(
             f"{reader.operator_name(operator)} '{_result(reader, operator)[0]}': impossible window"
         )
     size = reader.shapes[source][:2]
-    if len(reader.shapes[source]) != 3:
-        raise reader.refuse(operator, f"its input '{source}' has no height and width")
     padding = pending.padding if pending else _NO_PADDING
     if options.padding == schema.Padding.SAME:
         ends = [_same(size[i], kernel[i], stride[i], dilation[i]) for i in (0, 1)]
@@ -108,7 +112,7 @@ def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]
 def _pad(reader: TfliteReader, operator: schema.OperatorT) -> None:
     """PAD and PADV2: fused into the window that follows if that pads with the same value, else a node."""
     name, index = _result(reader, operator)
-    source = reader.source(operator)
+    source = reader.image(operator)
     amounts = reader.array(int(operator.inputs[1]))
     if amounts.shape != (4, 2) or amounts[[0, 3]].any() or (amounts < 0).any():
         raise reader.refuse(operator, "only height and width can be padded")
@@ -139,15 +143,25 @@ def _elementwise(kind: type[ir.Add] | type[ir.Mul], step: str) -> Operator:
         if int(operator.inputs[0]) in reader.floats:
             _float_step(reader, operator, step)
             return
-        inputs = (reader.source(operator, 0), reader.source(operator, 1))
+        inputs = _aligned(reader, operator, len(reader.dimensions(index)))
         reader.define(kind(name, inputs, reader.fused(operator)), index)
 
     return convert
 
 
+def _aligned(reader: TfliteReader, operator: schema.OperatorT, rank: int) -> tuple[str, ...]:
+    """The operands with as many dimensions as the result has in the file: leading ones are added."""
+    names = []
+    for position in (0, 1):
+        dims = reader.dimensions(int(operator.inputs[position]))
+        full = (1,) * (rank - len(dims)) + dims
+        names.append(reader.view(reader.source(operator, position), canonical_shape(full)))
+    return tuple(names)
+
+
 def _concatenation(reader: TfliteReader, operator: schema.OperatorT) -> None:
     name, index = _result(reader, operator)
-    rank = len(reader.shape(index)) + 1
+    rank = len(reader.dimensions(index))
     if operator.builtinOptions.axis not in (-1, rank - 1) or reader.fused(operator) is not None:
         raise reader.refuse(operator, "only along channels, without activation")
     inputs = tuple(reader.source(operator, position) for position in range(len(operator.inputs)))
@@ -155,16 +169,9 @@ def _concatenation(reader: TfliteReader, operator: schema.OperatorT) -> None:
 
 
 def _reshape(reader: TfliteReader, operator: schema.OperatorT) -> None:
-    """RESHAPE and SQUEEZE: nothing, or flattening."""
+    """The same bytes under another shape: the file says which, whatever it was computed from."""
     name, index = _result(reader, operator)
-    source = reader.source(operator)
-    before, after = reader.shapes[source], reader.shape(index)
-    if before == after:
-        reader.values[index] = source
-    elif len(after) == 1 and len(before) == 3:
-        reader.define(ir.Flatten(name, (source,)), index)
-    else:
-        raise reader.refuse(operator, f"from {before} to {after}; only flattening is supported")
+    reader.values[index] = reader.view(reader.source(operator), reader.shape(index), name)
 
 
 def _softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:
@@ -262,6 +269,7 @@ OPERATORS: Mapping[str, Operator] = {
     "CONCATENATION": _concatenation,
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,
+    "EXPAND_DIMS": _reshape,
     "PAD": _pad,
     "PADV2": _pad,
     "SOFTMAX": _softmax,

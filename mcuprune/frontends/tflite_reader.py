@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.graph import ir
+from mcuprune.graph.shapes import canonical_shape, output_shape
 
 FILE_IDENTIFIER = b"TFL3"
 NO_BIAS = "/no_bias"  # how our exporter names the zeros that stand for no bias
 _MAX_ELEMENTS = 1 << 28
 _DTYPES = {
     schema.TensorType.INT8: "int8",
+    schema.TensorType.INT16: "int16",
     schema.TensorType.INT32: "int32",
+    schema.TensorType.INT64: "int64",
+    schema.TensorType.UINT8: "uint8",
     schema.TensorType.FLOAT32: "float32",
 }
 _OPERATORS = {
@@ -50,7 +54,12 @@ class PendingPad:
 
 @dataclass
 class TfliteReader:
-    """The subgraph while it is turned into nodes; ``values``, ``floats``, ``pads`` say what a tensor is."""
+    """The subgraph while it is turned into nodes; ``values``, ``floats``, ``pads``, ``static`` say what a
+    tensor is: a node, a float32 chain, a padding still to be fused, or numbers known while importing.
+
+    ``shapes`` are those of the nodes, :func:`mcuprune.graph.shapes.canonical_shape`; :meth:`dimensions` are
+    those of the file, batch first, which is what the axes of operators mean.
+    """
 
     model: schema.ModelT
     names: tuple[str, ...] = ()
@@ -61,11 +70,14 @@ class TfliteReader:
     values: dict[int, str] = field(default_factory=dict)
     floats: dict[int, FloatChain] = field(default_factory=dict)
     pads: dict[int, PendingPad] = field(default_factory=dict)
+    static: dict[int, np.ndarray] = field(default_factory=dict)
+    views: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         graph = self.model.subgraphs[0]
         self.graph = graph
         self.names = _unique_names(tensor.name for tensor in graph.tensors)
+        self._taken = frozenset(self.names)
         used = [int(i) for operator in graph.operators for i in operator.inputs] + [
             int(i) for i in graph.outputs
         ]
@@ -108,13 +120,34 @@ class TfliteReader:
         return _TYPES.get(self.graph.tensors[index].type, "of an unknown type") if index >= 0 else "missing"
 
     def shape(self, index: int) -> tuple[int, ...]:
-        """Shape without the batch: (height, width, channels) or (channels,)."""
-        shape = self.dimensions(index)
-        if len(shape) not in (2, 4) or shape[0] != 1:
-            raise UnsupportedError(
-                f"tensor '{self.names[index]}': shape {shape}, need (1, h, w, c) or (1, c)"
-            )
-        return shape[1:]
+        """The shape that a tensor has here: (height, width, channels) or (channels,)."""
+        return canonical_shape(self.dimensions(index))
+
+    def image(self, operator: schema.OperatorT, position: int = 0) -> str:
+        """The node behind an input that must be one image: (1, h, w, c) in the file, (h, w, c) here."""
+        dims = self.dimensions(int(operator.inputs[position]))
+        if len(dims) != 4 or dims[0] != 1:
+            raise self.refuse(operator, f"its input has shape {dims}, need (1, h, w, c)")
+        return self.source(operator, position)
+
+    def view(self, source: str, shape: tuple[int, ...], wish: str | None = None) -> str:
+        """The node ``source`` under another shape, named ``wish`` if it is new: itself, or an alias of it."""
+        if shape == self.shapes[source]:
+            return source
+        if (source, shape) not in self.views:
+            name = wish or self.fresh(f"{source}/{'x'.join(map(str, shape))}")
+            flat = len(shape) == 1 and len(self.shapes[source]) == 3
+            node = (ir.Flatten if flat else ir.Reshape)(name, (source,))
+            self.record(node, shape, self.quantization[source])
+            self.views[source, shape] = name
+        return self.views[source, shape]
+
+    def fresh(self, wish: str) -> str:
+        """A name that neither a tensor nor a node has."""
+        name, number = wish, 2
+        while name in self.shapes or name in self._taken:
+            name, number = f"{wish}_{number}", number + 1
+        return name
 
     def dimensions(self, index: int) -> tuple[int, ...]:
         stored = self.graph.tensors[index].shape
@@ -149,8 +182,21 @@ class TfliteReader:
         )
         return scale, zero_point
 
-    def define(self, node: ir.Node, index: int) -> None:
-        """Record ``node`` as what produces the int8 tensor ``index``."""
+    def record(self, node: ir.Node, shape: tuple[int, ...], quantization: ir.Quantization) -> None:
+        """Append a node whose output has this shape; UsageError where its operator gives another."""
+        inputs = tuple(self.shapes[name] for name in node.inputs)
+        found = output_shape(node, inputs, self.constants, shape)
+        if found != shape:
+            raise UsageError(f"tensor '{node.name}': the file says shape {shape}, its operator gives {found}")
+        self.nodes.append(node)
+        self.shapes[node.name] = shape
+        self.quantization[node.name] = quantization
+
+    def define(self, node: ir.Node, index: int, shape: tuple[int, ...] | None = None) -> None:
+        """Record ``node`` as what produces the int8 tensor ``index``.
+
+        ``shape`` is the node's own where the file has the same elements under another one.
+        """
         if self.graph.tensors[index].type != schema.TensorType.INT8:
             raise UnsupportedError(
                 f"tensor '{node.name}' is {self.type_name(index)}: only int8 models are imported"
@@ -162,10 +208,15 @@ class TfliteReader:
             raise UsageError(
                 f"tensor '{node.name}': impossible scale {scale[0]} or zero point {zero_point[0]}"
             )
-        self.nodes.append(node)
-        self.shapes[node.name] = self.shape(index)
-        self.quantization[node.name] = ir.Quantization(float(scale[0]), int(zero_point[0]))
-        self.values[index] = node.name
+        quantization = ir.Quantization(float(scale[0]), int(zero_point[0]))
+        wanted = self.shape(index)
+        if shape is None or shape == wanted:
+            self.record(node, wanted, quantization)
+            self.values[index] = node.name
+            return
+        own = self.fresh(f"{node.name}/{'x'.join(map(str, shape))}")
+        self.record(replace(node, name=own), shape, quantization)
+        self.values[index] = self.view(own, wanted, node.name)
 
     def fused(self, operator: schema.OperatorT) -> str | None:
         """The activation that an operator applies to its result."""

@@ -186,6 +186,11 @@ class Flatten(Node):
 
 
 @dataclass(frozen=True)
+class Reshape(Node):
+    """The same elements in memory order under another shape, which stands in ``QuantizedGraph.shapes``."""
+
+
+@dataclass(frozen=True)
 class Pad(Node):
     """Zero padding in space, ``(top, left, bottom, right)``."""
 
@@ -214,6 +219,13 @@ NODES: tuple[type[Node], ...] = (
     Pad,
     Softmax,
 )
+
+# Classes that only a QuantizedGraph has, and what a QuantizedGraph may consist of.
+INTEGER_ONLY: tuple[type[Node], ...] = (Reshape,)
+INTEGER_NODES: tuple[type[Node], ...] = (*(kind for kind in NODES if kind is not BatchNorm), *INTEGER_ONLY)
+
+# Nodes whose output is their input's memory: no kernel, no bytes, no cycles.
+ALIASES: tuple[type[Node], ...] = (Flatten, Reshape)
 
 
 @dataclass(frozen=True)
@@ -249,10 +261,12 @@ class Quantization:
 
 @dataclass(frozen=True)
 class QuantizedGraph:
-    """An integer network: the same node classes without BatchNorm, every tensor with its quantization.
+    """An integer network of :data:`INTEGER_NODES`, every tensor with its quantization.
 
-    Weights are int8 constants with per-channel ``scale`` (linear: one value or one per output), biases are
-    int32 constants whose scale is ``input scale * weight scale``.
+    A tensor is ``(height, width, channels)`` or ``(channels,)`` in memory order; what else a file may call it
+    (a sequence, a batch of rows) has been brought to one of the two.  Weights are int8 constants with
+    per-channel ``scale`` (linear: one value or one per output), biases are int32 constants whose scale is
+    ``input scale * weight scale``.
     """
 
     name: str

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any
 
 from mcuprune.errors import UnsupportedError, UsageError
-from mcuprune.graph import ir
 from mcuprune.graph.ir import unsupported
 from mcuprune.graph.op_shape import Number, OpShape
 from mcuprune.kernels.dsp import DSP
@@ -21,9 +20,6 @@ from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.portable import PORTABLE
 
 KERNELS: tuple[Kernel, ...] = (*PORTABLE, *DSP)
-
-# Nodes whose output is their input's memory: no kernel, no bytes, no cycles.
-ALIASES: tuple[type[ir.Node], ...] = (ir.Flatten,)
 
 HEADERS = ("mcp_kernels.h",)
 OBJECTIVES = ("cycles", "size")

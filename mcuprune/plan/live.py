@@ -1,6 +1,6 @@
 """What is in memory while a kernel runs: storages, their readers, and the bytes alive at one step.
 
-A *storage* is the memory behind one or more tensors: :class:`~mcuprune.graph.ir.Flatten` gives a tensor a new
+A *storage* is the memory behind one or more tensors: a node of ``ir.ALIASES`` gives a tensor a new
 shape in the same storage, every other node writes a storage of its own.  A storage carries the name of the
 tensor that was written first.
 """
@@ -13,13 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mcuprune.graph.ir import Flatten, Input, Node
+from mcuprune.graph.ir import ALIASES, Input, Node
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, op_shape
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.plan.ir import Plan
 
 ALIGNMENT = 4  # bytes: kernels load words from the start of every tensor and of their scratch
-ALIASES = (Flatten,)
 
 ShapeOf = Callable[[str], tuple[Number, ...]]
 Choose = Callable[[OpShape, frozenset[str], str], Kernel]

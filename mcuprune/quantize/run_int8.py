@@ -64,6 +64,7 @@ def evaluate(node: ir.Node, parameters: Parameters, *inputs: np.ndarray) -> np.n
 
 @evaluate.register(ir.Input)
 @evaluate.register(ir.Flatten)
+@evaluate.register(ir.Reshape)
 def _(node: ir.Node, parameters: NoParameters, *inputs: np.ndarray) -> np.ndarray:
     if not inputs:
         raise UsageError(f"no values were given for the input '{node.name}'")

@@ -83,6 +83,11 @@ def _(node: ir.Flatten, qgraph: ir.QuantizedGraph) -> NoParameters:
     return NoParameters()
 
 
+@integer_parameters.register(ir.Reshape)
+def _(node: ir.Reshape, qgraph: ir.QuantizedGraph) -> NoParameters:
+    return NoParameters()
+
+
 @integer_parameters.register(ir.Conv2d)
 @integer_parameters.register(ir.DepthwiseConv2d)
 def _(node: ir.Conv2d | ir.DepthwiseConv2d, qgraph: ir.QuantizedGraph) -> Conv2dParameters:

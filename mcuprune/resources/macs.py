@@ -19,6 +19,7 @@ from mcuprune.graph.ir import (
     Mul,
     Node,
     Pad,
+    Reshape,
     Softmax,
     unsupported,
 )
@@ -60,6 +61,7 @@ def _(node: Linear, shape: OpShape) -> Number:
 @macs.register(MaxPool2d)
 @macs.register(Mul)
 @macs.register(Pad)
+@macs.register(Reshape)
 @macs.register(Softmax)
 def _(node: Node, shape: OpShape) -> Number:
     return 0

@@ -9,7 +9,7 @@ equal.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -35,11 +35,7 @@ def run_tflm(model: bytes, inputs: np.ndarray) -> np.ndarray:
 
     Raises :class:`ToolchainError` if ``tflite_micro`` is missing or refuses the model.
     """
-    runtime = _tflm()
-    try:
-        interpreter = runtime.Interpreter.from_bytes(bytes(model), arena_size=_tflm_arena(model, inputs))
-    except Exception as error:
-        raise ToolchainError(f"tflite_micro refuses the model: {error}") from error
+    interpreter = _open_tflm(model, int(np.prod(inputs.shape[1:], dtype=np.int64)))
 
     def one(x: np.ndarray) -> np.ndarray:
         interpreter.set_input(x[np.newaxis], 0)
@@ -47,6 +43,33 @@ def run_tflm(model: bytes, inputs: np.ndarray) -> np.ndarray:
         return interpreter.get_output(0)[0]
 
     return _batch(one, inputs, interpreter.get_input_details(0), interpreter.get_output_details(0))
+
+
+def sequence_tflm(model: bytes, steps: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Outputs of TensorFlow Lite Micro over a sequence of inferences, starting from its reset state.
+
+    Each step gives the arrays of all inputs in the file's order, in the file's shapes (a reshape suffices),
+    and gets those of all outputs.  Raises as :func:`run_tflm` does.
+    """
+    size = max((sum(values.size for values in step) for step in steps), default=0)
+    interpreter = _open_tflm(model, size)
+    results = []
+    for step in steps:
+        for index, values in enumerate(step):
+            details = interpreter.get_input_details(index)
+            interpreter.set_input(values.reshape([int(n) for n in details["shape"]]), index)
+        interpreter.invoke()
+        results.append(_tflm_outputs(interpreter))
+    return tuple(results)
+
+
+def _tflm_outputs(interpreter: Any) -> tuple[np.ndarray, ...]:
+    found: list[np.ndarray] = []
+    while True:
+        try:
+            found.append(interpreter.get_output(len(found)).copy())
+        except (IndexError, RuntimeError, ValueError):
+            return tuple(found)
 
 
 def run_tflite(model: bytes, inputs: np.ndarray, runtime: str | None = None) -> np.ndarray:
@@ -105,9 +128,17 @@ def _tflm() -> Any:
     )
 
 
-def _tflm_arena(model: bytes, inputs: np.ndarray) -> int:
+def _open_tflm(model: bytes, sample: int) -> Any:
+    try:
+        return _tflm().Interpreter.from_bytes(bytes(model), arena_size=_tflm_arena(model, sample))
+    except ToolchainError:
+        raise
+    except Exception as error:
+        raise ToolchainError(f"tflite_micro refuses the model: {error}") from error
+
+
+def _tflm_arena(model: bytes, sample: int) -> int:
     """Bytes of arena: generous, since the host has memory and a refusal would only be an obstacle."""
-    sample = int(np.prod(inputs.shape[1:], dtype=np.int64))
     return 16 * len(model) + 256 * sample + (4 << 20)
 
 

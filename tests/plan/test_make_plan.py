@@ -10,12 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcuprune.graph.ir import Concat, Flatten, Input, Node
+from mcuprune.graph.ir import ALIASES, Concat, Flatten, Input, Node
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.plan.ir import Plan
 from mcuprune.plan.live import (
-    ALIASES,
     lifetimes,
     lifetimes_of_plan,
     maximum,

@@ -1,0 +1,64 @@
+"""Shapes in an integer network: what a node makes of its inputs, and how TFLite shapes become ours.
+
+Node classes that a float Graph has too follow its rules (:mod:`mcuprune.graph.channels`), one node at a time;
+those of ``ir.INTEGER_ONLY`` have theirs here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import singledispatch
+
+from mcuprune.errors import UnsupportedError
+from mcuprune.graph import ir
+from mcuprune.graph.channels import build_graph
+
+Shape = tuple[int, ...]
+
+
+def canonical_shape(dims: Shape) -> Shape:
+    """The shape here of a TFLite tensor whose dimensions, batch first, are ``dims``.
+
+    ``()`` is (1,), ``(c,)`` and ``(1, c)`` are (c,), ``(n, c)`` and ``(1, n, c)`` are (n, 1, c),
+    ``(1, h, w, c)`` and ``(h, w, c)`` are (h, w, c); of more dimensions the leading ones are counted as rows.
+    The order of elements in memory is the same for all.
+    """
+    inner = dims[1:] if len(dims) > 1 and dims[0] == 1 else dims
+    if len(inner) < 2:
+        return inner or (1,)
+    if len(inner) == 2:
+        return (inner[0], 1, inner[1])
+    return (math.prod(inner[:-2]), inner[-2], inner[-1])
+
+
+@singledispatch
+def output_shape(
+    node: ir.Node, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    """The shape of what ``node`` makes of inputs of these shapes.
+
+    ``declared`` is what its source says; nodes that may have any shape give it back.  Raises
+    UnsupportedError, naming the layer, where sizes do not fit together.
+    """
+    names = [f"input {index}" for index in range(len(inputs))]
+    single = type(node)(**{**vars(node), "inputs": tuple(names)})
+    nodes = [*(ir.Input(name, ()) for name in names), single]
+    graph = build_graph("", nodes, dict(zip(names, inputs, strict=True)), (node.name,), constants)
+    return tuple(int(size) for size in graph.shape(node.name))
+
+
+@output_shape.register
+def _(
+    node: ir.Input, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    return declared
+
+
+@output_shape.register
+def _(
+    node: ir.Reshape, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    if math.prod(inputs[0]) != math.prod(declared):
+        raise UnsupportedError(f"layer '{node.name}': {inputs[0]} cannot be reshaped to {declared}")
+    return declared
