@@ -14,7 +14,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 
-.PHONY: compress test test-all test-tflite-runtime lint format golden bench-compress clean help
+.PHONY: compress test test-all test-tflite-runtime lint format golden bench-compress bench-deploy clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +46,10 @@ golden: $(TEST)
 # Our widths against the controls, paired over seeds; hours, not minutes.  ARGS="--task ... --seeds 0 1 2"
 bench-compress: $(RUN)
 	$(BIN)/python tests/bench/compress.py --out runs/bench-compress/results $(ARGS)
+
+# Deployed MLPerf Tiny models beside other tools; MCUPRUNE_DATA names the folder that holds mlperf_tiny/models.
+bench-deploy: $(TEST)
+	PYTHONPATH=. $(BIN)/python tests/bench/deploy.py --page docs/results/deploy.md $(ARGS)
 
 # tflite-runtime loads no model beside NumPy 2, hence an environment of its own.
 test-tflite-runtime: .venv-tflite-runtime/.installed

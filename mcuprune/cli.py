@@ -117,13 +117,15 @@ def export(
     board: BoardName = "stm32f4",
     out: Out = Path("exported"),
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
+    optimize: Annotated[str, typer.Option(help="speed or size: which kernels are chosen.")] = "speed",
+    toolchain: Annotated[str, typer.Option(help="zig (pinned, from pip) or gcc.")] = "zig",
     as_json: Json = False,
 ) -> None:
     """Turn an int8 model into its C package, without training."""
     found = load_board(board)
     from mcuprune import examine
 
-    exported = examine.export(model, found, out, name, board)
+    exported = examine.export(model, found, out, name, board, toolchain, optimize)
     _print({"out": exported.out, "sizes": exported.deployment.sizes}, exported.text(), as_json)
 
 

@@ -23,6 +23,7 @@ from mcuprune.errors import UsageError
 HEADER = "# Everything this run depends on: `mcuprune compress --config run.toml` repeats it.\n"
 # Where results go, and whether earlier ones are continued, changes no result: not part of the written file.
 PLACES = ("out", "resume")
+_OBJECTIVES = {"speed": "cycles", "size": "size"}
 
 
 def _to_budget(value: object) -> object:
@@ -70,12 +71,19 @@ class RunConfig(BaseModel):
     @property
     def objective(self) -> str:
         """What kernels are chosen for, in the catalogue's words."""
-        return {"speed": "cycles", "size": "size"}[self.optimize]
+        return objective_of(self.optimize)
 
     def to_toml(self) -> str:
         """The run as TOML, without ``out`` and ``resume``; :func:`load_config` reads it back."""
         values = self.model_dump(mode="json", exclude=set(PLACES), exclude_none=True)
         return HEADER + tomli_w.dumps({key: value for key, value in values.items() if value != ""})
+
+
+def objective_of(optimize: str) -> str:
+    """``speed`` or ``size`` in the catalogue's words; UsageError for anything else."""
+    if optimize not in _OBJECTIVES:
+        raise UsageError(f"--optimize {optimize}: choose {' or '.join(_OBJECTIVES)}")
+    return _OBJECTIVES[optimize]
 
 
 def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None = None) -> RunConfig:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mcuprune.board import Board
 from mcuprune.budget import Budget
+from mcuprune.config import objective_of
 from mcuprune.deploy import Deployment, Manifest, board_text, deploy, open_deployment, read_samples
 from mcuprune.errors import BudgetError, UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
@@ -143,16 +144,25 @@ class Exported:
 
 
 def export(
-    model: Path, board: Board, out: Path, name: str | None = None, board_spec: str | None = None
+    model: Path,
+    board: Board,
+    out: Path,
+    name: str | None = None,
+    board_spec: str | None = None,
+    toolchain: str = "zig",
+    optimize: str = "speed",
 ) -> Exported:
-    """The C package, models and firmware of an int8 .tflite file, in ``out``."""
+    """The C package, models and firmware of an int8 .tflite file, in ``out``.
+
+    ``toolchain`` and ``optimize`` as in :class:`~mcuprune.config.RunConfig`.
+    """
     graph = load_model(str(model))
     if not isinstance(graph, QuantizedGraph):
         raise UnsupportedError(
             f"'{model}' is a float model: `mcuprune compress {model} --data ...` quantizes it; "
             "`export` takes an int8 .tflite file"
         )
-    manifest = Manifest(name or identifier(model.stem), "zig")
+    manifest = Manifest(name or identifier(model.stem), toolchain, objective_of(optimize))
     with open_workspace(out) as space:
         built = deploy(graph, board, manifest, space.build, board_text(board_spec or board.name))
         space.publish()
