@@ -11,18 +11,18 @@ from mcuprune.board import Board
 from mcuprune.budget import Budget
 from mcuprune.config import objective_of
 from mcuprune.deploy import Deployment, Manifest, board_text, deploy, open_deployment, read_samples
-from mcuprune.errors import BudgetError, UnsupportedError, UsageError
+from mcuprune.errors import BudgetError, ToolchainError, UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph, QuantizedGraph
 from mcuprune.graph.passes import run_passes
+from mcuprune.layers import LayerProfile, layer_profiles, profile_text
 from mcuprune.plan.live import Network
 from mcuprune.plan.make import make_plan
 from mcuprune.problem import identifier
 from mcuprune.report.units import count, kibi, seconds
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import Breakdown, breakdown, planned_calls
-from mcuprune.summarize import layer_profile
 from mcuprune.terminal import table
 from mcuprune.verify.prove import Proof, make_inputs, prove
 from mcuprune.workspace import open_workspace
@@ -174,7 +174,7 @@ def export(
 class VerifyResult:
     proof: Proof
     rebuilt_equal: bool
-    profile: tuple[tuple[str, str, int, int | None, int], ...]
+    profile: tuple[LayerProfile, ...]
 
     def text(self) -> str:
         head = ("compared", "with", "inputs", "result")
@@ -186,10 +186,7 @@ class VerifyResult:
         if not self.rebuilt_equal:
             parts.append("note: firmware.elf is not what the C in this folder compiles to; both were run")
         if self.profile:
-            lines = [
-                (n, k, count(i), count(c), f"{i / m:.2f}" if m else "-") for n, k, i, c, m in self.profile
-            ]
-            parts.append(table(("layer", "kernel", "instructions", "cycles", "instructions/MAC"), lines))
+            parts.append(profile_text(self.profile))
         return "\n\n".join(parts)
 
 
@@ -212,14 +209,11 @@ def verify(folder: Path, inputs: int = 200, profile: bool = False) -> VerifyResu
     return VerifyResult(proof, same, rows)
 
 
-def _profile(built: Deployment, proof: Proof) -> tuple[tuple[str, str, int, int | None, int], ...]:
-    graph, plan = built.subject.graph, built.subject.plan
-    counts = layer_profile(graph, plan, proof.emulated)
-    return tuple(
-        (shape.node.name, kernel.name, *counts[shape.node.name], int(macs(shape.node, shape)))
-        for kernel, shape in planned_calls(graph, plan)
-        if shape.node.name in counts
-    )
+def _profile(built: Deployment, proof: Proof) -> tuple[LayerProfile, ...]:
+    subject = built.subject
+    if proof.emulated is None:
+        raise ToolchainError(f"--profile: the instruction-set emulator has no {subject.board.core.cpu}")
+    return layer_profiles(subject.graph, subject.plan, proof.emulated)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from mcuprune.graph.ir import Graph, QuantizedGraph
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.kernels import catalogue
+from mcuprune.layers import layer_costs
 from mcuprune.plan.ir import Plan
 from mcuprune.plan.live import lifetimes_of_plan
 from mcuprune.problem import Problem
@@ -255,13 +256,12 @@ def _layers(
 ) -> tuple[r.Layer, ...]:
     before = {node.name: node for node in dense.nodes}
     after = {node.name: node for node in graph.nodes}
-    profile = layer_profile(graph, plan, run)
+    costs = [(None, None)] * len(plan.steps) if run is None else layer_costs(graph, plan, run)
     rows = []
-    for call in plan.steps:
+    for call, (instructions, cycles) in zip(plan.steps, costs, strict=True):
         node, kernel = after[call.node], catalogue.kernel(call.kernel)
         shape = op_shape(node, graph.shape)
         old = op_shape(before[call.node], dense.shape) if call.node in before else None
-        instructions, cycles = profile.get(call.node, (None, None))
         rows.append(
             r.Layer(
                 name=call.node,
@@ -274,29 +274,11 @@ def _layers(
                 macs_before=int(macs(old.node, old)) if old else 0,
                 macs_after=int(macs(node, shape)),
                 instructions=instructions,
-                cycles=cycles,
+                cycles=None if cycles is None else round(cycles.mid),
                 sqnr_db=sqnr.get(call.node),
             )
         )
     return tuple(rows)
-
-
-def layer_profile(
-    graph: QuantizedGraph, plan: Plan, run: EmulatedRun | None
-) -> dict[str, tuple[int, int | None]]:
-    """Instructions and cycles by node; a concatenation is several calls."""
-    if run is None:
-        return {}
-    calls = list(run.layers)
-    inputs = {node.name: len(node.inputs) for node in graph.nodes}
-    found: dict[str, tuple[int, int | None]] = {}
-    for step in plan.steps:
-        count = inputs[step.node] if catalogue.kernel(step.kernel).calls_per_input else 1
-        own, calls = calls[:count], calls[count:]
-        cycles = [None if part.cycles is None else part.cycles.mid for part in own]
-        whole = None if any(c is None for c in cycles) else round(sum(c for c in cycles if c is not None))
-        found[step.node] = (sum(part.instructions for part in own), whole)
-    return found
 
 
 def arena_picture(graph: QuantizedGraph, plan: Plan) -> r.ArenaPicture:

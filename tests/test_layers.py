@@ -33,6 +33,7 @@ STAGES = (
     "codegen",
     "verify",
     "report",
+    "layers",
     "config",
     "workspace",
     "deploy",

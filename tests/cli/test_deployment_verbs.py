@@ -49,7 +49,26 @@ def test_verify_compares_all_executors(exported: Path) -> None:
     equal = {entry["right"] for entry in result["comparisons"] if entry["status"] == "equal"}
     assert {"TensorFlow Lite Micro", "C on the host", "firmware, emulated", "constants in the image"} <= equal
     assert {entry["status"] for entry in result["comparisons"]} <= {"equal", "not applicable"}
-    assert result["profile"]
+    rows = result["profile"]
+    assert [row["layer"] for row in rows][-1] == "run function"
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    for row in rows:
+        per_mac = row["instructions"] / row["macs"] if row["macs"] else None
+        assert row["instructions"] > 0
+        assert row["cycles"] >= row["instructions"]
+        assert row["instructions_per_mac"] == per_mac
+
+
+def test_the_profile_is_a_table_with_a_total(exported: Path) -> None:
+    ended = run("verify", exported, "--inputs", 1, "--profile")
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("layer"))
+    cells = [[cell.replace(",", "") for cell in re.split(r"\s{2,}", line)] for line in lines[head:]]
+    assert cells[0][:5] == ["layer", "kernel", "MACs", "instructions", "cycles"]
+    assert cells[-1][0] == "total"
+    assert cells[-1][-1] == "100.0 %"
+    assert sum(int(row[3]) for row in cells[1:-1]) == int(cells[-1][2])
 
 
 def test_one_changed_weight_is_found_and_named(package: Path) -> None:
