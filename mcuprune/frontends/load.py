@@ -25,7 +25,8 @@ def load_model(spec: str) -> nn.Module | Graph | QuantizedGraph:
 
     ``FILE.py:NAME`` is a module class or function without required arguments, or a module instance, and gives
     an nn.Module (``:NAME`` may be left out when the file defines one module class); ``.onnx`` gives a Graph,
-    an int8 ``.tflite`` a QuantizedGraph.  Raises UsageError, saying why, for what cannot be loaded.
+    a ``.tflite`` a Graph, or a QuantizedGraph if it is int8.  Raises UsageError, saying why, for what cannot
+    be loaded.
     """
     file, colon, name = spec.rpartition(":")
     path, name = (Path(file), name) if colon and file.endswith(".py") else (Path(spec), "")
@@ -54,10 +55,10 @@ def load_python_object(path: Path, name: str) -> Any:
     return getattr(module, name)
 
 
-def _load_tflite(path: Path) -> QuantizedGraph:
+def _load_tflite(path: Path) -> Graph | QuantizedGraph:
     from mcuprune.frontends import tflite  # its schema takes a second to import, and few runs need it
 
-    return tflite.load_tflite(path)
+    return tflite.load_any(path)
 
 
 def _load_python(path: Path, name: str) -> nn.Module:

@@ -12,10 +12,33 @@ from pathlib import Path
 from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import McupruneError, UnsupportedError, UsageError
+from mcuprune.frontends.tflite_float import is_float_model, read_float
 from mcuprune.frontends.tflite_ops import OPERATORS
-from mcuprune.frontends.tflite_reader import FILE_IDENTIFIER, FloatChain, TfliteReader
+from mcuprune.frontends.tflite_reader import FILE_IDENTIFIER, FloatChain, TfliteReader, unique_names
 from mcuprune.frontends.tflite_static import fold
 from mcuprune.graph import ir
+
+
+def load_any(source: str | Path | bytes, name: str | None = None) -> ir.Graph | ir.QuantizedGraph:
+    """The graph of a .tflite file of real numbers, or the quantized graph of one of integers.
+
+    Arguments and errors are those of :func:`load_tflite`.
+    """
+    data, label = _read(source)
+    try:
+        model = _decode(data, label)
+        if not is_float_model(model):
+            return load_tflite(source, name)
+        graph = model.subgraphs[0]
+        names = unique_names(tensor.name for tensor in graph.tensors)
+        stem = Path(source).stem if isinstance(source, str | Path) else _text(graph.name)
+        return read_float(model, names, name or stem or "model")
+    except McupruneError:
+        raise
+    except Exception as error:  # a damaged file can fail anywhere: in the decoder, at an index, at a shape
+        raise UsageError(
+            f"{label} is damaged or not a .tflite file ({type(error).__name__}: {error})"
+        ) from error
 
 
 def load_tflite(source: str | Path | bytes, name: str | None = None) -> ir.QuantizedGraph:

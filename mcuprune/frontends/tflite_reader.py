@@ -11,6 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import UnsupportedError, UsageError
+from mcuprune.frontends.tflite_types import OPERATOR_NAMES, TYPE_NAMES
 from mcuprune.graph import ir
 from mcuprune.graph.shapes import canonical_shape, output_shape
 
@@ -25,10 +26,6 @@ _DTYPES = {
     schema.TensorType.UINT8: "uint8",
     schema.TensorType.FLOAT32: "float32",
 }
-_OPERATORS = {
-    number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)
-}
-_TYPES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
 _FUSED = {
     schema.ActivationFunctionType.NONE: None,
     schema.ActivationFunctionType.RELU: "relu",
@@ -76,7 +73,7 @@ class TfliteReader:
     def __post_init__(self) -> None:
         graph = self.model.subgraphs[0]
         self.graph = graph
-        self.names = _unique_names(tensor.name for tensor in graph.tensors)
+        self.names = unique_names(tensor.name for tensor in graph.tensors)
         self._taken = frozenset(self.names)
         used = [int(i) for operator in graph.operators for i in operator.inputs] + [
             int(i) for i in graph.outputs
@@ -85,7 +82,7 @@ class TfliteReader:
 
     def operator_name(self, operator: schema.OperatorT) -> str:
         code = self.model.operatorCodes[operator.opcodeIndex]
-        return _OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
+        return OPERATOR_NAMES.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
 
     def refuse(self, operator: schema.OperatorT, problem: str) -> UnsupportedError:
         """The error for something in this operator that has no equivalent here."""
@@ -117,7 +114,9 @@ class TfliteReader:
         return data is not None and len(data) > 0
 
     def type_name(self, index: int) -> str:
-        return _TYPES.get(self.graph.tensors[index].type, "of an unknown type") if index >= 0 else "missing"
+        return (
+            TYPE_NAMES.get(self.graph.tensors[index].type, "of an unknown type") if index >= 0 else "missing"
+        )
 
     def shape(self, index: int) -> tuple[int, ...]:
         """The shape that a tensor has here: (height, width, channels) or (channels,)."""
@@ -259,7 +258,7 @@ class TfliteReader:
         return self.names[index]
 
 
-def _unique_names(raw: Iterable[bytes | str | None]) -> tuple[str, ...]:
+def unique_names(raw: Iterable[bytes | str | None]) -> tuple[str, ...]:
     """Short printable names: the first of several joined by ';', no odd characters, repeats numbered."""
     names: list[str] = []
     taken: set[str] = set()
