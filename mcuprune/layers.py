@@ -43,10 +43,8 @@ def layer_profiles(graph: QuantizedGraph, plan: Plan, run: EmulatedRun) -> tuple
     """
     costs = layer_costs(graph, plan, run)
     rows = [
-        _profile(
-            shape.node.name, type(shape.node).__name__, kernel.name, int(macs(shape.node, shape)), cost, run
-        )
-        for (kernel, shape), cost in zip(planned_calls(graph, plan), costs, strict=True)
+        _profile((s.node.name, type(s.node).__name__, kernel.name), int(macs(s.node, s)), cost, run)
+        for (kernel, s), cost in zip(planned_calls(graph, plan), costs, strict=True)
     ]
     glue = (run.glue.instructions, run.glue.cycles)
     return (*rows, _profile((GLUE, "", run.glue.kernel), 0, glue, run))
