@@ -25,6 +25,7 @@ STAGES = (
     "frontends",
     "exporters",
     "quantize",
+    "lossless",
     "training",
     "prune",
     "models",
