@@ -105,9 +105,9 @@ void mcp_depthwise_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8
 void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                                 void *scratch);
 
-/* Support of the dsp convolutions: all channels of two gathered pixels. */
-void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t words, const int16_t *a, const int16_t *b, int8_t *out_a,
-                     int8_t *out_b);
+/* Support of the dsp convolutions: all channels of up to three gathered pixels, 2 * pairs inputs each. */
+void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t pairs, const int16_t *input, int32_t pixels,
+                     int8_t *output);
 
 void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_average_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);

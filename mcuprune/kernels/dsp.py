@@ -14,9 +14,9 @@ _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
 _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
 
 
-def _two_patches(shape: OpShape) -> Number:
-    """Two windows of 16-bit numbers, each filled up to a multiple of four."""
-    return 4 * ceil_to(constants.filter_size(shape), constants.WORD)
+def _three_patches(shape: OpShape) -> Number:
+    """Three windows of 16-bit numbers, each filled up to a multiple of four."""
+    return 6 * ceil_to(constants.filter_size(shape), constants.WORD)
 
 
 def _wide_input(shape: OpShape) -> Number:
@@ -46,7 +46,7 @@ DSP: tuple[Kernel, ...] = (
         op=ir.Conv2d,
         isa="dsp",
         accepts=accepts.undilated_window,
-        scratch=_two_patches,
+        scratch=_three_patches,
         overlap=_pixel_copied,
         constants=constants.conv2d_padded_rows,
         features=features.conv2d_dsp,
@@ -58,7 +58,7 @@ DSP: tuple[Kernel, ...] = (
         op=ir.Conv2d,
         isa="dsp",
         accepts=accepts.pointwise,
-        scratch=_two_patches,
+        scratch=_three_patches,
         overlap=_pixel_copied,
         constants=constants.conv2d_padded_rows,
         features=features.conv2d_dsp,

@@ -78,8 +78,9 @@ def _below(value: Number, multiple: int) -> Number:
 def conv2d_dsp(shape: OpShape) -> Features:
     """Calls, words of scratch, output rows, output pixels.
 
-    Gathering: runs, inputs, inputs beyond whole words, zeros.  Computing: pairs of pixels, and in them
-    outputs, pairs of channels, words of these, words of an odd last channel.
+    Gathering: runs, inputs, inputs beyond whole words, zeros.  Computing: groups of three pixels, and in them
+    pairs of channels, rounds and steps of their loop; of pixels left over pairs of channels and steps; of an
+    odd last channel outputs and words.
     """
     out_h, out_w, out_c = shape.output
     in_c = shape.inputs[0][2]
@@ -88,9 +89,11 @@ def conv2d_dsp(shape: OpShape) -> Features:
     pixels, runs = out_h * out_w, sum(rows) * out_w
     clipped = pixels - rows.count(kernel_h) * columns.count(kernel_w)
     run = kernel_w * in_c
-    pixel_pairs = (pixels + 1) // 2
+    groups, left = pixels // 3, pixels % 3
     channel_pairs = _below(out_c, 2) / 2
+    odd = out_c - 2 * channel_pairs
     words = ceil_to(filter_size(shape), WORD) / WORD
+    rounds = ceil_to(words, 8) / 8
     return (
         1,
         words,
@@ -100,11 +103,14 @@ def conv2d_dsp(shape: OpShape) -> Features:
         sum(rows) * sum(columns) * in_c,
         runs * (run - _below(run, WORD)),
         clipped * filter_size(shape),
-        pixel_pairs,
-        pixel_pairs * out_c,
-        pixel_pairs * channel_pairs,
-        pixel_pairs * channel_pairs * words,
-        pixel_pairs * (out_c - 2 * channel_pairs) * words,
+        groups,
+        groups * channel_pairs,
+        groups * channel_pairs * rounds,
+        groups * channel_pairs * words,
+        left * channel_pairs,
+        left * channel_pairs * words,
+        pixels * odd,
+        pixels * odd * words,
     )
 
 

@@ -1,4 +1,4 @@
-/* Convolution without dilation: the patches of two output pixels are gathered in scratch, then all channels
+/* Convolution without dilation: the patches of three output pixels are gathered in scratch, then all channels
  * of both computed. */
 #include "mcp_dsp.h"
 #include "mcp_kernels.h"
@@ -26,30 +26,24 @@ static inline void gather(const mcp_conv2d *op, const int8_t *input, mcp_span y,
 
 void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch)
 {
-    const int32_t words = (op->kernel_h * op->kernel_w * op->in_c + 3) / 4;
+    const int32_t pairs = (op->kernel_h * op->kernel_w * op->in_c + 3) / 4 * 2;
     int8_t *const first = output;
-    int16_t *const a = scratch;
-    int16_t *const b = a + 4 * words;
-    int16_t *patch = a;
-    mcp_clear(a, 8 * words);
+    int16_t *const patches = scratch;
+    int32_t pixels = 0;
+    mcp_clear(patches, 6 * pairs);
     MCP_ROLLED
     for (int32_t oy = 0; oy < op->out_h; oy++) {
         const mcp_span y = mcp_clip_dense(oy * op->stride_h - op->pad_top, op->kernel_h, op->in_h);
         MCP_ROLLED
         for (int32_t ox = 0; ox < op->out_w; ox++) {
-            gather(op, input, y, ox, patch);
-            if (patch == a) {
-                patch = b;
-            } else {
-                mcp_rows_s8_dsp(op, words, a, b, output, output + op->out_c);
-                output += 2 * op->out_c;
-                patch = a;
+            gather(op, input, y, ox, patches + 2 * pairs * pixels);
+            if (++pixels == 3) {
+                mcp_rows_s8_dsp(op, pairs, patches, pixels, output);
+                output += 3 * op->out_c;
+                pixels = 0;
             }
         }
     }
-    if (patch == b) {
-        mcp_rows_s8_dsp(op, words, a, a, output, output);
-        output += op->out_c;
-    }
-    mcp_clamp_all(first, output, op->clamp_min, op->clamp_max);
+    mcp_rows_s8_dsp(op, pairs, patches, pixels, output);
+    mcp_clamp_all(first, output + pixels * op->out_c, op->clamp_min, op->clamp_max);
 }

@@ -12,7 +12,7 @@ extern "C" {
 #define PLAIN_ABI_VERSION 1
 
 /* Working memory in bytes, its alignment, and the board's memory that it was planned for. */
-#define PLAIN_ARENA_SIZE 312
+#define PLAIN_ARENA_SIZE 336
 #define PLAIN_ARENA_ALIGN 4
 #define PLAIN_BOARD_RAM 131072
 

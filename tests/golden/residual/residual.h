@@ -12,13 +12,13 @@ extern "C" {
 #define RESIDUAL_ABI_VERSION 1
 
 /* Working memory in bytes, its alignment, and the board's memory that it was planned for. */
-#define RESIDUAL_ARENA_SIZE 588
+#define RESIDUAL_ARENA_SIZE 684
 #define RESIDUAL_ARENA_ALIGN 4
 #define RESIDUAL_BOARD_RAM 131072
 
 /* Input: 6x6x3; value = scale * (byte - zero point), scale 0.03125. */
 #define RESIDUAL_INPUT_SIZE 108
-#define RESIDUAL_INPUT_OFFSET 112
+#define RESIDUAL_INPUT_OFFSET 168
 #define RESIDUAL_INPUT_SCALE 0x1p-5f
 #define RESIDUAL_INPUT_ZERO_POINT (3)
 

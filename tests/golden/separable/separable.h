@@ -12,7 +12,7 @@ extern "C" {
 #define SEPARABLE_ABI_VERSION 1
 
 /* Working memory in bytes, its alignment, and the board's memory that it was planned for. */
-#define SEPARABLE_ARENA_SIZE 312
+#define SEPARABLE_ARENA_SIZE 328
 #define SEPARABLE_ARENA_ALIGN 4
 #define SEPARABLE_BOARD_RAM 131072
 
