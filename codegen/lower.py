@@ -16,6 +16,7 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
     activation,
     concat,
     conv2d,
+    copy,
     elementwise,
     fully_connected,
     pad,
@@ -25,10 +26,10 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
 from mcuprune.codegen.render import Constant, LayerText, Package, StructText, render
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph.ir import Node, QuantizedGraph
+from mcuprune.graph.memory import storages
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.kernels import catalogue
 from mcuprune.plan.ir import Call, Plan
-from mcuprune.plan.live import storages
 from mcuprune.quantize.scheme import integer_parameters
 from mcuprune.resources.macs import macs
 
@@ -53,6 +54,8 @@ class _Constants:
 
 def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
     """The C package of ``graph``; see :func:`mcuprune.codegen.emit`."""
+    if plan.state_offsets:
+        raise UnsupportedError(f"model '{graph.name}': states are not generated")
     source, target = _ends(graph)
     name = model_identifier(graph.name)
     constants = _Constants(Names(f"{name}_{word}" for word in PUBLIC))

@@ -85,6 +85,11 @@ typedef struct {
     const int8_t *table; /* (256) */
 } mcp_lookup;
 
+/* Bytes to copy. */
+typedef struct {
+    int32_t bytes;
+} mcp_copied;
+
 /* Softmax over the last axis; output scale 1/256, zero point -128. */
 typedef struct {
     int32_t rows, channels;
@@ -116,6 +121,7 @@ void mcp_average_pool2d_s8_dsp(const mcp_pool2d *op, const int8_t *input, int8_t
 void mcp_concat_s8(const mcp_concat *op, const int8_t *input, int8_t *output);
 void mcp_pad_s8(const mcp_pad *op, const int8_t *input, int8_t *output);
 void mcp_lookup_s8(const mcp_lookup *op, const int8_t *input, int8_t *output);
+void mcp_copy(const mcp_copied *op, const int8_t *input, int8_t *output);
 void mcp_softmax_s8(const mcp_softmax *op, const int8_t *input, int8_t *output);
 
 void mcp_add_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);

@@ -161,6 +161,8 @@ def _(node: ir.Activation, file: TfliteFile) -> None:
     elif node.function == "leaky_relu":
         options = schema.LeakyReluOptionsT(alpha=node.slope)
         file.operator("LEAKY_RELU", [source], target, options, "LeakyReluOptions")
+    elif node.function == "identity":
+        file.operator("QUANTIZE", [source], target)
     elif node.function in ("hard_swish", "sigmoid", "tanh"):
         code = {"hard_swish": "HARD_SWISH", "sigmoid": "LOGISTIC", "tanh": "TANH"}[node.function]
         file.operator(code, [source], target)
@@ -176,7 +178,9 @@ def _relu6(node: ir.Activation, file: TfliteFile, source: int, target: int) -> N
     if quantization[node.inputs[0]] == quantization[node.name]:
         file.operator("RELU6", [source], target)
         return
-    clamped = file.int8(f"{node.name}/clamped", file.qgraph.shape(node.name), quantization[node.inputs[0]])
+    clamped = file.quantized(
+        f"{node.name}/clamped", file.qgraph.shape(node.name), quantization[node.inputs[0]]
+    )
     file.operator("RELU6", [source], clamped)
     file.operator("QUANTIZE", [clamped], target)
 
@@ -253,7 +257,7 @@ def _padded_input(
     height, width, channels = shape.inputs[0]
     top, left, bottom, right = node.window.padding
     padded_shape = (height + top + bottom, width + left + right, channels)
-    padded = file.int8(f"{node.name}/padded", padded_shape, file.qgraph.quantization[node.inputs[0]])
+    padded = file.quantized(f"{node.name}/padded", padded_shape, file.qgraph.quantization[node.inputs[0]])
     fill = -128 if isinstance(node, ir.MaxPool2d) else None
     _pad(file, source, padded, f"{node.name}/padded", node.window.padding, fill)
     return padded, schema.Padding.VALID

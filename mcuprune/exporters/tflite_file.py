@@ -15,6 +15,7 @@ _SCHEMA_VERSION = 3
 _BUFFER_ALIGNMENT = 16
 _TYPES = {
     "int8": schema.TensorType.INT8,
+    "uint8": schema.TensorType.UINT8,
     "int32": schema.TensorType.INT32,
     "float32": schema.TensorType.FLOAT32,
 }
@@ -54,12 +55,12 @@ class TfliteFile:
     def activation(self, name: str) -> int:
         """Tensor of a node's output."""
         if name not in self.index:
-            self.index[name] = self.int8(name, self.qgraph.shape(name), self.qgraph.quantization[name])
+            self.index[name] = self.quantized(name, self.qgraph.shape(name), self.qgraph.quantization[name])
         return self.index[name]
 
-    def int8(self, name: str, shape: tuple[int, ...], quantization: ir.Quantization) -> int:
+    def quantized(self, name: str, shape: tuple[int, ...], quantization: ir.Quantization) -> int:
         parameters = affine([quantization.scale], [quantization.zero_point])
-        return self.tensor(name, (1, *shape), "int8", parameters)
+        return self.tensor(name, (1, *shape), quantization.dtype, parameters)
 
     def tensor(
         self,

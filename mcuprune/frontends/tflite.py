@@ -15,8 +15,10 @@ from mcuprune.errors import McupruneError, UnsupportedError, UsageError
 from mcuprune.frontends.tflite_float import is_float_model, read_float
 from mcuprune.frontends.tflite_ops import OPERATORS
 from mcuprune.frontends.tflite_reader import FILE_IDENTIFIER, FloatChain, TfliteReader, unique_names
+from mcuprune.frontends.tflite_states import state_updates
 from mcuprune.frontends.tflite_static import fold
 from mcuprune.graph import ir
+from mcuprune.graph.memory import settle
 
 
 def load_any(source: str | Path | bytes, name: str | None = None) -> ir.Graph | ir.QuantizedGraph:
@@ -79,8 +81,6 @@ def _decode(data: bytes, label: str) -> schema.ModelT:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
     if not model.subgraphs or not model.buffers or not model.operatorCodes:
         raise UsageError(f"{label} is a .tflite file without a graph")
-    if len(model.subgraphs) != 1:
-        raise UnsupportedError(f"{label} has {len(model.subgraphs)} subgraphs; control flow is not supported")
     return model
 
 
@@ -93,7 +93,7 @@ def _import_operators(reader: TfliteReader) -> None:
         if reader.graph.tensors[index].type == schema.TensorType.FLOAT32:
             reader.floats[index] = FloatChain(None)
         else:
-            reader.define(ir.Input(reader.names[index], ()), index)
+            reader.define(ir.Input(reader.names[index], ()), index, types=tuple(ir.ELEMENT_BYTES))
     for operator in reader.graph.operators:
         if fold(reader, operator):
             continue
@@ -105,8 +105,22 @@ def _import_operators(reader: TfliteReader) -> None:
 
 def _finish(reader: TfliteReader, name: str) -> ir.QuantizedGraph:
     outputs = tuple(_output(reader, int(index)) for index in reader.graph.outputs)
-    return ir.QuantizedGraph(
-        name, tuple(reader.nodes), outputs, reader.shapes, reader.quantization, reader.constants
+    order = {reader.names[int(index)]: place for place, index in enumerate(reader.graph.inputs)}
+    inputs = sorted(
+        (node for node in reader.nodes if isinstance(node, ir.Input)),
+        key=lambda node: order[reader.input_names.get(node.name, node.name)],
+    )
+    rest = [node for node in reader.nodes if not isinstance(node, ir.Input)]
+    return settle(
+        ir.QuantizedGraph(
+            name,
+            (*inputs, *rest),
+            outputs,
+            reader.shapes,
+            reader.quantization,
+            reader.constants,
+            state_updates(reader),
+        )
     )
 
 

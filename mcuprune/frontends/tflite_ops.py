@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import UsageError
 from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReader
+from mcuprune.frontends.tflite_states import STATE_OPERATORS
 from mcuprune.graph import ir
 from mcuprune.graph.shapes import canonical_shape
 
@@ -170,8 +171,8 @@ def _concatenation(reader: TfliteReader, operator: schema.OperatorT) -> None:
 
 def _reshape(reader: TfliteReader, operator: schema.OperatorT) -> None:
     """The same bytes under another shape: the file says which, whatever it was computed from."""
-    name, index = _result(reader, operator)
-    reader.values[index] = reader.view(reader.source(operator), reader.shape(index), name)
+    index = int(operator.outputs[0])
+    reader.values[index] = reader.alias(reader.source(operator, types=tuple(ir.ELEMENT_BYTES)), index)
 
 
 def _softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:
@@ -226,12 +227,26 @@ def _quantize(reader: TfliteReader, operator: schema.OperatorT) -> None:
     if chain is None:
         _rescale(reader, operator)
     elif chain.source is None and not chain.steps:
-        reader.define(ir.Input(name, ()), index)
+        _quantized_input(reader, operator)
     else:
         function, gain = _spelled(chain)
         if function is None or chain.source is None:
             raise reader.refuse(operator, f"float32 operators {[step for step, _ in chain.steps]} before it")
         reader.define(ir.Activation(name, (chain.source,), function, gain=gain), index)
+
+
+def _quantized_input(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    """The application quantizes a float32 input: its integers are the graph's input."""
+    name, index = _result(reader, operator)
+    real = reader.names[int(operator.inputs[0])]
+    known = next((node for node, given in reader.input_names.items() if given == real), None)
+    if known is None:
+        reader.input_names[name] = real
+        reader.define(ir.Input(name, ()), index, types=("int8", "uint8"))
+    elif reader.quantization_at(index) == reader.quantization[known]:
+        reader.values[index] = known
+    else:
+        raise reader.refuse(operator, f"a second quantization of input '{real}'")
 
 
 def _spelled(chain: FloatChain) -> tuple[str | None, float]:
@@ -247,15 +262,21 @@ def _spelled(chain: FloatChain) -> tuple[str | None, float]:
 
 
 def _rescale(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    """Another scale or byte type, by a table; RELU6 just before becomes part of it."""
     name, index = _result(reader, operator)
-    source = reader.source(operator)
+    source = reader.source(operator, types=("int8", "uint8"))
     last = reader.nodes[-1]
     clamped = isinstance(last, ir.Activation) and last.function == "relu6" and last.name == source
-    if not clamped or not reader.is_read_once(int(operator.inputs[0])):
-        raise reader.refuse(operator, "a change of scale on its own; only after RELU6 is it supported")
-    reader.nodes.pop()
-    del reader.shapes[source], reader.quantization[source]
-    reader.define(ir.Activation(name, last.inputs, "relu6"), index)
+    if (
+        clamped
+        and reader.is_read_once(int(operator.inputs[0]))
+        and reader.quantization_at(index).dtype == "int8"
+    ):
+        reader.nodes.pop()
+        del reader.shapes[source], reader.quantization[source]
+        reader.define(ir.Activation(name, last.inputs, "relu6"), index)
+    else:
+        reader.define(ir.Activation(name, (source,), "identity"), index, types=("int8", "uint8"))
 
 
 OPERATORS: Mapping[str, Operator] = {
@@ -282,4 +303,5 @@ OPERATORS: Mapping[str, Operator] = {
     "DEQUANTIZE": _dequantize,
     "SIN": _sin,
     "QUANTIZE": _quantize,
+    **STATE_OPERATORS,
 }

@@ -41,6 +41,9 @@ class FloatChain:
     steps: tuple[tuple[str, float], ...] = ()
 
 
+Variable = tuple[str, str]  # container and name
+
+
 @dataclass(frozen=True)
 class PendingPad:
     """A padded tensor whose only reader is a window that can do the padding itself."""
@@ -56,6 +59,10 @@ class TfliteReader:
 
     ``shapes`` are those of the nodes, :func:`mcuprune.graph.shapes.canonical_shape`; :meth:`dimensions` are
     those of the file, batch first, which is what the axes of operators mean.
+
+    ``variables`` has the node whose value a variable holds at this point of the run, ``state_of`` the State
+    that it begins with, ``handles`` the tensors that stand for variables.  ``input_names`` tells which
+    float32 input of the file an Input node stands for.
     """
 
     model: schema.ModelT
@@ -69,9 +76,15 @@ class TfliteReader:
     pads: dict[int, PendingPad] = field(default_factory=dict)
     static: dict[int, np.ndarray] = field(default_factory=dict)
     views: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict)
+    handles: dict[int, Variable] = field(default_factory=dict)
+    first_values: dict[Variable, np.ndarray] = field(default_factory=dict)
+    state_of: dict[Variable, str] = field(default_factory=dict)
+    variables: dict[Variable, str] = field(default_factory=dict)
+    input_names: dict[str, str] = field(default_factory=dict)
+    subgraph: int = 0
 
     def __post_init__(self) -> None:
-        graph = self.model.subgraphs[0]
+        graph = self.model.subgraphs[self.subgraph]
         self.graph = graph
         self.names = unique_names(tensor.name for tensor in graph.tensors)
         self._taken = frozenset(self.names)
@@ -86,8 +99,11 @@ class TfliteReader:
 
     def refuse(self, operator: schema.OperatorT, problem: str) -> UnsupportedError:
         """The error for something in this operator that has no equivalent here."""
+        code = self.operator_name(operator)
+        if operator.outputs is None or not len(operator.outputs):
+            return UnsupportedError(f"{code}: {problem}")
         target = self.names[int(operator.outputs[0])]
-        return UnsupportedError(f"{self.operator_name(operator)} producing tensor '{target}': {problem}")
+        return UnsupportedError(f"{code} producing tensor '{target}': {problem}")
 
     def sole_reader(self, operator: schema.OperatorT) -> schema.OperatorT | None:
         """The operator that reads this one's output, if nothing else does."""
@@ -99,10 +115,12 @@ class TfliteReader:
     def is_read_once(self, index: int) -> bool:
         return self._readers[index] == 1
 
-    def source(self, operator: schema.OperatorT, position: int = 0) -> str:
-        """The node that an activation input stands for."""
+    def source(
+        self, operator: schema.OperatorT, position: int = 0, types: tuple[str, ...] = ("int8",)
+    ) -> str:
+        """The node that an activation input of one of these types stands for."""
         index = int(operator.inputs[position])
-        if index in self.values:
+        if index in self.values and self.quantization[self.values[index]].dtype in types:
             return self.values[index]
         name = self.names[index] if index >= 0 else "(none)"
         if index >= 0 and self.is_stored(index):
@@ -183,6 +201,8 @@ class TfliteReader:
 
     def record(self, node: ir.Node, shape: tuple[int, ...], quantization: ir.Quantization) -> None:
         """Append a node whose output has this shape; UsageError where its operator gives another."""
+        if node.name in self.shapes:
+            raise UsageError(f"tensor '{node.name}' is produced twice")
         inputs = tuple(self.shapes[name] for name in node.inputs)
         found = output_shape(node, inputs, self.constants, shape)
         if found != shape:
@@ -191,23 +211,50 @@ class TfliteReader:
         self.shapes[node.name] = shape
         self.quantization[node.name] = quantization
 
-    def define(self, node: ir.Node, index: int, shape: tuple[int, ...] | None = None) -> None:
-        """Record ``node`` as what produces the int8 tensor ``index``.
+    def quantization_at(
+        self, index: int, types: tuple[str, ...] = tuple(ir.ELEMENT_BYTES)
+    ) -> ir.Quantization:
+        """What the integers of the tensor ``index`` mean; int32 may go without."""
+        name, dtype = self.names[index], _DTYPES.get(self.graph.tensors[index].type, "")
+        if dtype not in types:
+            raise UnsupportedError(
+                f"tensor '{name}' is {self.type_name(index)}: only int8 models are imported"
+            )
+        if dtype == "int32" and self.graph.tensors[index].quantization is None:
+            return ir.Quantization(1.0, 0, dtype)
+        scale, zero_point = self.scales(index)
+        if scale.size != 1 or zero_point.size != 1:
+            raise UnsupportedError(f"tensor '{name}': an activation needs one scale and one zero point")
+        limits = np.iinfo(dtype)
+        if not (np.isfinite(scale[0]) and scale[0] > 0) or not limits.min <= zero_point[0] <= limits.max:
+            raise UsageError(f"tensor '{name}': impossible scale {scale[0]} or zero point {zero_point[0]}")
+        return ir.Quantization(float(scale[0]), int(zero_point[0]), dtype)
+
+    def alias(self, source: str, index: int) -> str:
+        """The node that has the bytes of ``source`` under shape and quantization of the tensor ``index``."""
+        quantization = self.quantization_at(index)
+        if quantization.dtype != self.quantization[source].dtype:
+            made_of = self.quantization[source].dtype
+            raise UnsupportedError(
+                f"tensor '{self.names[index]}' is {quantization.dtype}, of {made_of} bytes"
+            )
+        if quantization == self.quantization[source]:
+            return self.view(source, self.shape(index), self.names[index])
+        self.record(ir.Reshape(self.names[index], (source,)), self.shape(index), quantization)
+        return self.names[index]
+
+    def define(
+        self,
+        node: ir.Node,
+        index: int,
+        shape: tuple[int, ...] | None = None,
+        types: tuple[str, ...] = ("int8",),
+    ) -> None:
+        """Record ``node`` as what produces the tensor ``index``, which must be of one of these types.
 
         ``shape`` is the node's own where the file has the same elements under another one.
         """
-        if self.graph.tensors[index].type != schema.TensorType.INT8:
-            raise UnsupportedError(
-                f"tensor '{node.name}' is {self.type_name(index)}: only int8 models are imported"
-            )
-        scale, zero_point = self.scales(index)
-        if scale.size != 1 or zero_point.size != 1:
-            raise UnsupportedError(f"tensor '{node.name}': an activation needs one scale and one zero point")
-        if not (np.isfinite(scale[0]) and scale[0] > 0) or not -128 <= zero_point[0] <= 127:
-            raise UsageError(
-                f"tensor '{node.name}': impossible scale {scale[0]} or zero point {zero_point[0]}"
-            )
-        quantization = ir.Quantization(float(scale[0]), int(zero_point[0]))
+        quantization = self.quantization_at(index, types)
         wanted = self.shape(index)
         if shape is None or shape == wanted:
             self.record(node, wanted, quantization)
@@ -261,13 +308,15 @@ class TfliteReader:
 def unique_names(raw: Iterable[bytes | str | None]) -> tuple[str, ...]:
     """Short printable names: the first of several joined by ';', no odd characters, repeats numbered."""
     names: list[str] = []
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for index, name in enumerate(raw):
         text = name.decode("utf-8", "replace") if isinstance(name, bytes) else (name or "")
         text = re.sub(r"[^A-Za-z0-9_./:-]", "_", text.split(";")[0])[:120] or f"tensor_{index}"
-        unique, number = text, 2
+        unique, number = text, taken.get(text, 1)
         while unique in taken:
-            unique, number = f"{text}_{number}", number + 1
-        taken.add(unique)
+            number += 1
+            unique = f"{text}_{number}"
+        taken[text] = number
+        taken.setdefault(unique, 1)
         names.append(unique)
     return tuple(names)

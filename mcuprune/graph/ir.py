@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 
@@ -82,8 +84,11 @@ FUNCTIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmo
 
 @dataclass(frozen=True)
 class Node:
+    """``in_place``: the new value of a state that the node reads can be written over the old one."""
+
     name: str
     inputs: tuple[str, ...]
+    in_place: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,11 @@ class BatchNorm(Node):
 
 @dataclass(frozen=True)
 class Activation(Node):
-    """``function(gain * x)``, element by element; ``gain`` is SIREN's omega for the sine, and 1 elsewhere."""
+    """``function(gain * x)``, element by element; ``gain`` is SIREN's omega for the sine, and 1 elsewhere.
+
+    Integer networks also know the function ``identity``: the same real numbers on another integer grid, where
+    input and output may be uint8 too.
+    """
 
     function: str
     gain: float = 1.0
@@ -191,6 +200,22 @@ class Reshape(Node):
 
 
 @dataclass(frozen=True)
+class Copy(Node):
+    """The same elements in memory of their own, for an output or a state that no other node can write."""
+
+
+@dataclass(frozen=True)
+class State(Node):
+    """What the run before left behind; ``inputs`` is empty.
+
+    ``initial`` names the constant, of the tensor's type, that the first run after a reset finds.  What the
+    run leaves for the next is in :attr:`QuantizedGraph.updates`.
+    """
+
+    initial: str
+
+
+@dataclass(frozen=True)
 class Pad(Node):
     """Zero padding in space, ``(top, left, bottom, right)``."""
 
@@ -221,11 +246,13 @@ NODES: tuple[type[Node], ...] = (
 )
 
 # Classes that only a QuantizedGraph has, and what a QuantizedGraph may consist of.
-INTEGER_ONLY: tuple[type[Node], ...] = (Reshape,)
+INTEGER_ONLY: tuple[type[Node], ...] = (Reshape, Copy, State)
 INTEGER_NODES: tuple[type[Node], ...] = (*(kind for kind in NODES if kind is not BatchNorm), *INTEGER_ONLY)
 
 # Nodes whose output is their input's memory: no kernel, no bytes, no cycles.
 ALIASES: tuple[type[Node], ...] = (Flatten, Reshape)
+# Nodes whose memory is filled before the run begins.
+GIVEN: tuple[type[Node], ...] = (Input, State)
 
 
 @dataclass(frozen=True)
@@ -244,15 +271,27 @@ class Graph:
     def inputs(self) -> tuple[str, ...]:
         return tuple(node.name for node in self.nodes if isinstance(node, Input))
 
+    @property
+    def updates(self) -> Mapping[str, str]:
+        """As of a QuantizedGraph: a float network keeps no state."""
+        return {}
+
     def shape(self, tensor: str) -> tuple[int, ...]:
         """``(height, width, channels)`` or ``(channels,)`` of a tensor."""
         kind = self.tensors[tensor]
         return (*kind.spatial, axis_width(kind.channels, self.widths))
 
+    def element_bytes(self, tensor: str) -> int:
+        """Bytes of an element once the network is quantized."""
+        return 1
+
+
+ELEMENT_BYTES = MappingProxyType({"int8": 1, "uint8": 1, "int16": 2, "int32": 4})
+
 
 @dataclass(frozen=True)
 class Quantization:
-    """``real = scale * (stored - zero_point)``."""
+    """``real = scale * (stored - zero_point)``; ``dtype`` is a key of :data:`ELEMENT_BYTES`."""
 
     scale: float
     zero_point: int
@@ -267,6 +306,10 @@ class QuantizedGraph:
     (a sequence, a batch of rows) has been brought to one of the two.  Weights are int8 constants with
     per-channel ``scale`` (linear: one value or one per output), biases are int32 constants whose scale is
     ``input scale * weight scale``.
+
+    ``updates`` maps a :class:`State` to the tensor whose value it has in the next run; the node that computes
+    this tensor writes into the state's memory, after all readers of the old value have run
+    (:mod:`mcuprune.graph.memory` sees to it that this is possible).  A State without an entry stays as it is.
     """
 
     name: str
@@ -275,6 +318,7 @@ class QuantizedGraph:
     shapes: Mapping[str, tuple[int, ...]]
     quantization: Mapping[str, Quantization]
     constants: Mapping[str, Constant]
+    updates: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -282,6 +326,9 @@ class QuantizedGraph:
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         return self.shapes[tensor]
+
+    def element_bytes(self, tensor: str) -> int:
+        return ELEMENT_BYTES[self.quantization[tensor].dtype]
 
 
 def axis_width(axis: Axis, widths: Mapping[str, int]):

@@ -50,6 +50,22 @@ def output_shape(
 
 @output_shape.register
 def _(
+    node: ir.Copy, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    return inputs[0]
+
+
+@output_shape.register
+def _(
+    node: ir.State, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    if constants[node.initial].values.size != math.prod(declared):
+        raise UnsupportedError(f"layer '{node.name}': its initial values do not fill {declared}")
+    return declared
+
+
+@output_shape.register
+def _(
     node: ir.Input, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
 ) -> Shape:
     return declared

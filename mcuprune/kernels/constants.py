@@ -17,6 +17,7 @@ STRUCT_BYTES = {
     "mcp_concat": 12,
     "mcp_pad": 20,
     "mcp_lookup": 8,
+    "mcp_copied": 4,
     "mcp_softmax": 20,
 }
 
@@ -78,6 +79,10 @@ def pad(shape: OpShape) -> Number:
 
 def lookup(shape: OpShape) -> Number:
     return STRUCT_BYTES["mcp_lookup"] + 256
+
+
+def copied(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_copied"]
 
 
 def softmax(shape: OpShape) -> Number:

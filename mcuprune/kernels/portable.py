@@ -166,6 +166,17 @@ PORTABLE: tuple[Kernel, ...] = (
         needs=ARITHMETIC,
     ),
     Kernel(
+        name="mcp_copy",
+        op=ir.Copy,
+        isa="portable",
+        accepts=accepts.s8,
+        scratch=no_scratch,
+        overlap=in_place,
+        constants=constants.copied,
+        features=features.lookup,
+        needs=ARITHMETIC,
+    ),
+    Kernel(
         name="mcp_softmax_s8",
         op=ir.Softmax,
         isa="portable",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class Plan:
     places (then no other memory is needed, and the input is overwritten) or buffers of its own.
     ``lower_bound`` is the largest number of bytes that are alive at one step whatever the placement;
     ``arena_bytes - lower_bound`` is the gap.
+
+    States lie apart, in ``state_bytes`` of memory that lives as long as the caller wants the model to
+    remember: ``state_offsets`` has the tensors that lie there, and ``offsets`` all others.
     """
 
     steps: tuple[Call, ...]
@@ -31,3 +34,5 @@ class Plan:
     sizes: Mapping[str, int]
     arena_bytes: int
     lower_bound: int
+    state_offsets: Mapping[str, int] = field(default_factory=dict)
+    state_bytes: int = 0

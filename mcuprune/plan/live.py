@@ -1,8 +1,8 @@
 """What is in memory while a kernel runs: storages, their readers, and the bytes alive at one step.
 
-A *storage* is the memory behind one or more tensors: a node of ``ir.ALIASES`` gives a tensor a new
-shape in the same storage, every other node writes a storage of its own.  A storage carries the name of the
-tensor that was written first.
+A *storage* is the memory behind one or more tensors (:mod:`mcuprune.graph.memory`); it carries the name of
+the tensor that was written first.  Storages in the memory of a state take no bytes here: that memory is apart
+from the arena.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mcuprune.graph.ir import ALIASES, Input, Node
+from mcuprune.graph.ir import ALIASES, GIVEN, Input, Node
+from mcuprune.graph.memory import precedence, state_memory, storages
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, op_shape
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.plan.ir import Plan
@@ -31,17 +32,26 @@ class Network(Protocol):
     def nodes(self) -> tuple[Node, ...]: ...
     @property
     def outputs(self) -> tuple[str, ...]: ...
+    @property
+    def updates(self) -> Mapping[str, str]: ...
     def shape(self, tensor: str) -> tuple[int, ...]: ...
+    def element_bytes(self, tensor: str) -> int: ...
 
 
 @dataclass(frozen=True)
 class Work:
-    """One node that runs a kernel; ``reads`` has a storage per input, ``writes`` is its own storage."""
+    """One node that runs a kernel; ``reads`` has a storage per input, ``writes`` is its own storage.
+
+    ``elements`` gives the bytes of an element of every storage of the network, 0 for those outside the arena;
+    ``after`` names the nodes that must have read a state before this one overwrites it.
+    """
 
     node: Node
     kernel: Kernel
     shape: OpShape
     reads: tuple[str, ...]
+    elements: Mapping[str, int]
+    after: frozenset[str] = frozenset()
 
     @property
     def writes(self) -> str:
@@ -60,7 +70,7 @@ class Work:
         distances: dict[str, Number] = {}
         refused = set()
         for storage, distance in zip(self.reads, self.kernel.overlap(shape), strict=True):
-            if distance is None or storage not in dying:
+            if distance is None or storage not in dying or not self.elements[storage]:
                 refused.add(storage)
             elif storage in distances:
                 distances[storage] = maximum(distances[storage], ceil_to(distance, ALIGNMENT))
@@ -89,9 +99,12 @@ class LiveStep:
         total = ceil_to(self.work.kernel.scratch(shape), ALIGNMENT)
         for storage in self.alive:
             if storage not in shared:
-                total = total + storage_bytes(shape_of(storage))
-        sizes = [storage_bytes(shape_of(storage)) for storage in shared]
-        return total + shared_span(storage_bytes(shape_of(self.work.writes)), sizes, list(shared.values()))
+                total = total + self._size(storage, shape_of)
+        sizes = [self._size(storage, shape_of) for storage in shared]
+        return total + shared_span(self._size(self.work.writes, shape_of), sizes, list(shared.values()))
+
+    def _size(self, storage: str, shape_of: ShapeOf) -> Number:
+        return storage_bytes(shape_of(storage), self.work.elements[storage])
 
 
 def shared_span(output: Number, inputs: Sequence[Number], distances: Sequence[Number]) -> Number:
@@ -119,18 +132,19 @@ def maximum(a: Number, b: Number) -> Number:
     return max(a, b)
 
 
-def storage_bytes(shape: tuple[Number, ...]) -> Number:
-    """Aligned bytes of an int8 tensor of this shape."""
+def storage_bytes(shape: tuple[Number, ...], element: int = 1) -> Number:
+    """Aligned bytes of a tensor of this shape with ``element`` bytes an element."""
     dims: tuple[Any, ...] = shape if len(shape) == 3 else (1, 1, shape[0])
-    return ceil_to(elements((dims[0], dims[1], dims[2])), ALIGNMENT)
+    return ceil_to(elements((dims[0], dims[1], dims[2])) * element, ALIGNMENT)
 
 
-def storages(nodes: Sequence[Node]) -> dict[str, str]:
-    """The storage of every tensor; nodes in topological order."""
-    found: dict[str, str] = {}
-    for node in nodes:
-        found[node.name] = found[node.inputs[0]] if isinstance(node, ALIASES) else node.name
-    return found
+def arena_elements(network: Network) -> dict[str, int]:
+    """Bytes of an element of every storage, 0 where it lies in the memory of a state."""
+    outside = state_memory(network.nodes, network.updates)
+    return {
+        storage: 0 if storage in outside else network.element_bytes(storage)
+        for storage in storages(network.nodes).values()
+    }
 
 
 def network_inputs(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -139,13 +153,15 @@ def network_inputs(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 def works(network: Network, isa: frozenset[str], objective: str, choose: Choose) -> tuple[Work, ...]:
     """The nodes that run a kernel, in the network's order, each with the kernel chosen for its shape."""
-    storage = storages(network.nodes)
+    storage, elements = storages(network.nodes), arena_elements(network)
+    before = precedence(network.nodes, network.updates)
     found = []
     for node in network.nodes:
-        if not isinstance(node, (Input, *ALIASES)):
+        if not isinstance(node, (*GIVEN, *ALIASES)):
             shape = op_shape(node, network.shape)
             reads = tuple(storage[name] for name in node.inputs)
-            found.append(Work(node, choose(shape, isa, objective), shape, reads))
+            kernel = choose(shape, isa, objective)
+            found.append(Work(node, kernel, shape, reads, elements, before.get(node.name, frozenset())))
     return tuple(found)
 
 
@@ -173,6 +189,8 @@ def _lifetimes(
     lives = dict.fromkeys(inputs, (0, 0))
     for index, (reads, writes) in enumerate(order):
         for storage in reads:
+            if storage not in lives:  # a state, which is there from the first step
+                lives[storage] = (0, index)
             lives[storage] = (lives[storage][0], index)
         lives[writes] = (index, index)
     for storage in outputs:

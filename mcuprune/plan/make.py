@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mcuprune.graph.memory import state_memory, storages
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels import catalogue
 from mcuprune.kernels.kernel import Kernel
@@ -14,12 +15,12 @@ from mcuprune.plan.live import (
     Lifetimes,
     LiveStep,
     Network,
+    arena_elements,
     lifetimes,
     network_inputs,
     step_bytes,
     steps_of,
     storage_bytes,
-    storages,
     works,
 )
 
@@ -35,7 +36,7 @@ def make_plan(
     choose: Choose = choose_kernel,
     placement_limit: int = memory.PLACEMENT_LIMIT,
 ) -> Plan:
-    """Plan an int8 network: one byte an element.
+    """Plan an integer network; a float one counts one byte an element.
 
     ``network`` is a QuantizedGraph, or a Graph whose batch norms are folded.  ``isa`` names the kernel
     families that the core can run, ``objective`` what a kernel is chosen for.  Raises UnsupportedError for a
@@ -44,10 +45,10 @@ def make_plan(
     """
     steps = live_steps(network, isa, objective, choose)
     lower_bound = max(step_bytes(steps, network.shape), default=0)
-    storage = storages(network.nodes)
+    storage, elements = storages(network.nodes), arena_elements(network)
     outputs = dict.fromkeys(storage[name] for name in network.outputs)
     lives = lifetimes([step.work for step in steps], network_inputs(network.nodes), tuple(outputs))
-    sizes = {name: storage_bytes(network.shape(name)) for name in lives}
+    sizes = {name: storage_bytes(network.shape(name), elements[name]) for name in lives}
     problem = _memory_problem(steps, lives, sizes, lower_bound)
     packed = memory.pack(problem, placement_limit)
     offsets = dict(zip(lives, packed, strict=False))
@@ -55,13 +56,30 @@ def make_plan(
         Call(step.work.node.name, step.work.kernel.name, offset, step.work.scratch)
         for step, offset in zip(steps, packed[len(lives) :], strict=True)
     )
+    state_offsets, state_bytes = _states(network)
+    inside = [node.name for node in network.nodes if node.name not in state_offsets]
     return Plan(
         steps=calls,
-        offsets={node.name: offsets[storage[node.name]] for node in network.nodes},
-        sizes={node.name: sizes[storage[node.name]] for node in network.nodes},
+        offsets={name: offsets[storage[name]] for name in inside},
+        sizes={name: sizes[storage[name]] for name in inside},
         arena_bytes=problem.total(packed),
         lower_bound=max(lower_bound, problem.lower_bound),
+        state_offsets=state_offsets,
+        state_bytes=state_bytes,
     )
+
+
+def _states(network: Network) -> tuple[dict[str, int], int]:
+    """Offset of every tensor in the memory of states, one state after the other, and the bytes of all."""
+    homes, storage = state_memory(network.nodes, network.updates), storages(network.nodes)
+    offsets: dict[str, int] = {}
+    total = 0
+    for node in network.nodes:
+        if homes.get(node.name) == node.name:
+            offsets[node.name] = total
+            total += storage_bytes(network.shape(node.name), network.element_bytes(node.name))
+    found = {name: offsets[homes[owner]] for name, owner in storage.items() if owner in homes}
+    return found, total
 
 
 def live_steps(
@@ -75,7 +93,8 @@ def live_steps(
     storage = storages(network.nodes)
     kept = frozenset(storage[name] for name in network.outputs)
     inputs = network_inputs(network.nodes)
-    sizes = {name: storage_bytes(network.shape(name)) for name in (*inputs, *(work.writes for work in given))}
+    elements = arena_elements(network)
+    sizes = {name: storage_bytes(network.shape(name), element) for name, element in elements.items()}
     costs = tuple(
         order.Cost(work.scratch, sizes[work.writes], work.sharable(frozenset(work.reads), work.shape))
         for work in given

@@ -141,7 +141,10 @@ def _tables(problem: Problem) -> _Tables:
     for index, names in enumerate(reads):
         for name in names:
             readers[name] |= 1 << index
-    needs = tuple(sum(1 << writer[name] for name in names if name in writer) for names in reads)
+    needs = tuple(
+        sum(1 << writer[name] for name in {*names, *work.after} if name in writer)
+        for names, work in zip(reads, problem.works, strict=True)
+    )
     unread = [name for name in problem.inputs if not readers[name] and name not in problem.kept]
     return _Tables(needs, readers, reads, sum(problem.sizes[name] for name in unread))
 

@@ -143,6 +143,13 @@ class LookupParameters:
 
 
 @dataclass(frozen=True)
+class CopyParameters:
+    """``mcp_copied``."""
+
+    bytes: int
+
+
+@dataclass(frozen=True)
 class SoftmaxParameters:
     """``mcp_softmax``."""
 
@@ -162,5 +169,6 @@ Parameters = (
     | ConcatParameters
     | PadParameters
     | LookupParameters
+    | CopyParameters
     | SoftmaxParameters
 )

@@ -39,16 +39,12 @@ def run_int8(
 ) -> np.ndarray | dict[str, np.ndarray]:
     """Run a batch through the integer network.
 
-    ``inputs`` is int8 ``(N, *shape)``, or a mapping from input names where there are several.  Returns the
-    int8 output ``(N, *shape)``; a mapping from tensor names if the graph has several outputs, or, with
-    ``keep_all``, of every tensor.
+    ``inputs`` is ``(N, *shape)`` of the input's type, or a mapping from input names where there are several.
+    Returns the output ``(N, *shape)``; a mapping from tensor names if the graph has several outputs, or, with
+    ``keep_all``, of every tensor.  The samples go through a network with states one after the other, from
+    the reset state; :class:`Session` is for continuing where such a run ended.
     """
-    tensors = _checked_inputs(qgraph, inputs)
-    for node in qgraph.nodes:
-        if node.name not in tensors:
-            parameters = integer_parameters(node, qgraph)
-            result = evaluate(node, parameters, *(tensors[name] for name in node.inputs))
-            tensors[node.name] = result.reshape(len(result), *qgraph.shape(node.name))
+    tensors = Session(qgraph).run(inputs)
     if keep_all:
         return tensors
     if len(qgraph.outputs) == 1:
@@ -56,15 +52,61 @@ def run_int8(
     return {name: tensors[name] for name in qgraph.outputs}
 
 
+class Session:
+    """A network that keeps its states from run to run; ``states`` maps them to arrays ``(1, *shape)``."""
+
+    def __init__(self, qgraph: ir.QuantizedGraph) -> None:
+        self.qgraph = qgraph
+        self._parameters = {node.name: integer_parameters(node, qgraph) for node in qgraph.nodes}
+        self.reset()
+
+    def reset(self) -> None:
+        """Every state as the first run finds it."""
+        self.states = {
+            node.name: self.qgraph.constants[node.initial].values.reshape(1, *self.qgraph.shape(node.name))
+            for node in self.qgraph.nodes
+            if isinstance(node, ir.State)
+        }
+
+    def run(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Every tensor of the batch ``inputs`` (see :func:`run_int8`), at once or, with states, in turn."""
+        given = _checked_inputs(self.qgraph, inputs)
+        count = len(next(iter(given.values()))) if given else 1
+        if not self.states:
+            return self._evaluate(given)
+        steps = [self._step({name: v[i : i + 1] for name, v in given.items()}) for i in range(count)]
+        if steps:
+            return {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
+        kinds = self.qgraph.quantization
+        return {n: np.zeros((0, *self.qgraph.shape(n)), kinds[n].dtype) for n in self.qgraph.shapes}
+
+    def _step(self, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        tensors = self._evaluate({**given, **self.states})
+        shape = self.qgraph.shape
+        new = {k: tensors[v].reshape(1, *shape(k)) for k, v in self.qgraph.updates.items()}
+        self.states = {**self.states, **new}
+        return tensors
+
+    def _evaluate(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        for node in self.qgraph.nodes:
+            if node.name not in tensors:
+                result = evaluate(node, self._parameters[node.name], *(tensors[name] for name in node.inputs))
+                shaped = result.reshape(len(result), *self.qgraph.shape(node.name))
+                tensors[node.name] = shaped.view(self.qgraph.quantization[node.name].dtype)
+        return tensors
+
+
 @singledispatch
 def evaluate(node: ir.Node, parameters: Parameters, *inputs: np.ndarray) -> np.ndarray:
-    """One node on a batch: int8 ``(N, *shape)`` each, int8 ``(N, ...)`` out."""
+    """One node on a batch: ``(N, *shape)`` of its type each; ``(N, ...)`` of a type as wide as its own."""
     raise ir.unsupported(node, "the integer interpreter")
 
 
 @evaluate.register(ir.Input)
 @evaluate.register(ir.Flatten)
 @evaluate.register(ir.Reshape)
+@evaluate.register(ir.State)
+@evaluate.register(ir.Copy)
 def _(node: ir.Node, parameters: NoParameters, *inputs: np.ndarray) -> np.ndarray:
     if not inputs:
         raise UsageError(f"no values were given for the input '{node.name}'")
@@ -160,7 +202,7 @@ def _(node: ir.Pad, parameters: PadParameters, x: np.ndarray) -> np.ndarray:
 
 @evaluate.register(ir.Activation)
 def _(node: ir.Activation, parameters: LookupParameters, x: np.ndarray) -> np.ndarray:
-    return parameters.table[x.astype(np.int16) + 128]
+    return parameters.table[x.view(np.int8).astype(np.int16) + 128]
 
 
 @evaluate.register(ir.Softmax)
@@ -191,9 +233,10 @@ def _checked_inputs(
         if name not in inputs:
             raise UsageError(f"no values were given for the input '{name}'")
         values = np.asarray(inputs[name])
-        if values.dtype != np.int8 or values.shape[1:] != tuple(qgraph.shape(name)):
+        dtype = qgraph.quantization[name].dtype
+        if values.dtype != np.dtype(dtype) or values.shape[1:] != tuple(qgraph.shape(name)):
             raise UsageError(
-                f"input '{name}' is {values.dtype} {values.shape}, need int8 (N, "
+                f"input '{name}' is {values.dtype} {values.shape}, need {dtype} (N, "
                 + ", ".join(map(str, qgraph.shape(name)))
                 + ")"
             )

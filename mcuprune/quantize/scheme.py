@@ -32,6 +32,7 @@ from mcuprune.quantize.parameters import (
     ConcatParameters,
     ConcatPart,
     Conv2dParameters,
+    CopyParameters,
     ElementwiseParameters,
     FullyConnectedParameters,
     LookupParameters,
@@ -42,7 +43,7 @@ from mcuprune.quantize.parameters import (
     Pool2dParameters,
     SoftmaxParameters,
 )
-from mcuprune.quantize.tables import LOGISTIC_OUTPUT, TANH_OUTPUT, lookup_table
+from mcuprune.quantize.tables import LOGISTIC_OUTPUT, TANH_OUTPUT, lookup_table, requantize_table
 
 __all__ = [
     "FIXED_OUTPUT",
@@ -73,7 +74,6 @@ def integer_parameters(node: ir.Node, qgraph: ir.QuantizedGraph) -> Parameters:
 
 @integer_parameters.register(ir.Input)
 def _(node: ir.Input, qgraph: ir.QuantizedGraph) -> NoParameters:
-    quantization_of(node.name, qgraph)
     return NoParameters()
 
 
@@ -220,8 +220,24 @@ def _(node: ir.Pad, qgraph: ir.QuantizedGraph) -> PadParameters:
 @integer_parameters.register(ir.Activation)
 def _(node: ir.Activation, qgraph: ir.QuantizedGraph) -> LookupParameters:
     require_s8(node)
-    table = lookup_table(node, quantization_of(node.inputs[0], qgraph), quantization_of(node.name, qgraph))
+    names = (node.inputs[0], node.name)
+    if node.function == "identity":
+        table = requantize_table(node, *(qgraph.quantization[name] for name in names))
+    else:
+        table = lookup_table(node, *(quantization_of(name, qgraph) for name in names))
     return LookupParameters(elements=elements(op_shape(node, qgraph.shape).output), table=table)
+
+
+@integer_parameters.register(ir.Copy)
+def _(node: ir.Copy, qgraph: ir.QuantizedGraph) -> CopyParameters:
+    return CopyParameters(
+        bytes=elements(op_shape(node, qgraph.shape).output) * qgraph.element_bytes(node.name)
+    )
+
+
+@integer_parameters.register(ir.State)
+def _(node: ir.State, qgraph: ir.QuantizedGraph) -> NoParameters:
+    return NoParameters()
 
 
 @integer_parameters.register(ir.Softmax)

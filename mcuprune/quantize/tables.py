@@ -21,6 +21,7 @@ from mcuprune.quantize import arithmetic as fx
 
 LOGISTIC_OUTPUT = Quantization(1.0 / 256.0, -128)
 TANH_OUTPUT = Quantization(1.0 / 128.0, 0)
+_RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
 _INPUTS = np.arange(-128, 128, dtype=np.int64)
 _HARD_SWISH_GATE = Quantization(3.0 / 32768.0, 0)  # 3 is the end of a 16-bit range
 _SIXTH = np.float32(1.0 / 6.0)
@@ -36,6 +37,17 @@ def lookup_table(node: Activation, source: Quantization, target: Quantization) -
         raise UnsupportedError(f"layer '{node.name}': no int8 table for the function '{node.function}'")
     values = _TABLES[node.function](node, source, target)
     return np.clip(values, -128, 127).astype(np.int8)
+
+
+def requantize_table(node: Activation, source: Quantization, target: Quantization) -> np.ndarray:
+    """int8 table (256) of QUANTIZE between int8 and uint8 tensors, by the input's bytes read as int8."""
+    for end in (source, target):
+        if end.dtype not in _RANGES:
+            raise UnsupportedError(f"layer '{node.name}': a change from {source.dtype} to {target.dtype}")
+    low, high = _RANGES[target.dtype]
+    stored = _INPUTS if source.dtype == "int8" else _INPUTS & 255
+    scaled = _rescale(stored - source.zero_point, _ratio(source, target), node)
+    return np.clip(scaled + target.zero_point, low, high).astype(np.uint8).view(np.int8)
 
 
 def quantize_float(value: float, scale: float, zero_point: int) -> int:

@@ -11,6 +11,7 @@ from mcuprune.graph.ir import (
     BatchNorm,
     Concat,
     Conv2d,
+    Copy,
     DepthwiseConv2d,
     Flatten,
     Input,
@@ -21,6 +22,7 @@ from mcuprune.graph.ir import (
     Pad,
     Reshape,
     Softmax,
+    State,
     unsupported,
 )
 from mcuprune.graph.op_shape import Number, OpShape
@@ -56,6 +58,7 @@ def _(node: Linear, shape: OpShape) -> Number:
 @macs.register(AveragePool2d)
 @macs.register(BatchNorm)
 @macs.register(Concat)
+@macs.register(Copy)
 @macs.register(Flatten)
 @macs.register(Input)
 @macs.register(MaxPool2d)
@@ -63,5 +66,6 @@ def _(node: Linear, shape: OpShape) -> Number:
 @macs.register(Pad)
 @macs.register(Reshape)
 @macs.register(Softmax)
+@macs.register(State)
 def _(node: Node, shape: OpShape) -> Number:
     return 0

@@ -143,6 +143,11 @@ def _(
 
 
 @parameters.register
+def _(node: ir.Copy, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    return struct.pack("<i", int(elements(shape.output)))
+
+
+@parameters.register
 def _(node: ir.Softmax, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
     height, width, channels = shape.output
     return struct.pack("<5i", height * width, channels, 3 << 29, 23, -248)

@@ -140,6 +140,10 @@ def _activations() -> Iterator[OpShape]:
     return (_elementwise(ir.Activation, dims) for dims in SIZES)
 
 
+def _copies() -> Iterator[OpShape]:
+    return (_elementwise(ir.Copy, dims) for dims in SIZES)
+
+
 def _softmaxes() -> Iterator[OpShape]:
     for rows, channels in itertools.product((1, 3), (2, 3, 5, 10, 12, 20, 35, 100)):
         yield OpShape(ir.Softmax("x", ("i",)), ((rows, 1, channels),), (rows, 1, channels))
@@ -156,5 +160,6 @@ _SHAPES = {
     ir.Concat: _concatenations,
     ir.Pad: _pads,
     ir.Activation: _activations,
+    ir.Copy: _copies,
     ir.Softmax: _softmaxes,
 }

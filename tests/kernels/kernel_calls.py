@@ -73,6 +73,10 @@ class Lookup(c.Structure):
     _fields_ = _fields(i32="elements", p="table")
 
 
+class Copied(c.Structure):
+    _fields_ = _fields(i32="bytes")
+
+
 class Softmax(c.Structure):
     _fields_ = _fields(i32="rows channels multiplier shift diff_min")
 
@@ -86,6 +90,7 @@ STRUCTURES: dict[type, type[c.Structure]] = {
     quantized.ConcatPart: Concat,
     quantized.PadParameters: Pad,
     quantized.LookupParameters: Lookup,
+    quantized.CopyParameters: Copied,
     quantized.SoftmaxParameters: Softmax,
 }
 

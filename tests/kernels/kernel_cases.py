@@ -220,6 +220,15 @@ def lookup(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def copied(draw: st.DrawFn) -> Case:
+    dims, rng = draw(st.tuples(*[st.integers(1, 6)] * 3)), draw(rngs)
+    node = ir.Copy("node", ("x",))
+    return Case(
+        OpShape(node, (dims,), dims), quantized.CopyParameters(int(np.prod(dims))), (int8(rng, dims),)
+    )
+
+
+@st.composite
 def softmax(draw: st.DrawFn) -> Case:
     rows, channels = draw(st.integers(1, 3)), draw(st.integers(1, 300))
     scale, rng = draw(st.floats(2.0**-24, 16.0)), draw(rngs)
@@ -243,6 +252,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_concat_s8": concat(),
     "mcp_pad_s8": pad(),
     "mcp_lookup_s8": lookup(),
+    "mcp_copy": copied(),
     "mcp_softmax_s8": softmax(),
     "mcp_conv2d_s8_dsp": conv2d(dilated=False),
     "mcp_conv2d_1x1_s8_dsp": pointwise_conv2d(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 
 import numpy as np
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcuprune.graph.ir import ALIASES, Concat, Flatten, Input, Node
+from mcuprune.graph.memory import storages
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.plan.ir import Plan
@@ -20,7 +21,6 @@ from mcuprune.plan.live import (
     maximum,
     step_bytes,
     steps_of,
-    storages,
     works,
 )
 from mcuprune.plan.make import live_steps, make_plan
@@ -38,8 +38,13 @@ class Network:
     scratches: dict[str, int]
     distances: dict[str, tuple[int | None, ...]]
 
+    updates: dict[str, str] = field(default_factory=dict)
+
     def shape(self, tensor: str) -> tuple[int, ...]:
         return (self.lengths[tensor],)
+
+    def element_bytes(self, tensor: str) -> int:
+        return 1
 
     def choose(self, shape: OpShape, isa: frozenset[str], objective: str) -> Kernel:
         name = shape.node.name

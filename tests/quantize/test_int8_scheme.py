@@ -28,6 +28,7 @@ STRUCTS = {
     "mcp_concat": records.ConcatPart,
     "mcp_pad": records.PadParameters,
     "mcp_lookup": records.LookupParameters,
+    "mcp_copied": records.CopyParameters,
     "mcp_softmax": records.SoftmaxParameters,
 }
 
