@@ -113,20 +113,25 @@ def analyze(
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
+    model: Annotated[Path, typer.Argument(help="A .tflite, .onnx or Keras file, int8 or float.")],
     board: BoardName = "stm32f4",
     out: Out = Path("exported"),
+    data: Annotated[
+        str | None,
+        typer.Option(help="Inputs as a float model takes them, to quantize it with: .npz, .npy, file.py:f."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
     optimize: Annotated[str, typer.Option(help="speed or size: which kernels are chosen.")] = "speed",
     toolchain: Annotated[str, typer.Option(help="zig (pinned, from pip) or gcc.")] = "zig",
     as_json: Json = False,
 ) -> None:
-    """Turn an int8 model into its C package, without training."""
+    """Turn a trained model into its C package; a float one is quantized after training."""
     found = load_board(board)
     from mcuprune import examine
 
-    exported = examine.export(model, found, out, name, board, toolchain, optimize)
-    _print({"out": exported.out, "sizes": exported.deployment.sizes}, exported.text(), as_json)
+    exported = examine.export(model, found, out, name, board, toolchain, optimize, data)
+    result = {"out": exported.out, "sizes": exported.deployment.sizes, "quality": exported.quality}
+    _print(result, exported.text(), as_json)
 
 
 @app.command()

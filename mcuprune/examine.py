@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from mcuprune.board import Board
 from mcuprune.budget import Budget
 from mcuprune.config import objective_of
@@ -19,12 +21,13 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.layers import LayerProfile, layer_profiles, profile_text
 from mcuprune.plan.live import Network
 from mcuprune.plan.make import make_plan
+from mcuprune.posttrain import PostTrained, Quality, post_train
 from mcuprune.problem import identifier
 from mcuprune.report.units import count, kibi, seconds
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import Breakdown, breakdown, planned_calls
 from mcuprune.terminal import table
-from mcuprune.verify.prove import Proof, make_inputs, prove
+from mcuprune.verify.prove import SAMPLES, Proof, make_inputs, prove
 from mcuprune.workspace import open_workspace
 
 
@@ -131,12 +134,16 @@ def as_network(model: str, input_shape: tuple[int, ...] | None) -> Network:
 
 @dataclass(frozen=True)
 class Exported:
+    """``quality`` is set where a float model was quantized on the way."""
+
     out: str
     deployment: Deployment
+    quality: Quality | None = None
 
     def text(self) -> str:
         sizes = self.deployment.sizes
-        return (
+        quality = "" if self.quality is None else f"{self.quality.text()}\n"
+        return quality + (
             f"wrote {self.out}: C package, model.tflite, model.onnx, firmware.elf\n"
             f"flash {count(sizes.flash)} B ({count(sizes.constants)} constants, {count(sizes.code)} code), "
             f"arena {count(sizes.arena)} B, {self.deployment.toolchain}"
@@ -151,23 +158,33 @@ def export(
     board_spec: str | None = None,
     toolchain: str = "zig",
     optimize: str = "speed",
+    data: str | None = None,
 ) -> Exported:
-    """The C package, models and firmware of an int8 .tflite file, in ``out``.
+    """The C package, models and firmware of a model as it is, in ``out``.
 
-    ``toolchain`` and ``optimize`` as in :class:`~mcuprune.config.RunConfig`.
+    A float model is quantized after training, with the samples that ``data`` names (see
+    :func:`~mcuprune.tasks.samples.load_samples`); ``toolchain`` and ``optimize`` as in
+    :class:`~mcuprune.config.RunConfig`.
     """
-    graph = load_model(str(model))
-    if not isinstance(graph, QuantizedGraph):
+    found = load_model(str(model))
+    if isinstance(found, QuantizedGraph):
+        if data is not None:
+            raise UsageError(f"'{model}' is quantized already and needs no samples; leave out --data")
+        trained = PostTrained(found, None, None)
+    elif isinstance(found, Graph):
+        trained = post_train(found, data)
+    else:
         raise UnsupportedError(
-            f"'{model}' is a float model: `mcuprune compress {model} --data ...` quantizes it; "
-            "`export` takes an int8 .tflite file"
+            f"'{model}' is a PyTorch module: `mcuprune compress {model} --data ...` trains and exports it"
         )
     manifest = Manifest(name or identifier(model.stem), toolchain, objective_of(optimize))
     with open_workspace(out) as space:
-        built = deploy(graph, board, manifest, space.build, board_text(board_spec or board.name))
+        built = deploy(trained.graph, board, manifest, space.build, board_text(board_spec or board.name))
+        if trained.samples is not None:
+            np.save(space.build / SAMPLES, trained.samples)
         space.publish()
     subject = replace(built.subject, elf=out / built.subject.elf.name)
-    return Exported(str(out), replace(built, subject=subject))
+    return Exported(str(out), replace(built, subject=subject), trained.quality)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ STAGES = (
     "problem",
     "score",
     "summarize",
+    "posttrain",
     "examine",
     "pipeline",
     "doctor",

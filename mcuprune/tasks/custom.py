@@ -30,11 +30,15 @@ def load_npz(path: Path) -> Splits:
 
 def load_function(path: Path, name: str) -> Splits | Task:
     """What a function without arguments in a user's file returns, see :data:`RESULTS`."""
-    where = f"'{path}:{name}'"
+    return to_splits(load_value(path, name), f"'{path}:{name}'")
+
+
+def load_value(path: Path, name: str) -> Any:
+    """An object in a user's file, or what it returns when it is a function."""
     found = load_python_object(path, name)
     if callable(found) and not isinstance(found, Task | Splits):
-        found = _call(found, where)
-    return to_splits(found, where)
+        return _call(found, f"'{path}:{name}'")
+    return found
 
 
 def to_splits(found: Any, where: str) -> Splits | Task:
