@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcuprune import share
@@ -23,13 +23,14 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
     pool2d,
     softmax,
 )
-from mcuprune.codegen.render import Constant, LayerText, Package, StructText, render
+from mcuprune.codegen.render import Constant, LayerText, LoopText, Package, StructText, render
+from mcuprune.codegen.row_loop import ROW_BUFFER_FILES, row_text
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph.ir import Node, QuantizedGraph
 from mcuprune.graph.memory import storages
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.kernels import catalogue
-from mcuprune.plan.ir import Call, Plan
+from mcuprune.plan.ir import Call, Plan, RowLoop, kernels_of, row_loops
 from mcuprune.quantize.scheme import integer_parameters
 from mcuprune.resources.macs import macs
 
@@ -62,19 +63,20 @@ def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
     places = _places(graph, plan, source, target)
     nodes = {node.name: node for node in graph.nodes}
     texts = tuple(
-        _layer(index, call, nodes[call.node], graph, places, constants, name)
-        for index, call in enumerate(plan.steps)
+        _loop(index, step, graph, places, constants, name)
+        if isinstance(step, RowLoop)
+        else _layer(index, step, nodes[step.node], graph, places, constants, name)
+        for index, step in enumerate(plan.steps)
     )
     package = Package.of(name, graph, plan, board, source, target, texts)
-    used = sorted({call.kernel for call in plan.steps})
-    files = {**render(package), **_kernel_files(used)}
+    files = {**render(package), **_kernel_files(kernels_of(plan), bool(row_loops(plan)))}
     plain = {symbol: data.data for symbol, data in constants.structs.items() if not data.pointers}
     return Sources(
         name=name,
         files=dict(sorted(files.items())),
         constants={**constants.arrays, **plain},
         structs={symbol: data for symbol, data in constants.structs.items() if data.pointers},
-        layers=tuple(Layer(call.node, call.kernel, _bytes(graph, call.node)) for call in plan.steps),
+        layers=tuple(Layer(step.node, step.kernel, _bytes(graph, step.node)) for step in plan.steps),
     )
 
 
@@ -95,10 +97,14 @@ def _ends(graph: QuantizedGraph) -> tuple[str, str]:
 
 
 def _places(graph: QuantizedGraph, plan: Plan, source: str, target: str) -> dict[str, str]:
-    """The C expression of every tensor's first byte."""
+    """The C expression of the first byte of every tensor that lies in memory as a whole."""
     storage = storages(graph.nodes)
     given = {storage[source]: "input", storage[target]: "output"}
-    return {tensor: given.get(owner, f"memory + {plan.offsets[tensor]}") for tensor, owner in storage.items()}
+    return {
+        tensor: given.get(owner, f"memory + {plan.offsets[tensor]}")
+        for tensor, owner in storage.items()
+        if tensor in plan.offsets
+    }
 
 
 def _layer(
@@ -122,16 +128,56 @@ def _layer(
     prefix = f"{name}_{node.name}"
     arrays: list[Constant] = []
     structs: list[StructText] = []
-    lines: list[str] = []
-    for kernel_call in lower(node, operation):
-        symbol = _struct(kernel_call.struct, prefix, node.name, constants, arrays, structs)
-        lines.append(f"{call.kernel}({', '.join((f'&{symbol}', *kernel_call.arguments))});")
     return LayerText(
         title=f"{index}: {_title(node, graph)}",
+        calls=_calls(operation, prefix, constants, arrays, structs),
         constants=tuple(arrays),
         structs=tuple(structs),
-        calls=tuple(lines),
         done=f"MCP_LAYER_DONE({index}, {operation.output}, {_bytes(graph, node.name)});",
+    )
+
+
+def _calls(
+    operation: Operation,
+    prefix: str,
+    constants: _Constants,
+    arrays: list[Constant],
+    structs: list[StructText],
+) -> tuple[str, ...]:
+    """The kernel calls of an operation; what they point to is added to the lists."""
+    lines = []
+    for call in lower(operation.node, operation):
+        symbol = _struct(call.struct, prefix, operation.node.name, constants, arrays, structs)
+        lines.append(f"{operation.kernel.name}({', '.join((f'&{symbol}', *call.arguments))});")
+    return tuple(lines)
+
+
+def _loop(
+    index: int,
+    loop: RowLoop,
+    graph: QuantizedGraph,
+    places: Mapping[str, str],
+    constants: _Constants,
+    name: str,
+) -> LayerText:
+    """Layers that run row by row: a function of its own, which the run function calls."""
+    arrays: list[Constant] = []
+    structs: list[StructText] = []
+
+    def calls(operation: Operation) -> tuple[str, ...]:
+        return _calls(operation, f"{name}_{operation.node.name}", constants, arrays, structs)
+
+    function = constants.names.new(f"{name}_rows_{index}")
+    rows = tuple(row_text(step, loop, graph, calls) for step in loop.steps)
+    layers = [node for node in graph.nodes if node.name in {step.node for step in loop.steps if step.kernel}]
+    output = places[loop.node]
+    return LayerText(
+        title=f"{index}: {len(layers)} layers row by row, {comment(loop.source)} to {comment(loop.node)}",
+        calls=(f"{function}({places[loop.source]}, {output}, memory + {loop.scratch});",),
+        constants=tuple(arrays),
+        structs=tuple(structs),
+        done=f"MCP_LAYER_DONE({index}, {output}, {_bytes(graph, loop.node)});",
+        loop=LoopText(function, loop.ticks, rows, loop.kernel_scratch),
     )
 
 
@@ -169,9 +215,7 @@ def _bytes(graph: QuantizedGraph, tensor: str) -> int:
     return math.prod(graph.shape(tensor))
 
 
-def _kernel_files(kernels: list[str]) -> dict[str, str]:
+def _kernel_files(kernels: Sequence[str], row_buffers: bool) -> dict[str, str]:
     folder = share.folder("codegen") / "kernels"
-    return {
-        f"src/{path.rpartition('/')[2]}": (folder / path).read_text(encoding="utf-8")
-        for path in catalogue.sources(kernels)
-    }
+    paths = (*catalogue.sources(kernels), *(ROW_BUFFER_FILES if row_buffers else ()))
+    return {f"src/{path.rpartition('/')[2]}": (folder / path).read_text(encoding="utf-8") for path in paths}

@@ -14,7 +14,7 @@ from mcuprune.board import Board
 from mcuprune.codegen.c_text import comment, float32, times
 from mcuprune.graph.ir import QuantizedGraph
 from mcuprune.kernels import catalogue
-from mcuprune.plan.ir import Plan
+from mcuprune.plan.ir import Plan, kernels_of
 from mcuprune.plan.live import ALIGNMENT
 
 ABI_VERSION = 1
@@ -44,12 +44,38 @@ class StructText:
 
 
 @dataclass(frozen=True)
+class RowText:
+    """One tensor of a row loop.  ``due``: the condition under which a row is made; ``buffer`` bytes from the
+    loop's memory on hold ``kept`` rows (0: none, the rows go to the output); before the tick ``padding_from``
+    ``calls`` make the row at ``row``, from it on it is filled with ``zero_point``."""
+
+    title: str
+    due: str
+    buffer: int
+    kept: int
+    row_bytes: int
+    zero_point: int
+    row: str
+    calls: tuple[str, ...]
+    padding_from: int | None
+
+
+@dataclass(frozen=True)
+class LoopText:
+    function: str
+    ticks: int
+    rows: tuple[RowText, ...]
+    scratch: int
+
+
+@dataclass(frozen=True)
 class LayerText:
     title: str
     constants: tuple[Constant, ...]
     structs: tuple[StructText, ...]
     calls: tuple[str, ...]
     done: str
+    loop: LoopText | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +114,10 @@ class Package:
     guards: tuple[Guard, ...]
     layers: tuple[LayerText, ...]
 
+    @property
+    def loops(self) -> bool:
+        return any(layer.loop for layer in self.layers)
+
     @staticmethod
     def of(
         name: str,
@@ -98,7 +128,7 @@ class Package:
         target: str,
         layers: tuple[LayerText, ...],
     ) -> Package:
-        families = sorted({catalogue.kernel(call.kernel).isa for call in plan.steps})
+        families = sorted({catalogue.kernel(name).isa for name in kernels_of(plan)})
         return Package(
             name=name,
             prefix=name.upper(),

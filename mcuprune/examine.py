@@ -24,7 +24,6 @@ from mcuprune.plan.make import make_plan
 from mcuprune.posttrain import PostTrained, Quality, post_train
 from mcuprune.problem import identifier
 from mcuprune.report.units import count, kibi, seconds
-from mcuprune.resources.macs import macs
 from mcuprune.resources.model import Breakdown, breakdown, planned_calls
 from mcuprune.terminal import table
 from mcuprune.verify.prove import SAMPLES, Proof, make_inputs, prove
@@ -102,14 +101,14 @@ def analyze(model: str, board: Board, budget: Budget, input_shape: tuple[int, ..
     plan = make_plan(graph, board.core.isa)
     layers = tuple(
         LayerCost(
-            shape.node.name,
-            type(shape.node).__name__,
-            kernel.name,
-            graph.shape(shape.node.name),
-            int(kernel.constants(shape)),
-            int(macs(shape.node, shape)),
+            call.shape.node.name,
+            type(call.shape.node).__name__,
+            call.kernel.name,
+            graph.shape(call.shape.node.name),
+            int(call.kernel.constants(call.shape)),
+            call.macs,
         )
-        for kernel, shape in planned_calls(graph, plan)
+        for call in planned_calls(graph, plan)
     )
     limits = budget.within(Budget(**board.budget())).limits(board.clock_hz)
     usage = breakdown(graph, plan, board.core)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from mcuprune.graph.ir import QuantizedGraph
-from mcuprune.kernels import catalogue
 from mcuprune.plan.ir import Plan
+from mcuprune.plan.live import call_count
 from mcuprune.report.units import count
-from mcuprune.resources.macs import macs
 from mcuprune.resources.model import planned_calls
 from mcuprune.terminal import table
 from mcuprune.verify.cycles import Cycles
@@ -39,12 +39,17 @@ GLUE = "run function"
 def layer_profiles(graph: QuantizedGraph, plan: Plan, run: EmulatedRun) -> tuple[LayerProfile, ...]:
     """Every layer in the order in which they run, then what the run function executes itself.
 
+    Layers that run together row by row are one entry, with the name of the last.
     The instructions, and the cycles, add up to those of the inference.
     """
     costs = layer_costs(graph, plan, run)
+    work = Counter[str]()
+    for call in planned_calls(graph, plan):
+        work[call.step] += call.macs
+    ops = {node.name: type(node).__name__ for node in graph.nodes}
     rows = [
-        _profile((s.node.name, type(s.node).__name__, kernel.name), int(macs(s.node, s)), cost, run)
-        for (kernel, s), cost in zip(planned_calls(graph, plan), costs, strict=True)
+        _profile((step.node, ops[step.node], step.kernel), work[step.node], cost, run)
+        for step, cost in zip(plan.steps, costs, strict=True)
     ]
     glue = (run.glue.instructions, run.glue.cycles)
     return (*rows, _profile((GLUE, "", run.glue.kernel), 0, glue, run))
@@ -53,10 +58,10 @@ def layer_profiles(graph: QuantizedGraph, plan: Plan, run: EmulatedRun) -> tuple
 def layer_costs(graph: QuantizedGraph, plan: Plan, run: EmulatedRun) -> list[tuple[int, Cycles | None]]:
     """Instructions and cycles of each step of the plan; a step may be several calls."""
     calls = list(run.layers)
-    inputs = {node.name: len(node.inputs) for node in graph.nodes}
+    nodes = {node.name: node for node in graph.nodes}
     found = []
     for step in plan.steps:
-        number = inputs[step.node] if catalogue.kernel(step.kernel).calls_per_input else 1
+        number = call_count(step, nodes[step.node])
         own, calls = calls[:number], calls[number:]
         parts = [part.cycles for part in own if part.cycles is not None]
         cycles = sum(parts[1:], parts[0]) if parts else None

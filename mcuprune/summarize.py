@@ -17,7 +17,7 @@ from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.kernels import catalogue
 from mcuprune.layers import layer_costs
-from mcuprune.plan.ir import Plan
+from mcuprune.plan.ir import Plan, planned_layers
 from mcuprune.plan.live import lifetimes_of_plan
 from mcuprune.problem import Problem
 from mcuprune.prune.experiment import Outcome
@@ -256,26 +256,28 @@ def _layers(
 ) -> tuple[r.Layer, ...]:
     before = {node.name: node for node in dense.nodes}
     after = {node.name: node for node in graph.nodes}
-    costs = [(None, None)] * len(plan.steps) if run is None else layer_costs(graph, plan, run)
+    costs = [] if run is None else layer_costs(graph, plan, run)
+    profile = {step.node: cost for step, cost in zip(plan.steps, costs, strict=False)}
     rows = []
-    for call, (instructions, cycles) in zip(plan.steps, costs, strict=True):
-        node, kernel = after[call.node], catalogue.kernel(call.kernel)
+    for name, used in planned_layers(plan):
+        node, kernel = after[name], catalogue.kernel(used)
         shape = op_shape(node, graph.shape)
-        old = op_shape(before[call.node], dense.shape) if call.node in before else None
+        old = op_shape(before[name], dense.shape) if name in before else None
+        instructions, cycles = profile.get(name, (None, None))
         rows.append(
             r.Layer(
-                name=call.node,
+                name=name,
                 op=type(node).__name__,
-                kernel=call.kernel,
-                shape_before=dense.shape(call.node) if old else (),
-                shape_after=graph.shape(call.node),
+                kernel=used,
+                shape_before=dense.shape(name) if old else (),
+                shape_after=graph.shape(name),
                 weights_before=int(kernel.constants(old)) if old else 0,
                 weights_after=int(kernel.constants(shape)),
                 macs_before=int(macs(old.node, old)) if old else 0,
                 macs_after=int(macs(node, shape)),
                 instructions=instructions,
                 cycles=None if cycles is None else round(cycles.mid),
-                sqnr_db=sqnr.get(call.node),
+                sqnr_db=sqnr.get(name),
             )
         )
     return tuple(rows)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from mcuprune.graph.ir import ALIASES, GIVEN, Input, Node
 from mcuprune.graph.memory import precedence, state_memory, storages
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, op_shape
+from mcuprune.kernels import catalogue
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.plan.ir import Plan
+from mcuprune.plan.ir import Call, Plan, RowLoop
 
 ALIGNMENT = 4  # bytes: kernels load words from the start of every tensor and of their scratch
 
@@ -60,7 +61,14 @@ class Work:
     @property
     def scratch(self) -> int:
         """Bytes of scratch, aligned."""
-        return int(ceil_to(self.kernel.scratch(self.shape), ALIGNMENT))
+        return int(self.scratch_of(self.shape))
+
+    def scratch_of(self, shape: OpShape) -> Number:
+        return ceil_to(self.kernel.scratch(shape), ALIGNMENT)
+
+    def placed(self, scratch: int) -> Call:
+        """The step of the plan, its scratch at that offset."""
+        return Call(self.node.name, self.kernel.name, scratch, self.scratch)
 
     def sharable(self, dying: frozenset[str], shape: OpShape) -> dict[str, Number]:
         """Storages of ``dying`` that the output may overwrite, each with its least distance in bytes.
@@ -79,12 +87,35 @@ class Work:
         return {storage: distance for storage, distance in distances.items() if storage not in refused}
 
 
+class Job(Protocol):
+    """What a step of the schedule does: a :class:`Work`, or several of them in one loop."""
+
+    @property
+    def node(self) -> Node: ...
+    @property
+    def shape(self) -> OpShape: ...
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+    @property
+    def elements(self) -> Mapping[str, int]: ...
+    @property
+    def writes(self) -> str: ...
+    @property
+    def scratch(self) -> int: ...
+    def scratch_of(self, shape: OpShape) -> Number: ...
+    def sharable(self, dying: frozenset[str], shape: OpShape) -> Mapping[str, Number]: ...
+    def placed(self, scratch: int) -> Call | RowLoop: ...
+
+
+J = TypeVar("J", bound=Job, covariant=True)
+
+
 @dataclass(frozen=True)
-class LiveStep:
+class LiveStep(Generic[J]):
     """One step of an order: ``alive`` are the storages other than the output that hold data while it runs,
     ``dying`` those of them that nobody needs afterwards."""
 
-    work: Work
+    work: J
     alive: tuple[str, ...]
     dying: frozenset[str]
 
@@ -96,7 +127,7 @@ class LiveStep:
         """
         shape = op_shape(self.work.node, shape_of)
         shared = self.work.sharable(self.dying, shape)
-        total = ceil_to(self.work.kernel.scratch(shape), ALIGNMENT)
+        total = self.work.scratch_of(shape)
         for storage in self.alive:
             if storage not in shared:
                 total = total + self._size(storage, shape_of)
@@ -169,7 +200,7 @@ Lifetimes = Mapping[str, tuple[int, int]]
 """First and last step of every storage, both included."""
 
 
-def lifetimes(order: Sequence[Work], inputs: Sequence[str], outputs: Sequence[str]) -> Lifetimes:
+def lifetimes(order: Sequence[Job], inputs: Sequence[str], outputs: Sequence[str]) -> Lifetimes:
     """Inputs exist from the first step, outputs until the last."""
     return _lifetimes([(work.reads, work.writes) for work in order], inputs, outputs)
 
@@ -178,7 +209,10 @@ def lifetimes_of_plan(network: Network, plan: Plan) -> Lifetimes:
     """The lifetimes that a finished plan has packed."""
     nodes = {node.name: node for node in network.nodes}
     storage = storages(network.nodes)
-    order = [(tuple(storage[name] for name in nodes[call.node].inputs), call.node) for call in plan.steps]
+    order = []
+    for step in plan.steps:
+        reads = (step.source,) if isinstance(step, RowLoop) else nodes[step.node].inputs
+        order.append((tuple(storage[name] for name in reads), step.node))
     return _lifetimes(order, network_inputs(network.nodes), [storage[name] for name in network.outputs])
 
 
@@ -198,7 +232,7 @@ def _lifetimes(
     return lives
 
 
-def steps_of(order: Sequence[Work], lives: Lifetimes, kept: frozenset[str]) -> tuple[LiveStep, ...]:
+def steps_of(order: Sequence[J], lives: Lifetimes, kept: frozenset[str]) -> tuple[LiveStep[J], ...]:
     """The steps of an order with the storages alive at each; ``kept`` (the outputs) never die."""
     steps = []
     for index, work in enumerate(order):
@@ -210,6 +244,12 @@ def steps_of(order: Sequence[Work], lives: Lifetimes, kept: frozenset[str]) -> t
     return tuple(steps)
 
 
-def step_bytes(steps: Sequence[LiveStep], shape_of: ShapeOf) -> list[Number]:
+def step_bytes(steps: Sequence[LiveStep[Job]], shape_of: ShapeOf) -> list[Number]:
     """Bytes alive at every step; ``shape_of`` may give ints, arrays of candidates or tensors as channels."""
     return [step.bytes(shape_of) for step in steps]
+
+
+def call_count(step: Call | RowLoop, node: Node) -> int:
+    """How many calls the run function makes for one step of a plan."""
+    per_input = isinstance(step, Call) and catalogue.kernel(step.kernel).calls_per_input
+    return len(node.inputs) if per_input else 1

@@ -9,12 +9,14 @@ from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels import catalogue
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.plan import memory, order
-from mcuprune.plan.ir import Call, Plan
+from mcuprune.plan.ir import Plan
 from mcuprune.plan.live import (
     Choose,
+    Job,
     Lifetimes,
     LiveStep,
     Network,
+    Work,
     arena_elements,
     lifetimes,
     network_inputs,
@@ -23,6 +25,7 @@ from mcuprune.plan.live import (
     storage_bytes,
     works,
 )
+from mcuprune.plan.stream import stream
 
 
 def choose_kernel(shape: OpShape, isa: frozenset[str], objective: str) -> Kernel:
@@ -35,15 +38,19 @@ def make_plan(
     objective: str = "cycles",
     choose: Choose = choose_kernel,
     placement_limit: int = memory.PLACEMENT_LIMIT,
+    streaming: bool = False,
 ) -> Plan:
     """Plan an integer network; a float one counts one byte an element.
 
     ``network`` is a QuantizedGraph, or a Graph whose batch norms are folded.  ``isa`` names the kernel
     families that the core can run, ``objective`` what a kernel is chosen for.  Raises UnsupportedError for a
     node that no kernel implements.  ``placement_limit`` bounds the search for a tighter arena: more of it
-    never makes the arena larger, so a plan made with less is a safe estimate.
+    never makes the arena larger, so a plan made with less is a safe estimate.  With ``streaming`` layers run
+    together row by row where that lowers the peak (:mod:`mcuprune.plan.stream`).
     """
-    steps = live_steps(network, isa, objective, choose)
+    steps: Sequence[LiveStep[Job]] = live_steps(network, isa, objective, choose)
+    if streaming:
+        steps = stream(steps, network, isa, objective, choose)
     lower_bound = max(step_bytes(steps, network.shape), default=0)
     storage, elements = storages(network.nodes), arena_elements(network)
     outputs = dict.fromkeys(storage[name] for name in network.outputs)
@@ -52,16 +59,12 @@ def make_plan(
     problem = _memory_problem(steps, lives, sizes, lower_bound)
     packed = memory.pack(problem, placement_limit)
     offsets = dict(zip(lives, packed, strict=False))
-    calls = tuple(
-        Call(step.work.node.name, step.work.kernel.name, offset, step.work.scratch)
-        for step, offset in zip(steps, packed[len(lives) :], strict=True)
-    )
     state_offsets, state_bytes = _states(network)
-    inside = [node.name for node in network.nodes if node.name not in state_offsets]
+    whole = {n: owner for n, owner in storage.items() if owner in offsets and n not in state_offsets}
     return Plan(
-        steps=calls,
-        offsets={name: offsets[storage[name]] for name in inside},
-        sizes={name: sizes[storage[name]] for name in inside},
+        steps=tuple(step.work.placed(at) for step, at in zip(steps, packed[len(lives) :], strict=True)),
+        offsets={name: offsets[owner] for name, owner in whole.items()},
+        sizes={name: sizes[owner] for name, owner in whole.items()},
         arena_bytes=problem.total(packed),
         lower_bound=max(lower_bound, problem.lower_bound),
         state_offsets=state_offsets,
@@ -84,7 +87,7 @@ def _states(network: Network) -> tuple[dict[str, int], int]:
 
 def live_steps(
     network: Network, isa: frozenset[str], objective: str = "cycles", choose: Choose = choose_kernel
-) -> tuple[LiveStep, ...]:
+) -> tuple[LiveStep[Work], ...]:
     """The steps of the plan's order; ``step_bytes(steps, shape_of)`` counts them for other widths.
 
     Kernels, order and lifetimes are those of ``network`` as it is; only the sizes follow ``shape_of``.
@@ -105,7 +108,7 @@ def live_steps(
 
 
 def _memory_problem(
-    steps: Sequence[LiveStep],
+    steps: Sequence[LiveStep[Job]],
     lives: Lifetimes,
     sizes: Mapping[str, int],
     lower_bound: int,

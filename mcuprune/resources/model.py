@@ -20,11 +20,13 @@ from mcuprune.graph.ir import Graph, axis_width
 from mcuprune.graph.op_shape import Number, OpShape, op_shape
 from mcuprune.kernels import catalogue
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.plan.ir import Plan
+from mcuprune.plan.ir import Call, Plan, row_loops
 from mcuprune.plan.live import LiveStep, Network, ShapeOf, step_bytes
 from mcuprune.plan.make import live_steps, make_plan
+from mcuprune.plan.rows import row_shape
 from mcuprune.resources.cycles import upper_cycles
 from mcuprune.resources.flash import code_bytes, constant_bytes
+from mcuprune.resources.loops import loop_code_bytes, loop_cycles, loop_stack_bytes
 from mcuprune.resources.macs import macs
 from mcuprune.resources.stack import stack_bytes
 
@@ -128,21 +130,50 @@ class Breakdown:
         return self.arena + self.stack
 
 
+@dataclass(frozen=True)
+class PlannedCall:
+    """A kernel with the sizes it runs, ``times`` a run of the network: the rows of a loop, otherwise once.
+
+    ``step`` is the node of the plan's step that it belongs to: the last one of a loop.
+    """
+
+    step: str
+    kernel: Kernel
+    shape: OpShape
+    times: int = 1
+
+    @property
+    def macs(self) -> int:
+        return int(macs(self.shape.node, self.shape)) * self.times
+
+
 def breakdown(network: Network, plan: Plan, core: Core, toolchain: str = "zig") -> Breakdown:
     """What a planned network takes: constants and arena exact, code and stack from toolchain tables."""
     calls = planned_calls(network, plan)
-    names = [kernel.name for kernel, _ in calls]
+    names = [call.kernel.name for call in calls]
+    loops = row_loops(plan)
     return Breakdown(
-        constants=constant_bytes(calls),
-        code=code_bytes(names, len(calls), core.name, toolchain),
+        constants=constant_bytes([(call.kernel, call.shape) for call in calls]),
+        code=code_bytes(names, len(calls), core.name, toolchain)
+        + loop_code_bytes(loops, core.name, toolchain),
         arena=plan.arena_bytes,
-        stack=stack_bytes(names, core.name, toolchain),
-        macs=sum(macs(shape.node, shape) for _, shape in calls),
-        cycles=sum(upper_cycles(kernel, shape, core.name) for kernel, shape in calls),
+        stack=stack_bytes(names, core.name, toolchain) + loop_stack_bytes(loops),
+        macs=sum(call.macs for call in calls),
+        cycles=sum(upper_cycles(call.kernel, call.shape, core.name) * call.times for call in calls)
+        + loop_cycles(loops, core.name),
     )
 
 
-def planned_calls(network: Network, plan: Plan) -> list[tuple[Kernel, OpShape]]:
+def planned_calls(network: Network, plan: Plan) -> list[PlannedCall]:
     """The kernels of a plan with the shapes they run, in order."""
     nodes = {node.name: node for node in network.nodes}
-    return [(catalogue.kernel(c.kernel), op_shape(nodes[c.node], network.shape)) for c in plan.steps]
+    found = []
+    for step in plan.steps:
+        if isinstance(step, Call):
+            shape = op_shape(nodes[step.node], network.shape)
+            found.append(PlannedCall(step.node, catalogue.kernel(step.kernel), shape))
+            continue
+        for row in (row for row in step.steps if row.kernel):
+            shape = row_shape(op_shape(nodes[row.node], network.shape))
+            found.append(PlannedCall(step.node, catalogue.kernel(row.kernel), shape, row.rows))
+    return found

@@ -14,8 +14,8 @@ from mcuprune.board import Board
 from mcuprune.codegen import Sources
 from mcuprune.errors import MismatchError, ToolchainError
 from mcuprune.graph.ir import QuantizedGraph
-from mcuprune.kernels import catalogue
 from mcuprune.plan.ir import Plan
+from mcuprune.plan.live import call_count
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.verify.compare import Difference, first_difference
 from mcuprune.verify.constants import compare_constants
@@ -132,11 +132,11 @@ def _emulator(subject: Subject) -> Emulator | None:
 def _calls(subject: Subject) -> list[tuple[str, int, int]]:
     """Where each kernel call leaves its result: (node, arena offset, bytes)."""
     plan = subject.plan
-    inputs = {node.name: len(node.inputs) for node in subject.graph.nodes}
+    nodes = {node.name: node for node in subject.graph.nodes}
     found = []
     for step in plan.steps:
-        count = inputs[step.node] if catalogue.kernel(step.kernel).calls_per_input else 1
-        found += [(step.node, plan.offsets[step.node], plan.sizes[step.node])] * count
+        place = (step.node, plan.offsets[step.node], plan.sizes[step.node])
+        found += [place] * call_count(step, nodes[step.node])
     return found
 
 

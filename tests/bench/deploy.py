@@ -33,7 +33,6 @@ import numpy as np
 from mcuprune.board import Board, load_board
 from mcuprune.errors import BudgetError, McupruneError
 from mcuprune.examine import export
-from mcuprune.resources.macs import macs
 from mcuprune.resources.model import planned_calls
 from mcuprune.verify.emulator import Emulator
 from mcuprune.verify.oracle import run_tflm
@@ -105,7 +104,7 @@ def measure(model: str, path: Path, board: Board, compiler: str, optimize: str, 
         compiler=str(built.deployment.toolchain),
         optimize=optimize,
         nominal_macs=nominal,
-        macs=sum(int(macs(s.node, s)) for _, s in planned_calls(subject.graph, subject.plan)),
+        macs=sum(call.macs for call in planned_calls(subject.graph, subject.plan)),
         instructions=instructions,
         low=cycles[0],
         mid=cycles[1],
