@@ -24,7 +24,7 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
     softmax,
 )
 from mcuprune.codegen.render import Constant, LayerText, LoopText, Package, StructText, render
-from mcuprune.codegen.row_loop import ROW_BUFFER_FILES, row_text
+from mcuprune.codegen.row_loop import row_text
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph.ir import Node, QuantizedGraph
 from mcuprune.graph.memory import storages
@@ -217,5 +217,5 @@ def _bytes(graph: QuantizedGraph, tensor: str) -> int:
 
 def _kernel_files(kernels: Sequence[str], row_buffers: bool) -> dict[str, str]:
     folder = share.folder("codegen") / "kernels"
-    paths = (*catalogue.sources(kernels), *(ROW_BUFFER_FILES if row_buffers else ()))
+    paths = (*catalogue.sources(kernels), *(catalogue.ROW_LOOP_FILES if row_buffers else ()))
     return {f"src/{path.rpartition('/')[2]}": (folder / path).read_text(encoding="utf-8") for path in paths}

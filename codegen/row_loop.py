@@ -15,9 +15,6 @@ from mcuprune.plan.ir import RowLoop, RowStep
 from mcuprune.plan.rows import row_node, row_shape
 from mcuprune.quantize.scheme import integer_parameters
 
-# What a loop needs besides the kernels of its layers, under codegen/kernels.
-ROW_BUFFER_FILES = ("mcp_arithmetic.h", "mcp_rows.h", "portable/mcp_row_buffer.c")
-
 
 def row_text(
     step: RowStep, loop: RowLoop, graph: QuantizedGraph, calls: Callable[[Operation], tuple[str, ...]]

@@ -22,6 +22,8 @@ from mcuprune.kernels.portable import PORTABLE
 KERNELS: tuple[Kernel, ...] = (*PORTABLE, *DSP)
 
 HEADERS = ("mcp_kernels.h",)
+# What a loop over rows needs besides the kernels of its layers.
+ROW_LOOP_FILES = ("mcp_arithmetic.h", "mcp_rows.h", "portable/mcp_row_buffer.c")
 OBJECTIVES = ("cycles", "size")
 
 _BY_NAME: Mapping[str, Kernel] = MappingProxyType({kernel.name: kernel for kernel in KERNELS})
