@@ -118,6 +118,13 @@ class Package:
     def loops(self) -> bool:
         return any(layer.loop for layer in self.layers)
 
+    @property
+    def facts(self) -> tuple[tuple[str, int], ...]:
+        """The header's numbers that who measures a linked image needs."""
+        sizes = ((f"{end.word}_SIZE", end.size) for end in self.ends)
+        offsets = ((f"{end.word}_OFFSET", end.offset) for end in self.ends)
+        return (("ABI_VERSION", self.abi), ("ARENA_SIZE", self.arena), *sizes, *offsets)
+
     @staticmethod
     def of(
         name: str,

@@ -150,13 +150,23 @@ def verify(
 
 
 @app.command()
-def check(directory: RunFolder, budget: BudgetText = None, as_json: Json = False) -> None:
-    """Measure the firmware in a run folder against the budget: a gate for CI, no training."""
+def check(
+    target: Annotated[Path, typer.Argument(help="Run folder, or the ELF file of your own firmware.")],
+    budget: BudgetText = None,
+    board: Annotated[str | None, typer.Option("--board", "-b", help="Of an ELF file.")] = None,
+    name: Annotated[str | None, typer.Option(help="Which model, where an ELF file holds several.")] = None,
+    package: Annotated[
+        Path | None, typer.Option(help="The model's run folder: an ELF file's outputs are compared with it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model in its run folder, or in your own firmware, against the budget: a gate for CI."""
     limits = parse_budget(budget) if budget else None
-    from mcuprune import examine
+    from mcuprune import check as checks
 
-    result = examine.check(directory, limits)
+    result = checks.check(target, limits, board, name, package)
     _print(result, result.text(), as_json)
+    result.require()
 
 
 @app.command()

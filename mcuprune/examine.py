@@ -1,4 +1,4 @@
-"""What can be said of a model or a run folder without training: analyze, export, verify, check."""
+"""What can be said of a model or a run folder without training: analyze, export, verify."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcuprune.board import Board
 from mcuprune.budget import Budget
 from mcuprune.config import objective_of
 from mcuprune.deploy import Deployment, Manifest, board_text, deploy, open_deployment, read_samples
-from mcuprune.errors import BudgetError, ToolchainError, UnsupportedError, UsageError
+from mcuprune.errors import ToolchainError, UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph, QuantizedGraph
@@ -230,41 +230,3 @@ def _profile(built: Deployment, proof: Proof) -> tuple[LayerProfile, ...]:
     if proof.emulated is None:
         raise ToolchainError(f"--profile: the instruction-set emulator has no {subject.board.core.cpu}")
     return layer_profiles(subject.graph, subject.plan, proof.emulated)
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """Measured figures of a run folder's firmware against limits."""
-
-    measured: Mapping[str, float]
-    limits: Mapping[str, float]
-
-    def text(self) -> str:
-        rows = [
-            (k, count(v), count(self.limits.get(k)), f"{v / self.limits[k]:.1%}" if k in self.limits else "-")
-            for k, v in self.measured.items()
-        ]
-        return table(("resource", "measured", "budget", "used"), rows) + "\n\nevery budget holds"
-
-
-def check(folder: Path, budget: Budget | None = None) -> CheckResult:
-    """Measure the firmware in ``folder`` and hold it against ``budget`` (default: the run's, or the board's).
-
-    Raises BudgetError naming every resource that is exceeded.
-    """
-    built = open_deployment(folder)
-    subject, board = built.subject, built.subject.board
-    proof = prove(subject, make_inputs(subject.graph, 1, read_samples(folder)))
-    run = proof.emulated
-    measured: dict[str, float] = {"flash": built.sizes.flash, "ram": built.sizes.static_ram}
-    if run is not None:
-        measured["ram"] += run.stack_bytes
-        if run.cycles is not None:
-            measured["cycles"] = run.cycles.mid
-    measured["macs"] = breakdown(subject.graph, subject.plan, board.core, built.toolchain.name).macs
-    limits = (budget or Budget()).within(Budget(**board.budget())).limits(board.clock_hz)
-    over = [f"{k} {count(measured[k])} of {count(v)}" for k, v in limits.items() if measured.get(k, 0) > v]
-    if over:
-        raise BudgetError(f"over budget: {'; '.join(over)}")
-    proof.require_equal()
-    return CheckResult(measured, limits)

@@ -43,6 +43,7 @@ STAGES = (
     "summarize",
     "posttrain",
     "examine",
+    "check",
     "pipeline",
     "doctor",
     "listing",

@@ -5,7 +5,8 @@ processing, multiply and SIMD 1; single load 2, or 1 right after another load th
 address; store 1, with register offset 2 (1 right after a load); LDRD and STRD 3; register lists 1 + N;
 division 2 to 12; each taken branch refills the pipeline: P = 1 (low), 2 (mid), 3 (high) more.  A load or
 store whose address comes from the data-processing instruction before it waits 1 (not in the low
-estimate).  IT folds into the instruction before it in the low estimate and takes 1 otherwise.  The
+estimate).  IT folds into the instruction before it in the low estimate and takes 1 otherwise.  Floating
+point: 1; fused or chained multiplication 3, division and square root 14, load and store 2, lists 1 + N.  The
 Cortex-M3 multiplies more slowly: MLA 2, SMULL 3 to 5, SMLAL 4 to 7.
 
 Cortex-M33 and M7 publish no such table.  The M33 is taken as an M4.  The M7 issues up to two instructions
@@ -91,6 +92,12 @@ SIMD = _words(
     usub8 usub16 uqadd8 uqadd16 uqsub8 uqsub16 shadd8 shadd16 shsub8 shsub16 uhadd8 uhadd16 uhsub8
     uhsub16"""
 )
+FP = _words(
+    """vmov vmrs vmsr vadd vsub vmul vnmul vneg vabs vcmp vcmpe vcvt vcvtr vcvta vcvtn vcvtm vcvtp vrint
+    vrintr vrintz vrintx vsel vmaxnm vminnm"""
+)
+FP_ACCUMULATE = _words("vmla vmls vnmla vnmls vfma vfms vfnma vfnms")
+FP_LISTS = _words("vpush vpop vldmia vstmia vldmdb vstmdb")
 PLAIN = _words(
     """add addw adc adr sub subw sbc rsb rsc mov movw movt mvn and orr orn eor bic lsl lsr asr ror rrx
     sxtb sxth uxtb uxth ubfx sbfx bfi bfc clz rbit rev rev16 revsh ssat usat neg"""
@@ -136,12 +143,28 @@ def _cost_m4(instruction: Instruction, previous: Instruction | None) -> Cycles:
         return Cycles(2, 7, 12)
     if name == "it":
         return Cycles(0, 1, 1)
+    return _cost_fp(instruction)
+
+
+def _cost_fp(instruction: Instruction) -> Cycles:
+    """A compiler that may use the unit also moves integers through it."""
+    name = instruction.name
+    if name in FP:
+        return _same(1)
+    if name in FP_ACCUMULATE:
+        return _same(3)
+    if name in ("vldr", "vstr"):
+        return _same(2)
+    if name in FP_LISTS:
+        return _same(1 + instruction.listed)
+    if name in ("vdiv", "vsqrt"):
+        return _same(14)
     raise _unknown(instruction)
 
 
 def _cost_m3(instruction: Instruction, previous: Instruction | None) -> Cycles:
     name = instruction.name
-    if name in SIMD:
+    if name in SIMD or name.startswith("v"):
         raise _unknown(instruction)
     if name in ACCUMULATE_32:
         return _same(2)

@@ -13,9 +13,12 @@ from mcuprune.errors import ToolchainError, UsageError
 from mcuprune.verify import stack
 from mcuprune.verify.cycles import Cycles
 from mcuprune.verify.image import Image, load_image
-from mcuprune.verify.machine import OUTSIDE, Machine
+from mcuprune.verify.machine import Machine
 from mcuprune.verify.profile import Profile, Profiler
-from mcuprune.verify.trace import Recorder
+from mcuprune.verify.trace import Recorder, block_range
+
+ADOPTED_STACK_BYTES = 0x1_0000  # below a run function that is called from outside
+GLOBAL_POINTER = "__global_pointer$"  # what RISC-V code may address its data from
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class EmulatedRun:
 
     ``instructions`` and ``cycles`` run from entering the model's run function to leaving it; ``glue`` is what
     the run function executes itself.  ``stack_bytes`` counts from the stack pointer of its caller.
+    ``functions`` are the names of all that ran.
     """
 
     outputs: np.ndarray
@@ -52,13 +56,15 @@ class EmulatedRun:
     stack_bytes: int
     layers: tuple[LayerRun, ...]
     glue: LayerRun
+    functions: tuple[str, ...] = ()
 
 
 class Emulator:
     """Runs the model ``name`` of a firmware image on the emulated core of ``board``.
 
     An image with the measuring harness starts at its reset vector.  In any other image (a user's own
-    firmware) the model's run function is called with an arena in extra memory; ``layout`` is then required.
+    firmware) the model's run function is called with an arena and a stack in extra memory; ``layout`` is then
+    required.
     ToolchainError: no emulator for this core, an image that does not fit, or a run that faults or never ends.
     """
 
@@ -81,7 +87,8 @@ class Emulator:
                 f"{elf} was not linked with the measuring harness: the model's arena layout is needed"
             )
         self._stack_top = self.machine.register("sp")
-        self._stack_limit = self._find_stack_limit()
+        adopted = self._begin == self.run_symbol.address
+        self._stack_limit = self._stack_top - ADOPTED_STACK_BYTES if adopted else self._find_stack_limit()
 
     def run(self, inputs: np.ndarray) -> EmulatedRun:
         """``inputs`` (n, input bytes) int8.  The first inference is counted, the others run at full speed."""
@@ -102,6 +109,7 @@ class Emulator:
             stack_bytes=max(painted, self._stack_top - recorder.lowest_stack),
             layers=tuple(_layer(name, part) for name, part in zip(names, profiles, strict=True)),
             glue=_layer(self.run_symbol.name, glue),
+            functions=self._functions(recorder),
         )
 
     def tensors(self, values: np.ndarray, steps: Sequence[tuple[str, int, int]]) -> dict[str, np.ndarray]:
@@ -175,9 +183,12 @@ class Emulator:
         return self.machine.register("lr"), wait, self.image.symbol("harness_arena").address, harness.holds
 
     def _adopt(self) -> tuple[int, int, int, Callable[[int], bool]]:
-        arena = self.machine.map_outside(self.layout.arena_bytes)
-        self.machine.set_register("sp", self.board.memory.main("ram").end)
-        return self.run_symbol.address, OUTSIDE, arena, lambda address: address == OUTSIDE
+        machine = self.machine
+        arena = machine.map_outside(ADOPTED_STACK_BYTES + self.layout.arena_bytes) + ADOPTED_STACK_BYTES
+        machine.set_register("sp", arena)
+        if GLOBAL_POINTER in self.image.by_name and self.board.core.family == "riscv":
+            machine.set_register("gp", self.image.symbol(GLOBAL_POINTER).address)
+        return self.run_symbol.address, machine.outside, arena, lambda address: address == machine.outside
 
     def _find_stack_limit(self) -> int:
         """The lowest address that the stack may use: the end of the static data in the same memory."""
@@ -185,6 +196,12 @@ class Emulator:
         ends = [section.address + section.size for section in self.image.sections]
         inside = [end for end in ends if bank.origin <= end <= self._stack_top]
         return -(-max(inside, default=bank.origin) // 4) * 4
+
+    def _functions(self, recorder: Recorder) -> tuple[str, ...]:
+        blocks = {
+            block for part in (recorder.glue, *(c.transitions for c in recorder.calls)) for block, _ in part
+        }
+        return tuple(sorted({self._kernel_name(block_range(block)[0]) for block in blocks}))
 
     def _kernel_name(self, address: int) -> str:
         function = self.image.function_at(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -35,21 +35,27 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A function or object; for Thumb functions ``address`` has its lowest bit cleared."""
+    """A function or object; for Thumb functions ``address`` has its lowest bit cleared.
+
+    kind       ``func``, ``object``, ``notype``, or ``absolute``: then ``address`` is a number and no place
+    estimated  the file does not tell its size: it is taken to reach to the next symbol
+    """
 
     name: str
-    kind: str  # "func", "object" or "notype"
+    kind: str
     address: int
     size: int
+    estimated: bool = False
 
 
 @dataclass(frozen=True)
 class Image:
-    """Sections and symbols in order of address; ``entry`` as in the ELF header."""
+    """Sections and symbols in order of address; ``entry`` and ``machine`` as in the ELF header."""
 
     entry: int
     sections: tuple[Section, ...]
     symbols: tuple[Symbol, ...]
+    machine: str = "EM_ARM"
 
     @cached_property
     def by_name(self) -> Mapping[str, Symbol]:
@@ -58,6 +64,10 @@ class Image:
     @cached_property
     def functions(self) -> tuple[Symbol, ...]:
         return tuple(symbol for symbol in self.symbols if symbol.kind == "func" and symbol.size)
+
+    def section_at(self, address: int) -> Section | None:
+        """The section that holds the address."""
+        return next((section for section in self.sections if section.holds(address)), None)
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -107,18 +117,35 @@ def load_image(path: Path) -> Image:
 
 def _image(elf: ELFFile) -> Image:
     thumb = elf["e_machine"] == "EM_ARM"
-    sections = []
-    symbols = []
+    sections: list[Section] = []
+    symbols: list[Symbol] = []
     for section in elf.iter_sections():
         if isinstance(section, SymbolTableSection):
             symbols += [_symbol(entry, thumb) for entry in section.iter_symbols() if _is_named(entry)]
         elif section["sh_flags"] & ALLOCATED:
             sections.append(_section(section))
+    symbols = _with_sizes(symbols, sections)
     return Image(
         entry=elf["e_entry"],
         sections=tuple(sorted(sections, key=lambda entry: (entry.address, entry.name))),
         symbols=tuple(sorted(symbols, key=lambda entry: (entry.address, entry.name))),
+        machine=elf["e_machine"],
     )
+
+
+def _with_sizes(symbols: list[Symbol], sections: list[Section]) -> list[Symbol]:
+    """Functions and objects without a size get one that reaches to the next symbol or the section's end."""
+    starts = sorted({symbol.address for symbol in symbols if symbol.kind != "absolute"})
+
+    def complete(symbol: Symbol) -> Symbol:
+        section = next((entry for entry in sections if entry.holds(symbol.address)), None)
+        if symbol.size or symbol.kind not in ("func", "object") or section is None:
+            return symbol
+        following = bisect.bisect_right(starts, symbol.address)
+        ends = (*starts[following : following + 1], section.address + section.size)
+        return replace(symbol, size=min(ends) - symbol.address, estimated=True)
+
+    return [complete(symbol) for symbol in symbols]
 
 
 def _section(section: object) -> Section:
@@ -144,6 +171,8 @@ def _is_named(entry: object) -> bool:
 def _symbol(entry: object, thumb: bool) -> Symbol:
     kind = entry["st_info"]["type"].removeprefix("STT_").lower()  # type: ignore[index]
     address = entry["st_value"]  # type: ignore[index]
+    if entry["st_shndx"] == "SHN_ABS":  # type: ignore[index]
+        kind = "absolute"
     if thumb and kind == "func":
         address &= ~1
     return Symbol(entry.name, kind, address, entry["st_size"])  # type: ignore[attr-defined,index]

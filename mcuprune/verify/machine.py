@@ -13,9 +13,10 @@ from mcuprune.verify.image import Image
 from mcuprune.verify.toolchain import FIRMWARE_HINT
 
 PAGE = 4096
-# A page outside every board's memory, where Arm's memory map allows code: the return address of functions
-# called from outside.  The arena of images that have none of their own lies above it.
-OUTSIDE = 0x9C00_0000
+# Where Arm's memory map allows code, and few boards have memory.  A page there is the return address of
+# functions called from outside; the memory of images that have none of their own lies above it.
+OUTSIDE = (0x9C00_0000, 0x7C00_0000, 0x1C00_0000)
+OUTSIDE_BYTES = 0x0200_0000
 
 
 def require_emulator(board: Board) -> None:
@@ -46,6 +47,8 @@ class Machine:
         self._arm = board.core.family == "arm"
         self._uc, self._registers = _open_arm(board) if self._arm else _open_riscv(board)
         self._map_memories()
+        self._map_other_sections()
+        self.outside = self._free_address()
         self._load()
         self._watch_faults()
 
@@ -59,6 +62,24 @@ class Machine:
             for bank in self.board.memory.banks(kind):
                 first, last = bank.origin // PAGE * PAGE, -(-bank.end // PAGE) * PAGE
                 self._uc.mem_map(first, last - first, access)
+
+    def _map_other_sections(self) -> None:
+        """Memory that an image uses beyond the board's own, such as an external flash."""
+        mapped = {(first, last + 1) for first, last, _ in self._uc.mem_regions()}
+        for section in self.image.sections:
+            first = section.address // PAGE * PAGE
+            for page in range(first, section.address + section.size, PAGE):
+                if not any(low <= page < high for low, high in mapped):
+                    self._uc.mem_map(page, PAGE)
+                    mapped.add((page, page + PAGE))
+
+    def _free_address(self) -> int:
+        """Where nothing of the board or the image lies."""
+        mapped = [(first, last) for first, last, _ in self._uc.mem_regions()]
+        for start in OUTSIDE:
+            if all(last < start or first >= start + OUTSIDE_BYTES for first, last in mapped):
+                return start
+        raise ToolchainError("the image leaves no free addresses to call it from")
 
     def _load(self) -> None:
         for section in self.image.sections:
@@ -83,8 +104,8 @@ class Machine:
 
     def map_outside(self, size: int) -> int:
         """Maps extra memory for images that are called from outside; returns its address."""
-        self._uc.mem_map(OUTSIDE, PAGE + -(-size // PAGE) * PAGE)
-        return OUTSIDE + PAGE
+        self._uc.mem_map(self.outside, PAGE + -(-size // PAGE) * PAGE)
+        return self.outside + PAGE
 
     def on_block(self, callback: Callable[[int, int], None]) -> Callable[[], None]:
         """Calls back with (address, size) before each block of instructions; returns how to stop that."""
@@ -132,7 +153,7 @@ class Machine:
         self._uc.mem_write(address, data)
 
     def register(self, name: str) -> int:
-        """``pc``, ``sp``, ``lr`` (``ra``) or an argument register ``a0`` to ``a3``."""
+        """``pc``, ``sp``, ``lr`` (``ra``), ``gp`` (RISC-V) or an argument register ``a0`` to ``a3``."""
         value = int(self._uc.reg_read(self._registers[name]))
         return value & ~1 if self._arm and name in ("pc", "lr") else value
 
@@ -190,5 +211,5 @@ def _open_riscv(board: Board) -> tuple[Any, dict[str, int]]:
     unicorn, _, const = _unicorn()
     uc = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
     uc.ctl_set_cpu_model(getattr(const, str(board.core.unicorn)))
-    names = {"pc": "PC", "sp": "SP", "lr": "RA", "a0": "A0", "a1": "A1", "a2": "A2", "a3": "A3"}
+    names = {"pc": "PC", "sp": "SP", "lr": "RA", "gp": "GP", "a0": "A0", "a1": "A1", "a2": "A2", "a3": "A3"}
     return uc, {name: getattr(const, f"UC_RISCV_REG_{register}") for name, register in names.items()}

@@ -92,7 +92,7 @@ def read_symbol(elf: Path, symbol: str) -> bytes:
 def _symbols(image: Image) -> tuple[SymbolSize, ...]:
     sizes: dict[int, SymbolSize] = {}  # aliases share an address: the first name stands for all
     for symbol in image.symbols:
-        section = next((entry for entry in image.sections if entry.holds(symbol.address)), None)
+        section = None if symbol.kind == "absolute" else image.section_at(symbol.address)
         if symbol.size and section is not None and _is_model(symbol, section):
             sizes.setdefault(symbol.address, SymbolSize(symbol.name, _kind(section), symbol.size))
     return tuple(sorted(sizes.values(), key=lambda entry: (-entry.bytes, entry.name)))

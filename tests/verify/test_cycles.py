@@ -46,6 +46,11 @@ ADD = make("add", "r0")
         (make("it"), None, (0, 1, 1)),
         (make("b"), None, (1, 1, 1)),
         (make("tbb", None, "pc r0"), None, (2, 3, 3)),
+        (make("vmov", "s0"), None, (1, 1, 1)),
+        (make("vfma", "s0"), None, (3, 3, 3)),
+        (make("vldr", "s0", "r0"), None, (2, 2, 2)),
+        (make("vpush", "s16", listed=4), None, (5, 5, 5)),
+        (make("vdiv", "s0"), None, (14, 14, 14)),
     ],
 )
 def test_cortex_m4(
@@ -76,7 +81,7 @@ def test_other_cores(core: str, instruction: Instruction, expected: tuple[float,
 
 @pytest.mark.parametrize(
     ("core", "name"),
-    [("cortex-m4", "vadd"), ("cortex-m3", "smlad"), ("cortex-m0plus", "sdiv"), ("rv32", "fadd.s")],
+    [("cortex-m4", "wfe"), ("cortex-m3", "smlad"), ("cortex-m0plus", "sdiv"), ("rv32", "fadd.s")],
 )
 def test_an_unknown_instruction_is_an_error(core: str, name: str) -> None:
     with pytest.raises(UnsupportedError, match=f"no cycle rule for '{name}'"):

@@ -10,6 +10,18 @@
 #error "branches needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), generate the model for this core, or define MCP_EMULATE_DSP"
 #endif
 
+#if defined(__GNUC__) && defined(__ELF__)
+/* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
+__asm__(
+    ".globl BRANCHES_ABI_VERSION\n.set BRANCHES_ABI_VERSION, 1\n"
+    ".globl BRANCHES_ARENA_SIZE\n.set BRANCHES_ARENA_SIZE, 720\n"
+    ".globl BRANCHES_INPUT_SIZE\n.set BRANCHES_INPUT_SIZE, 144\n"
+    ".globl BRANCHES_INPUT_OFFSET\n.set BRANCHES_INPUT_OFFSET, 288\n"
+    ".globl BRANCHES_OUTPUT_SIZE\n.set BRANCHES_OUTPUT_SIZE, 10\n"
+    ".globl BRANCHES_OUTPUT_OFFSET\n.set BRANCHES_OUTPUT_OFFSET, 0\n"
+);
+#endif
+
 /* Where the weights go; for example __attribute__((section(".external_flash"))). */
 #ifndef BRANCHES_SECTION_WEIGHTS
 #define BRANCHES_SECTION_WEIGHTS

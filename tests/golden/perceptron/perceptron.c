@@ -10,6 +10,18 @@
 #error "perceptron needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), generate the model for this core, or define MCP_EMULATE_DSP"
 #endif
 
+#if defined(__GNUC__) && defined(__ELF__)
+/* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
+__asm__(
+    ".globl PERCEPTRON_ABI_VERSION\n.set PERCEPTRON_ABI_VERSION, 1\n"
+    ".globl PERCEPTRON_ARENA_SIZE\n.set PERCEPTRON_ARENA_SIZE, 36\n"
+    ".globl PERCEPTRON_INPUT_SIZE\n.set PERCEPTRON_INPUT_SIZE, 9\n"
+    ".globl PERCEPTRON_INPUT_OFFSET\n.set PERCEPTRON_INPUT_OFFSET, 24\n"
+    ".globl PERCEPTRON_OUTPUT_SIZE\n.set PERCEPTRON_OUTPUT_SIZE, 3\n"
+    ".globl PERCEPTRON_OUTPUT_OFFSET\n.set PERCEPTRON_OUTPUT_OFFSET, 8\n"
+);
+#endif
+
 /* Where the weights go; for example __attribute__((section(".external_flash"))). */
 #ifndef PERCEPTRON_SECTION_WEIGHTS
 #define PERCEPTRON_SECTION_WEIGHTS

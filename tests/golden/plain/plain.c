@@ -10,6 +10,18 @@
 #error "plain needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), generate the model for this core, or define MCP_EMULATE_DSP"
 #endif
 
+#if defined(__GNUC__) && defined(__ELF__)
+/* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
+__asm__(
+    ".globl PLAIN_ABI_VERSION\n.set PLAIN_ABI_VERSION, 1\n"
+    ".globl PLAIN_ARENA_SIZE\n.set PLAIN_ARENA_SIZE, 312\n"
+    ".globl PLAIN_INPUT_SIZE\n.set PLAIN_INPUT_SIZE, 64\n"
+    ".globl PLAIN_INPUT_OFFSET\n.set PLAIN_INPUT_OFFSET, 200\n"
+    ".globl PLAIN_OUTPUT_SIZE\n.set PLAIN_OUTPUT_SIZE, 5\n"
+    ".globl PLAIN_OUTPUT_OFFSET\n.set PLAIN_OUTPUT_OFFSET, 0\n"
+);
+#endif
+
 /* Where the weights go; for example __attribute__((section(".external_flash"))). */
 #ifndef PLAIN_SECTION_WEIGHTS
 #define PLAIN_SECTION_WEIGHTS

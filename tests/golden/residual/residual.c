@@ -10,6 +10,18 @@
 #error "residual needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), generate the model for this core, or define MCP_EMULATE_DSP"
 #endif
 
+#if defined(__GNUC__) && defined(__ELF__)
+/* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
+__asm__(
+    ".globl RESIDUAL_ABI_VERSION\n.set RESIDUAL_ABI_VERSION, 1\n"
+    ".globl RESIDUAL_ARENA_SIZE\n.set RESIDUAL_ARENA_SIZE, 588\n"
+    ".globl RESIDUAL_INPUT_SIZE\n.set RESIDUAL_INPUT_SIZE, 108\n"
+    ".globl RESIDUAL_INPUT_OFFSET\n.set RESIDUAL_INPUT_OFFSET, 112\n"
+    ".globl RESIDUAL_OUTPUT_SIZE\n.set RESIDUAL_OUTPUT_SIZE, 4\n"
+    ".globl RESIDUAL_OUTPUT_OFFSET\n.set RESIDUAL_OUTPUT_OFFSET, 16\n"
+);
+#endif
+
 /* Where the weights go; for example __attribute__((section(".external_flash"))). */
 #ifndef RESIDUAL_SECTION_WEIGHTS
 #define RESIDUAL_SECTION_WEIGHTS

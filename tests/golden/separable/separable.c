@@ -10,6 +10,18 @@
 #error "separable needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), generate the model for this core, or define MCP_EMULATE_DSP"
 #endif
 
+#if defined(__GNUC__) && defined(__ELF__)
+/* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
+__asm__(
+    ".globl SEPARABLE_ABI_VERSION\n.set SEPARABLE_ABI_VERSION, 1\n"
+    ".globl SEPARABLE_ARENA_SIZE\n.set SEPARABLE_ARENA_SIZE, 312\n"
+    ".globl SEPARABLE_INPUT_SIZE\n.set SEPARABLE_INPUT_SIZE, 70\n"
+    ".globl SEPARABLE_INPUT_OFFSET\n.set SEPARABLE_INPUT_OFFSET, 0\n"
+    ".globl SEPARABLE_OUTPUT_SIZE\n.set SEPARABLE_OUTPUT_SIZE, 72\n"
+    ".globl SEPARABLE_OUTPUT_OFFSET\n.set SEPARABLE_OUTPUT_OFFSET, 0\n"
+);
+#endif
+
 /* Where the weights go; for example __attribute__((section(".external_flash"))). */
 #ifndef SEPARABLE_SECTION_WEIGHTS
 #define SEPARABLE_SECTION_WEIGHTS

@@ -10,6 +10,18 @@
 #error "siren needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), generate the model for this core, or define MCP_EMULATE_DSP"
 #endif
 
+#if defined(__GNUC__) && defined(__ELF__)
+/* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
+__asm__(
+    ".globl SIREN_ABI_VERSION\n.set SIREN_ABI_VERSION, 1\n"
+    ".globl SIREN_ARENA_SIZE\n.set SIREN_ARENA_SIZE, 24\n"
+    ".globl SIREN_INPUT_SIZE\n.set SIREN_INPUT_SIZE, 2\n"
+    ".globl SIREN_INPUT_OFFSET\n.set SIREN_INPUT_OFFSET, 8\n"
+    ".globl SIREN_OUTPUT_SIZE\n.set SIREN_OUTPUT_SIZE, 3\n"
+    ".globl SIREN_OUTPUT_OFFSET\n.set SIREN_OUTPUT_OFFSET, 0\n"
+);
+#endif
+
 /* Where the weights go; for example __attribute__((section(".external_flash"))). */
 #ifndef SIREN_SECTION_WEIGHTS
 #define SIREN_SECTION_WEIGHTS
