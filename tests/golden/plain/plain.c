@@ -14,10 +14,10 @@
 /* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
 __asm__(
     ".globl PLAIN_ABI_VERSION\n.set PLAIN_ABI_VERSION, 1\n"
-    ".globl PLAIN_ARENA_SIZE\n.set PLAIN_ARENA_SIZE, 312\n"
+    ".globl PLAIN_ARENA_SIZE\n.set PLAIN_ARENA_SIZE, 336\n"
     ".globl PLAIN_INPUT_SIZE\n.set PLAIN_INPUT_SIZE, 64\n"
-    ".globl PLAIN_INPUT_OFFSET\n.set PLAIN_INPUT_OFFSET, 200\n"
     ".globl PLAIN_OUTPUT_SIZE\n.set PLAIN_OUTPUT_SIZE, 5\n"
+    ".globl PLAIN_INPUT_OFFSET\n.set PLAIN_INPUT_OFFSET, 200\n"
     ".globl PLAIN_OUTPUT_OFFSET\n.set PLAIN_OUTPUT_OFFSET, 0\n"
 );
 #endif

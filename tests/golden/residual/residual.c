@@ -14,10 +14,10 @@
 /* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
 __asm__(
     ".globl RESIDUAL_ABI_VERSION\n.set RESIDUAL_ABI_VERSION, 1\n"
-    ".globl RESIDUAL_ARENA_SIZE\n.set RESIDUAL_ARENA_SIZE, 588\n"
+    ".globl RESIDUAL_ARENA_SIZE\n.set RESIDUAL_ARENA_SIZE, 684\n"
     ".globl RESIDUAL_INPUT_SIZE\n.set RESIDUAL_INPUT_SIZE, 108\n"
-    ".globl RESIDUAL_INPUT_OFFSET\n.set RESIDUAL_INPUT_OFFSET, 112\n"
     ".globl RESIDUAL_OUTPUT_SIZE\n.set RESIDUAL_OUTPUT_SIZE, 4\n"
+    ".globl RESIDUAL_INPUT_OFFSET\n.set RESIDUAL_INPUT_OFFSET, 168\n"
     ".globl RESIDUAL_OUTPUT_OFFSET\n.set RESIDUAL_OUTPUT_OFFSET, 16\n"
 );
 #endif

@@ -14,10 +14,10 @@
 /* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
 __asm__(
     ".globl SEPARABLE_ABI_VERSION\n.set SEPARABLE_ABI_VERSION, 1\n"
-    ".globl SEPARABLE_ARENA_SIZE\n.set SEPARABLE_ARENA_SIZE, 312\n"
+    ".globl SEPARABLE_ARENA_SIZE\n.set SEPARABLE_ARENA_SIZE, 328\n"
     ".globl SEPARABLE_INPUT_SIZE\n.set SEPARABLE_INPUT_SIZE, 70\n"
-    ".globl SEPARABLE_INPUT_OFFSET\n.set SEPARABLE_INPUT_OFFSET, 0\n"
     ".globl SEPARABLE_OUTPUT_SIZE\n.set SEPARABLE_OUTPUT_SIZE, 72\n"
+    ".globl SEPARABLE_INPUT_OFFSET\n.set SEPARABLE_INPUT_OFFSET, 0\n"
     ".globl SEPARABLE_OUTPUT_OFFSET\n.set SEPARABLE_OUTPUT_OFFSET, 0\n"
 );
 #endif

@@ -16,8 +16,8 @@ __asm__(
     ".globl SIREN_ABI_VERSION\n.set SIREN_ABI_VERSION, 1\n"
     ".globl SIREN_ARENA_SIZE\n.set SIREN_ARENA_SIZE, 24\n"
     ".globl SIREN_INPUT_SIZE\n.set SIREN_INPUT_SIZE, 2\n"
-    ".globl SIREN_INPUT_OFFSET\n.set SIREN_INPUT_OFFSET, 8\n"
     ".globl SIREN_OUTPUT_SIZE\n.set SIREN_OUTPUT_SIZE, 3\n"
+    ".globl SIREN_INPUT_OFFSET\n.set SIREN_INPUT_OFFSET, 8\n"
     ".globl SIREN_OUTPUT_OFFSET\n.set SIREN_OUTPUT_OFFSET, 0\n"
 );
 #endif
