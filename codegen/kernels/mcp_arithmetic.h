@@ -30,6 +30,13 @@
 #define MCP_LIKELY(condition) (condition)
 #endif
 
+/* A function that keeps registers of its own: inlined, its loop would share them with the caller's. */
+#if defined(__GNUC__)
+#define MCP_APART __attribute__((noinline))
+#else
+#define MCP_APART
+#endif
+
 /* Before a loop that is not worth the code of unrolling. */
 #if defined(__clang__)
 #define MCP_ROLLED _Pragma("clang loop unroll(disable)")
@@ -37,6 +44,15 @@
 #define MCP_ROLLED _Pragma("GCC unroll 1")
 #else
 #define MCP_ROLLED
+#endif
+
+/* Before a loop that is worth the code of unrolling. */
+#if defined(__clang__)
+#define MCP_UNROLLED_TWICE _Pragma("clang loop unroll_count(2)")
+#elif defined(__GNUC__) && __GNUC__ >= 8
+#define MCP_UNROLLED_TWICE _Pragma("GCC unroll 2")
+#else
+#define MCP_UNROLLED_TWICE
 #endif
 
 /* round(a * b / 2^31), half upwards; not both may be -2^31. */

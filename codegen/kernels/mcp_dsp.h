@@ -18,6 +18,30 @@ static inline uint32_t mcp_load_word(const void *address)
 #endif
 }
 
+static inline uint32_t mcp_load_half(const void *address)
+{
+#if defined(MCP_DSP)
+    uint16_t half;
+    __builtin_memcpy(&half, address, sizeof(half));
+    return half;
+#else
+    const uint8_t *const p = address;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+#endif
+}
+
+static inline void mcp_store_half(void *address, int32_t number)
+{
+#if defined(MCP_DSP)
+    const int16_t half = (int16_t)number;
+    __builtin_memcpy(address, &half, sizeof(half));
+#else
+    uint8_t *const p = address;
+    p[0] = (uint8_t)number;
+    p[1] = (uint8_t)((uint32_t)number >> 8);
+#endif
+}
+
 static inline void mcp_store_word(void *address, uint32_t word)
 {
 #if defined(MCP_DSP)
@@ -40,6 +64,11 @@ static inline uint32_t mcp_pair(int32_t low, int32_t high)
 {
     return ((uint32_t)low & 0xffffU) | (uint32_t)high << 16;
 }
+
+/* Sums of two neighbouring windows. */
+typedef struct {
+    int32_t a, b;
+} mcp_two_sums;
 
 #if defined(MCP_DSP)
 /* Bytes 0 and 2, or 1 and 3, sign-extended; the second form adds them to a pair. */
@@ -74,8 +103,9 @@ static inline uint32_t mcp_add_odd_bytes(uint32_t pair, uint32_t word)
 /* sum + both products; sum + the product of the lower, of the upper numbers. */
 static inline int32_t mcp_dot_pair(uint32_t a, uint32_t b, int32_t sum)
 {
-    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
 }
 
 static inline int32_t mcp_multiply_low(uint32_t a, uint32_t b, int32_t sum)
@@ -88,6 +118,53 @@ static inline int32_t mcp_multiply_high(uint32_t a, uint32_t b, int32_t sum)
 {
     __asm__("smlatt %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
     return sum;
+}
+
+/* The product of the lower number of a and the upper of b. */
+static inline int32_t mcp_multiply_low_high(uint32_t a, uint32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smlabt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+/* A row of three taps at the pixels 0, 1, 2: x has the pixels 0 and 1, y 2 and 3; left has the taps 0 and 1,
+ * right 1 and 2.  In one piece, because compilers would order the instructions worse. */
+static inline int32_t mcp_left_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
+{
+    int32_t result;
+    __asm__ volatile("smlad %0, %1, %3, %5\n\tsmlabt %0, %2, %4, %0"
+                     : "=&r"(result)
+                     : "r"(x), "r"(y), "r"(left), "r"(right), "r"(sum));
+    return result;
+}
+
+/* The same taps at the pixels 0, 1, 2 and 1, 2, 3. */
+static inline mcp_two_sums mcp_first_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
+{
+    mcp_two_sums s;
+    __asm__ volatile("smlad %0, %2, %4, %6\n\tsmlatb %1, %2, %4, %6\n\t"
+                     "smlabt %0, %3, %5, %0\n\tsmlad %1, %3, %5, %1"
+                     : "=&r"(s.a), "=&r"(s.b)
+                     : "r"(x), "r"(y), "r"(left), "r"(right), "r"(sum));
+    return s;
+}
+
+static inline mcp_two_sums mcp_add_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, mcp_two_sums s)
+{
+    __asm__ volatile("smlad %0, %2, %4, %0\n\tsmlatb %1, %2, %4, %1\n\t"
+                     "smlabt %0, %3, %5, %0\n\tsmlad %1, %3, %5, %1"
+                     : "+r"(s.a), "+r"(s.b)
+                     : "r"(x), "r"(y), "r"(left), "r"(right));
+    return s;
+}
+
+/* sum + round(a * b / 2^32), half upwards. */
+static inline int32_t mcp_add_high_product(int32_t a, int32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
 }
 
 /* The larger and the smaller of each of four signed bytes. */
@@ -155,6 +232,34 @@ static inline int32_t mcp_dot_pair(uint32_t a, uint32_t b, int32_t sum)
     return mcp_multiply_high(a, b, mcp_multiply_low(a, b, sum));
 }
 
+static inline int32_t mcp_multiply_low_high(uint32_t a, uint32_t b, int32_t sum)
+{
+    return sum + (int16_t)a * (int16_t)(b >> 16);
+}
+
+static inline int32_t mcp_left_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
+{
+    return mcp_multiply_low_high(y, right, mcp_dot_pair(x, left, sum));
+}
+
+static inline mcp_two_sums mcp_add_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, mcp_two_sums s)
+{
+    s.a = mcp_left_taps(x, y, left, right, s.a);
+    s.b = mcp_multiply_low_high(left, x, mcp_dot_pair(y, right, s.b));
+    return s;
+}
+
+static inline mcp_two_sums mcp_first_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
+{
+    const mcp_two_sums s = {sum, sum};
+    return mcp_add_taps(x, y, left, right, s);
+}
+
+static inline int32_t mcp_add_high_product(int32_t a, int32_t b, int32_t sum)
+{
+    return sum + (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+}
+
 static inline uint32_t mcp_max_bytes(uint32_t a, uint32_t b)
 {
     uint32_t word = 0;
@@ -207,10 +312,35 @@ static inline int8_t mcp_requantize_wide(int32_t sum, int32_t multiplier, int32_
     } else {
         value = offset + mcp_scale(sum, multiplier, shift);
     }
-    __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+    __asm__ volatile("ssat %0, #8, %1" : "=r"(value) : "r"(value));
     return (int8_t)value;
 #else
     return mcp_requantize(sum, multiplier, shift, offset, -128, 127);
+#endif
+}
+
+/* Requantization with a shift below -1 in four instructions. */
+typedef struct {
+    int32_t multiplier; /* 2 * multiplier - 2^32: the sum itself makes up for the difference */
+    int32_t power;      /* 2^(32 + shift): the upper word of a product with it is shifted and rounded */
+    int32_t offset;
+} mcp_scaling;
+
+static inline mcp_scaling mcp_scaling_of(int32_t multiplier, int32_t shift, int32_t offset)
+{
+    const mcp_scaling s = {(int32_t)((uint32_t)multiplier << 1), (int32_t)(1U << (32 + shift)), offset};
+    return s;
+}
+
+static inline int8_t mcp_rescale(int32_t sum, mcp_scaling s)
+{
+    int32_t value = mcp_add_high_product(sum, s.multiplier, sum);
+    value = mcp_add_high_product(value + (value >> 31), s.power, s.offset);
+#if defined(MCP_DSP)
+    __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+    return (int8_t)value;
+#else
+    return mcp_clamp(value, -128, 127);
 #endif
 }
 

@@ -107,6 +107,8 @@ void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, 
 void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_depthwise_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
+                                     void *scratch);
 void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                                 void *scratch);
 

@@ -15,6 +15,10 @@ def _largest(value: Number) -> float:
     return float(value.max() if hasattr(value, "max") else value)
 
 
+def _smallest(value: Number) -> float:
+    return float(value.min() if hasattr(value, "min") else value)
+
+
 def window(shape: OpShape) -> bool:
     """Kernel, stride, dilation and leading padding in a byte, sizes in 16 bits."""
     given = shape.window
@@ -36,6 +40,13 @@ def undilated_window(shape: OpShape) -> bool:
 def depthwise_one_to_one(shape: OpShape) -> bool:
     """One output channel per input channel, no dilation."""
     return undilated_window(shape) and shape.multiplier == 1
+
+
+def depthwise_3x3(shape: OpShape) -> bool:
+    """3x3 with the same stride of 1 or 2 in both directions, padding up to 2, two channels or more."""
+    given = shape.window
+    dense = depthwise_one_to_one(shape) and given.kernel == (3, 3) and max(given.padding) <= 2
+    return dense and given.stride in ((1, 1), (2, 2)) and _smallest(shape.output[2]) >= 2
 
 
 def up_to_255_taps(shape: OpShape) -> bool:

@@ -8,7 +8,7 @@ from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import accepts, constants, features, geometry
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import Distances, channel_by_channel, in_place, no_scratch
+from mcuprune.kernels.portable import Distances, channel_by_channel, disjoint, in_place, no_scratch
 
 _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
 _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
@@ -76,6 +76,19 @@ DSP: tuple[Kernel, ...] = (
         features=features.depthwise_dsp,
         layout="channel_fours",
         needs=_WINDOW,
+    ),
+    Kernel(
+        name="mcp_depthwise_conv2d_3x3_s8_dsp",
+        op=ir.DepthwiseConv2d,
+        isa="dsp",
+        accepts=accepts.depthwise_3x3,
+        scratch=geometry.strip_bytes,
+        overlap=disjoint,
+        constants=constants.depthwise,
+        features=features.depthwise_3x3_dsp,
+        layout="channels",
+        folds_input_offset=True,
+        needs=_FLAT,
     ),
     Kernel(
         name="mcp_fully_connected_s8_dsp",

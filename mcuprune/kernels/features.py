@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements
 from mcuprune.kernels.constants import WORD, filter_size
-from mcuprune.kernels.geometry import window_taps
+from mcuprune.kernels.geometry import strips, window_taps
 
 Features = tuple[Number, ...]
 
@@ -134,6 +134,35 @@ def depthwise_dsp(shape: OpShape) -> Features:
         sum(rows) * (sum(columns) - 3 * threes) * fours,
         sum(rows) * out_w * single,
         sum(rows) * sum(columns) * single,
+    )
+
+
+def depthwise_3x3_dsp(shape: OpShape) -> Features:
+    """Calls, channels; of every channel: strips, columns of words in them, words that hold input, words of
+    padding, words kept from one strip to the next, columns of outputs, blocks of outputs (four with stride 1,
+    of single columns two)."""
+    out_h, out_w, channels = shape.output
+    cut, stride, window = strips(shape), shape.window.stride[0], shape.window
+    (in_h, _, _), top = shape.inputs[0], window.padding[0]
+    count = -(-out_h // cut.rows)
+    rows = (out_h - 1) * stride + 3
+    inside = min(rows - top, in_h)
+    kept = (count - 1) * (3 - stride)
+    paired = out_w // 2 if stride == 1 else 0
+    single = out_w - 2 * paired
+    blocks = sum((min(out_h - row, cut.rows) + 1) // 2 for row in range(0, out_h, cut.rows))
+    return (
+        1,
+        channels,
+        channels * count,
+        channels * count * cut.columns,
+        channels * inside * cut.columns,
+        channels * (rows - inside) * cut.columns,
+        channels * kept * cut.columns,
+        channels * count * (paired + single),
+        channels * blocks * paired,
+        channels * blocks * single * (stride == 1),
+        channels * blocks * single * (stride == 2),
     )
 
 

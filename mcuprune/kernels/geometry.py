@@ -5,6 +5,7 @@ Spatial sizes are ints; channel numbers may be ints, arrays or tensors, so nothi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from mcuprune.graph.ir import Window
@@ -77,6 +78,33 @@ def _frontier(window: Window, in_w: int, out_h: int, out_w: int) -> tuple[tuple[
 def _corners(out: int, stride: int, pad: int) -> list[int]:
     turn = pad // stride
     return sorted({y for y in (0, turn - 1, turn, turn + 1, out - 2, out - 1) if 0 <= y < out})
+
+
+@dataclass(frozen=True)
+class Strips:
+    """How the 3x3 depthwise kernel cuts one channel: ``columns`` words of two columns, ``rows`` output rows a
+    strip (even), ``height`` words of every column in scratch."""
+
+    columns: int
+    rows: int
+    height: int
+
+
+PLANE_WORDS = 320  # of one channel; the kernel has the same number
+
+
+def strips(shape: OpShape) -> Strips:
+    stride = shape.window.stride[0]
+    out_h, out_w, _ = shape.output
+    columns = ((out_w - 1) * stride + 4) // 2
+    most = max((PLANE_WORDS // columns - 3 + stride) // stride // 2 * 2, 2)
+    rows = min(most, (out_h + 1) // 2 * 2)
+    return Strips(columns, rows, (rows - 1) * stride + 3)
+
+
+def strip_bytes(shape: OpShape) -> Number:
+    cut = strips(shape)
+    return 8 * cut.columns * cut.height
 
 
 def pad_distance(shape: OpShape, padding: tuple[int, int, int, int]) -> Number:

@@ -47,12 +47,18 @@ def _channel_fours(weight: np.ndarray) -> np.ndarray:
     return np.concatenate([fours.reshape(-1), taps[:, whole:].T.reshape(-1)])
 
 
+def _channels(weight: np.ndarray) -> np.ndarray:
+    """``(kh, kw, channels)``: all taps of a channel, then those of the next."""
+    return np.ascontiguousarray(weight.reshape(-1, weight.shape[-1]).T).reshape(-1)
+
+
 LAYOUTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
     {
         "ohwi": _as_is,
         "row_pairs": _row_pairs,
         "row_fours": _row_fours,
         "channel_fours": _channel_fours,
+        "channels": _channels,
     }
 )
 

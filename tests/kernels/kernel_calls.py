@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.layouts import pack
@@ -101,7 +102,9 @@ def constants_for(kernel: Kernel, parameters: Any) -> Any:
         return parameters
     bias = parameters.bias
     if kernel.folds_input_offset:
-        sums = parameters.weight.reshape(len(bias), -1).astype(np.int64).sum(axis=1)
+        # (out, ...) but for depthwise weights, (kh, kw, out)
+        axes = (1, 2, 3)[: parameters.weight.ndim - 1] if kernel.op is not ir.DepthwiseConv2d else (0, 1)
+        sums = parameters.weight.astype(np.int64).sum(axis=axes)
         bias = (bias + parameters.input_offset * sums).astype(np.int32)
     values = {**vars(parameters), "weight": pack(kernel.layout, parameters.weight), "bias": bias}
     return type(parameters)(**values)

@@ -114,6 +114,20 @@ def depthwise(draw: st.DrawFn, plain: bool = False) -> Case:
 
 
 @st.composite
+def depthwise_3x3(draw: st.DrawFn) -> Case:
+    """Strides 1 and 2, more padding than usual, images of one and of several strips."""
+    stride, in_c, rng = draw(st.integers(1, 2)), draw(st.integers(2, 5)), draw(rngs)
+    padding = draw(st.tuples(*[st.integers(0, 2)] * 4))
+    window = ir.Window((3, 3), (stride, stride), padding)
+    height = draw(st.integers(max(1, 3 - padding[0] - padding[2]), 12))
+    least = max(1, 3 - padding[1] - padding[3])
+    width = draw(st.one_of(st.integers(least, 12), st.integers(least, 150)))
+    node = ir.DepthwiseConv2d("node", ("x",), "w", "b", window)
+    shape = OpShape(node, ((height, width, in_c),), (*window.output_size(height, width), in_c))
+    return Case(shape, _convolution(rng, shape, (3, 3, in_c)), (int8(rng, (height, width, in_c)),))
+
+
+@st.composite
 def linear(draw: st.DrawFn) -> Case:
     in_c, out_c, rng = draw(st.integers(1, 40)), draw(st.integers(1, 13)), draw(rngs)
     per_channel = draw(st.booleans())
@@ -257,6 +271,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_conv2d_s8_dsp": conv2d(dilated=False),
     "mcp_conv2d_1x1_s8_dsp": pointwise_conv2d(),
     "mcp_depthwise_conv2d_s8_dsp": depthwise(plain=True),
+    "mcp_depthwise_conv2d_3x3_s8_dsp": depthwise_3x3(),
     "mcp_fully_connected_s8_dsp": linear(),
     "mcp_max_pool2d_s8_dsp": pool(ir.MaxPool2d),
     "mcp_average_pool2d_s8_dsp": pool(ir.AveragePool2d),
