@@ -103,9 +103,8 @@ static inline uint32_t mcp_add_odd_bytes(uint32_t pair, uint32_t word)
 /* sum + both products; sum + the product of the lower, of the upper numbers. */
 static inline int32_t mcp_dot_pair(uint32_t a, uint32_t b, int32_t sum)
 {
-    int32_t result;
-    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-    return result;
+    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
 }
 
 static inline int32_t mcp_multiply_low(uint32_t a, uint32_t b, int32_t sum)

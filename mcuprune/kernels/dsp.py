@@ -8,7 +8,7 @@ from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import accepts, constants, features, geometry
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import Distances, channel_by_channel, disjoint, in_place, no_scratch
+from mcuprune.kernels.portable import Distances, channel_by_channel, in_place, no_scratch
 
 _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
 _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
@@ -26,6 +26,11 @@ def _wide_input(shape: OpShape) -> Number:
 def _pixel_copied(shape: OpShape) -> Distances:
     """A pixel's whole window is copied to scratch before any of its outputs is written."""
     return (geometry.window_distance(shape, held=0),)
+
+
+def _in_place_unless_wider(shape: OpShape) -> Distances:
+    """Output bytes of a channel then take the place of bytes of the same channel that are in scratch."""
+    return (0 if shape.output[1] <= shape.inputs[0][1] else None,)
 
 
 _MAX_POOL = Kernel(
@@ -83,7 +88,8 @@ DSP: tuple[Kernel, ...] = (
         isa="dsp",
         accepts=accepts.depthwise_3x3,
         scratch=geometry.strip_bytes,
-        overlap=disjoint,
+        overlap=_in_place_unless_wider,
+        exact=True,
         constants=constants.depthwise,
         features=features.depthwise_3x3_dsp,
         layout="channels",

@@ -21,6 +21,7 @@ class Kernel:
     scratch     bytes of scratch, 4-byte aligned
     overlap     per input, the smallest distance ``d >= 0`` such that the output may start ``d`` bytes (or
                 more) *before* that input starts while sharing memory with it; ``None``: must be disjoint
+    exact       the distances of ``overlap`` are exact: the output starts there, or is disjoint from the input
     layout      how the weights are stored: ``ohwi`` (as in the graph) or a packing of ``kernels/layouts.py``
     folds_input_offset   the bias constant already holds ``-input_zero_point * sum(weights)``
     constants   bytes in flash: weights, biases, multipliers, shifts, tables and the parameter struct
@@ -36,6 +37,7 @@ class Kernel:
     overlap: Callable[[OpShape], tuple[Number | None, ...]]
     constants: Callable[[OpShape], Number]
     features: Callable[[OpShape], tuple[Number, ...]]
+    exact: bool = False
     layout: str = "ohwi"
     folds_input_offset: bool = False
     needs: tuple[str, ...] = ()

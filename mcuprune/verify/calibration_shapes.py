@@ -23,6 +23,12 @@ WINDOWS: Windows = (
     (ir.Window((5, 2), (2, 1), (2, 0, 2, 1)), 9, 7),
     (ir.Window((2, 2), (2, 2)), 8, 8),
 )
+# Of one strip and of several, of even and odd sizes.
+CUT: Windows = tuple(
+    (ir.Window((3, 3), (stride, stride), (1, 1, 1, 1)), height, width)
+    for stride in (1, 2)
+    for height, width in ((25, 5), (3, 3), (12, 12), (19, 30), (9, 48))
+)
 POINTWISE: Windows = (
     (ir.Window((1, 1)), 1, 1),
     (ir.Window((1, 1)), 6, 6),
@@ -93,7 +99,7 @@ def _convolutions() -> Iterator[OpShape]:
 
 
 def _depthwise() -> Iterator[OpShape]:
-    for (window, height, width), (channels, _) in itertools.product(WINDOWS, CHANNELS):
+    for (window, height, width), (channels, _) in itertools.product(WINDOWS + CUT, CHANNELS):
         node = ir.DepthwiseConv2d("x", ("i",), "w", "b", window)
         yield _same_channels(node, window, (height, width, channels))
 

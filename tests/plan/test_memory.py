@@ -10,17 +10,20 @@ from mcuprune.plan.memory import Buffer, Problem, Sharing, pack
 
 def is_valid(problem: Problem, offsets: tuple[int, ...]) -> bool:
     """Every pair alive together is apart, or keeps its declared distance."""
-    allowed = {(rule.output, rule.input): rule.distance for rule in problem.sharings}
+    allowed = {(rule.output, rule.input): rule for rule in problem.sharings}
+
+    def keeps(out: int, inp: int) -> bool:
+        if (out, inp) not in allowed:
+            return False
+        rule, distance = allowed[out, inp], offsets[inp] - offsets[out]
+        return distance == rule.distance if rule.exact else distance >= rule.distance
+
     for i, a in enumerate(problem.buffers):
         for j, b in enumerate(problem.buffers):
             if i >= j or not a.bytes or not b.bytes or a.first > b.last or b.first > a.last:
                 continue
             apart = offsets[i] + a.bytes <= offsets[j] or offsets[j] + b.bytes <= offsets[i]
-            shares = any(
-                (out, inp) in allowed and offsets[inp] - offsets[out] >= allowed[out, inp]
-                for out, inp in ((i, j), (j, i))
-            )
-            if not apart and not shares:
+            if not apart and not keeps(i, j) and not keeps(j, i):
                 return False
     return True
 
@@ -41,8 +44,11 @@ def problems(draw: st.DrawFn, max_buffers: int, sizes: st.SearchStrategy[int]) -
     for index in range(draw(st.integers(1, max_buffers))):
         first = draw(st.integers(0, 4))
         buffers.append(Buffer(str(index), 4 * draw(sizes), first, first + draw(st.integers(0, 3))))
+    rules = st.one_of(
+        st.tuples(st.integers(0, 12).map(lambda n: n // 4 * 4), st.just(False)), st.just((0, True))
+    )
     sharings = tuple(
-        Sharing(j, i, 4 * draw(st.integers(0, 3)))
+        Sharing(j, i, *draw(rules))
         for i, a in enumerate(buffers)
         for j, b in enumerate(buffers)
         if i != j and a.last == b.first and a.first < b.first and draw(st.booleans())
@@ -94,3 +100,17 @@ def test_output_overwrites_its_input_at_the_declared_distance() -> None:
 
 def test_no_buffers_take_no_memory() -> None:
     assert pack(Problem((), (), 0)) == ()
+
+
+def test_output_takes_exactly_its_inputs_place() -> None:
+    """Nothing may lie lower for the output, although the input has been lifted by its own scratch."""
+    buffers = (
+        Buffer("in", 32, 0, 1),
+        Buffer("first", 16, 0, 0),
+        Buffer("out", 32, 1, 2),
+        Buffer("last", 8, 2, 2),
+    )
+    problem = Problem(buffers, (Sharing(2, 0, 0, exact=True),), 48)
+    offsets = pack(problem)
+    assert problem.total(offsets) == 48
+    assert offsets[2] == offsets[0]

@@ -135,7 +135,6 @@ static MCP_APART void column_pairs(const strip *s, const volatile channel *k, co
             line = 0;
             blocks = 1;
         }
-        MCP_ROLLED
         do {
             MCP_ROLLED
             do {
