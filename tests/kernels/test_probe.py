@@ -26,8 +26,10 @@ def test_table_is_up_to_date(core: str) -> None:
 def test_kernels_are_small() -> None:
     """What a demonstration of a few kilobytes can afford on a Cortex-M4."""
     assert catalogue.function_bytes("mcp_rows_s8_dsp", "cortex-m4") <= 1900
+    fast = {"mcp_depthwise_conv2d_3x3_s8_dsp": 2500}
     for kernel in catalogue.KERNELS:
-        limit = 1100 if kernel.op.__name__ in ("Softmax", "DepthwiseConv2d") else 760
+        usual = 1100 if kernel.op.__name__ in ("Softmax", "DepthwiseConv2d") else 760
+        limit = fast.get(kernel.name, usual)
         assert catalogue.function_bytes(kernel.name, "cortex-m4") <= limit, kernel.name
 
 

@@ -18,7 +18,7 @@ extern "C" {
 
 /* Input: 8x8x1; value = scale * (byte - zero point), scale 0.03125. */
 #define PLAIN_INPUT_SIZE 64
-#define PLAIN_INPUT_OFFSET 200
+#define PLAIN_INPUT_OFFSET 272
 #define PLAIN_INPUT_SCALE 0x1p-5f
 #define PLAIN_INPUT_ZERO_POINT (3)
 

@@ -18,7 +18,7 @@ extern "C" {
 
 /* Input: 6x6x3; value = scale * (byte - zero point), scale 0.03125. */
 #define RESIDUAL_INPUT_SIZE 108
-#define RESIDUAL_INPUT_OFFSET 168
+#define RESIDUAL_INPUT_OFFSET 0
 #define RESIDUAL_INPUT_SCALE 0x1p-5f
 #define RESIDUAL_INPUT_ZERO_POINT (3)
 
