@@ -55,6 +55,7 @@ class Emitter:
         self._rewrite_of: dict[str, str] = {}
         self._scaled_from: dict[str, tuple[str, np.ndarray, np.ndarray]] = {}
         self._lifted: dict[str, str] = {}
+        self.names: dict[str, str] = {}  # of the nodes that are left, once the graph is finished
 
     def at(self, layer: str, hint: str) -> None:
         """Say which layer of the source model the next nodes come from."""
@@ -149,7 +150,7 @@ class Emitter:
         keys = [key for key, node in self.nodes.items() if key in alive or isinstance(node, Input)]
         self._refuse_doubles(keys)
         self._refuse_not_finite(keys)
-        names = self._names(keys)
+        names = self.names = self._names(keys)
         constants: dict[str, Constant] = {}
         nodes = []
         for key in keys:

@@ -12,23 +12,28 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from mcuprune.errors import McupruneError, UsageError
-from mcuprune.frontends.nchw import Builder
 from mcuprune.frontends.onnx_call import Call
 from mcuprune.frontends.onnx_ops import READERS
+from mcuprune.frontends.qdq import Described, integer_graph
+from mcuprune.frontends.quantized import QuantizedBuilder, int8_quantization
 from mcuprune.frontends.value import Value
-from mcuprune.graph.ir import Graph
+from mcuprune.graph.ir import Graph, Quantization, QuantizedGraph
 
 DYNAMIC_BATCH = 7919  # an unknown batch in shape arithmetic; a prime, so that no size divides it by chance
 FOLDED = (  # computed here when all inputs are constants; no result outgrows the product of its inputs
     *("Add", "Cast", "Concat", "Div", "Gather", "Identity", "Mul", "Neg", "Reciprocal", "Reshape", "Slice"),
-    *("DequantizeLinear", "Shape", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+    *("DequantizeLinear", "QuantizeLinear", "Shape", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
 )
+KEEP_SCALES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")
 LARGEST_FILL = 1 << 16  # elements that a ConstantOfShape may make
 WEIGHT_READERS = ("Conv", "Gemm", "MatMul")
 
 
-def load(path: str | Path) -> Graph:
-    """Read a float ONNX model with channels-first layers; the batch may be dynamic, other sizes not.
+def load(path: str | Path) -> Graph | QuantizedGraph:
+    """Read an ONNX model with channels-first layers; the batch may be dynamic, other sizes not.
+
+    A model whose tensors are all quantized to 8 bits (QuantizeLinear and DequantizeLinear, or operators on
+    integers) gives a QuantizedGraph, any other a Graph.
 
     Raises UsageError for a file that is missing, damaged or has unknown sizes, and UnsupportedError naming
     node and operator for what mcuprune does not implement.
@@ -76,13 +81,15 @@ class _Model:
     def __init__(self, model: onnx.ModelProto, path: Path) -> None:
         self.graph, self.path = model.graph, path
         self.opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
-        self.builder = Builder()
+        self.builder = QuantizedBuilder()
         self.batch = DYNAMIC_BATCH
         self.values: dict[str, Value | np.ndarray | None] = {"": None}
         self.origins: dict[str, frozenset[str]] = {}  # which initializers a constant is computed from
         self.readers_of_weight: dict[str, str] = {}
+        self.scales: dict[str, np.ndarray] = {}  # of constants that are multiples of them
+        self.integer_values: dict[str, Quantization] = {}  # results of QuantizeLinear
 
-    def read(self) -> Graph:
+    def read(self) -> Graph | QuantizedGraph:
         for tensor in self.graph.initializer:
             self.values[tensor.name] = numpy_helper.to_array(tensor)
             self.origins[tensor.name] = frozenset({tensor.name})
@@ -97,7 +104,17 @@ class _Model:
         self.builder.at("the model's output", "output")
         if not all(isinstance(value, Value) for value in outputs):
             raise self.builder.fail("is a constant or a second result of an operator")
-        return self.builder.build(self.path.stem, outputs)  # type: ignore[arg-type]
+        return self._finish(self.builder.build(self.path.stem, outputs))  # type: ignore[arg-type]
+
+    def _finish(self, graph: Graph) -> Graph | QuantizedGraph:
+        """The integer network that the graph describes if all of it is quantized."""
+        builder, names = self.builder, self.builder.names
+        if not builder.marks:
+            return graph
+        marks = {names[key]: q for key, q in builder.marks.items() if key in names}
+        scales = {names[key]: scale for key, scale in builder.weight_scales.items() if key in names}
+        integers, _ = integer_graph(Described(graph, marks, scales))
+        return graph if integers is None else integers
 
     def _input_shape(self, entry: onnx.ValueInfoProto) -> tuple[int, ...]:
         dims = entry.type.tensor_type.shape.dim
@@ -124,13 +141,50 @@ class _Model:
         if node.op_type == "Shape" and isinstance(inputs[0], Value):
             return self._shape(node, inputs[0])
         if not any(isinstance(value, Value) for value in inputs):
+            self._note_scales(node, inputs)
             return self._fold(node, inputs)
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            return self._quantized(node, inputs)
         if node.op_type not in READERS:
             raise self.builder.fail("is not supported; replace the layer ('mcuprune ops' lists what works)")
         self._claim_weights(node)
-        return READERS[node.op_type](
+        made = READERS[node.op_type](
             Call(self.builder, inputs, _attributes(node), self.opsets.get("ai.onnx", 1), self.batch)
         )
+        if node.op_type in WEIGHT_READERS and node.input[1] in self.scales:
+            self.builder.weight_scales[made.tensor] = self.scales[node.input[1]]
+        return made
+
+    def _quantized(self, node: onnx.NodeProto, inputs: tuple[Any, ...]) -> Value:
+        """QuantizeLinear and DequantizeLinear of a computed tensor: a note on how it is stored."""
+        value, scale, zero_point = (*inputs, None)[:3]
+        if zero_point is None:
+            zero_point = np.zeros((), np.uint8)
+        if not all(isinstance(entry, np.ndarray) for entry in (scale, zero_point)):
+            raise self.builder.fail(
+                "its scale or zero point is computed while running; it must be a constant"
+            )
+        q = int8_quantization(scale, zero_point)
+        if q is None:
+            raise self.builder.fail(
+                f"quantizes an activation with {scale.size} scales to {zero_point.dtype}; one positive scale "
+                "and int8 or uint8 work"
+            )
+        if node.op_type == "QuantizeLinear":
+            self.integer_values[node.output[0]] = q
+        elif self.integer_values.get(node.input[0], q) != q:
+            raise self.builder.fail("reads integers with another scale than they were made with")
+        return self.builder.quantized(value, q)
+
+    def _note_scales(self, node: onnx.NodeProto, inputs: tuple[Any, ...]) -> None:
+        """Keep the scales of weights that are stored as integers with zero point 0."""
+        if node.op_type == "DequantizeLinear":
+            zero_point = inputs[2] if len(inputs) > 2 else None
+            centre = np.zeros(1) if zero_point is None else zero_point
+            if not np.any(centre != 0):
+                self.scales[node.output[0]] = np.asarray(inputs[1])
+        elif node.op_type in KEEP_SCALES and node.input[0] in self.scales:
+            self.scales[node.output[0]] = self.scales[node.input[0]]
 
     def _constant(self, node: onnx.NodeProto) -> np.ndarray:
         (value,) = _attributes(node).values()

@@ -193,12 +193,6 @@ def test_flattening_by_shape_arithmetic(tmp_path):
 
 REFUSED = {
     "unknown": ([node("Gelu", "x")], 20, {}, r"node 'the_Gelu' \(Gelu\): is not supported"),
-    "quantized": (
-        [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z")],
-        13,
-        {"s": np.float32(0.1), "z": np.int8(0)},
-        r"'the_QuantizeLinear'",
-    ),
     "groups": ([node("Conv", "x w", group=2)], 13, {"w": f32(4, 2, 3, 3)}, r"\(Conv\): grouped convolution"),
     "clip": ([node("Clip", "x lo")], 13, {"lo": np.float32(-1)}, r"\(Clip\): clips to \[-1.0, inf\]"),
     "ceil": ([node("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)], 13, {}, r"ceil_mode"),
