@@ -34,6 +34,9 @@ app.add_typer(boards_app, name="boards")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 BoardName = Annotated[str, typer.Option("--board", "-b", help="Family, board name or board file.")]
 ModelPath = Annotated[str, typer.Argument(help="file.py:Net, .onnx, or an int8 .tflite.")]
+Lossless = Annotated[
+    bool, typer.Option(help="Fold channels that are constant or unread first; no output byte changes.")
+]
 RunFolder = Annotated[Path, typer.Argument(help="Folder that `compress` or `export` wrote.")]
 BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
@@ -101,13 +104,14 @@ def analyze(
     input_shape: Annotated[
         str | None, typer.Option("--input", help="Input of a PyTorch module, e.g. 3,32,32.")
     ] = None,
+    lossless: Lossless = True,
     as_json: Json = False,
 ) -> None:
     """Does the model fit the board as it is?  Costs per layer, without training."""
     limits, shape = parse_budget(budget or ""), parse_shape(input_shape)
     from mcuprune import examine
 
-    analysis = examine.analyze(model, load_board(board), limits, shape)
+    analysis = examine.analyze(model, load_board(board), limits, shape, lossless)
     _print(analysis, analysis.text(), as_json)
 
 
@@ -123,13 +127,14 @@ def export(
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
     optimize: Annotated[str, typer.Option(help="speed or size: which kernels are chosen.")] = "speed",
     toolchain: Annotated[str, typer.Option(help="zig (pinned, from pip) or gcc.")] = "zig",
+    lossless: Lossless = True,
     as_json: Json = False,
 ) -> None:
     """Turn a trained model into its C package; a float one is quantized after training."""
     found = load_board(board)
     from mcuprune import examine
 
-    exported = examine.export(model, found, out, name, board, toolchain, optimize, data)
+    exported = examine.export(model, found, out, name, board, toolchain, optimize, data, lossless)
     result = {"out": exported.out, "sizes": exported.deployment.sizes, "quality": exported.quality}
     _print(result, exported.text(), as_json)
 

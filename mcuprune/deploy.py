@@ -13,8 +13,10 @@ from mcuprune.codegen import emit
 from mcuprune.errors import UsageError
 from mcuprune.exporters.onnx import write_onnx
 from mcuprune.exporters.tflite import write_tflite
-from mcuprune.frontends.tflite import load_tflite
+from mcuprune.frontends.tflite import load_tflite, takes_int8
 from mcuprune.graph.ir import QuantizedGraph
+from mcuprune.lossless.optimise import optimise
+from mcuprune.lossless.record import Folded
 from mcuprune.plan.make import make_plan
 from mcuprune.verify.prove import SAMPLES, Subject
 from mcuprune.verify.sizes import ImageSizes, measure
@@ -28,37 +30,51 @@ MANIFEST, BOARD, TFLITE, ONNX, ELF, SOURCE = (
     "firmware.elf",
     "c",
 )
+ORIGINAL, RECORD = "original.tflite", "lossless.json"  # the model before folding, and what was folded
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder needs besides its files to be rebuilt: the content of ``deploy.json``."""
+    """What a folder needs besides its files to be rebuilt: the content of ``deploy.json``.
+
+    With ``lossless`` constant and dead channels are folded first; ``model.tflite``, the C and the firmware
+    are then those of the folded network, and ``original.tflite`` is what they are compared with.
+    """
 
     name: str
     toolchain: str
     objective: str = "cycles"
+    lossless: bool = True
     version: int = 1
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A built model: all its forms, and what its image measures."""
+    """A built model: all its forms, what its image measures, and (when just built) what was folded."""
 
     subject: Subject
     toolchain: Toolchain
     sizes: ImageSizes
+    folded: Folded | None = None
 
 
 def deploy(
-    graph: QuantizedGraph, board: Board, manifest: Manifest, folder: Path, board_file: str
+    graph: QuantizedGraph,
+    board: Board,
+    manifest: Manifest,
+    folder: Path,
+    board_file: str,
+    source: bytes | None = None,
 ) -> Deployment:
-    """Plan, generate, build and write everything into ``folder`` (which exists).
+    """Fold, plan, generate, build and write everything into ``folder`` (which exists).
 
-    ``board_file`` is the text of the board's TOML file; it is kept with the package.
+    ``board_file`` is the text of the board's TOML file; it is kept with the package.  ``source`` is the
+    .tflite file that ``graph`` was read from, if it was: the best original to compare with.
     """
     toolchain = find_toolchain(board, manifest.toolchain)
-    graph = replace(graph, name=manifest.name)
-    tflite = write_tflite(graph)
+    folded = fold(replace(graph, name=manifest.name), manifest.lossless)
+    graph, tflite = folded.graph, write_tflite(folded.graph)
+    original = source if source is not None and takes_int8(source) else write_tflite(folded.original)
     plan = make_plan(graph, board.core.isa, manifest.objective)
     sources = emit(graph, plan, board)
     _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
@@ -66,10 +82,17 @@ def deploy(
     for path, text in sources.files.items():
         _write(folder / SOURCE / path, text)
     (folder / TFLITE).write_bytes(tflite)
+    (folder / ORIGINAL).write_bytes(original)
+    _write(folder / RECORD, json.dumps([asdict(change) for change in folded.changes], indent=1) + "\n")
     (folder / ONNX).write_bytes(write_onnx(graph))
     elf = build_firmware(sources.files, sources.name, board, toolchain, folder)
-    subject = Subject(graph, plan, sources, sources.files, tflite, elf, board)
-    return Deployment(subject, toolchain, measure(elf, sources.name))
+    subject = Subject(graph, plan, sources, sources.files, tflite, elf, board, original)
+    return Deployment(subject, toolchain, measure(elf, sources.name), folded)
+
+
+def fold(graph: QuantizedGraph, lossless: bool) -> Folded:
+    """``graph`` optimised without changing an output byte, or as it is."""
+    return optimise(graph) if lossless else Folded(graph, graph, ())
 
 
 def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
@@ -92,7 +115,7 @@ def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
         elf = build_firmware(files, sources.name, board, toolchain, rebuild)
     elif not elf.is_file():
         raise UsageError(f"{folder}: {ELF} is missing; run `mcuprune export` again")
-    subject = Subject(graph, plan, sources, files, tflite, elf, board)
+    subject = Subject(graph, plan, sources, files, tflite, elf, board, _read(folder / ORIGINAL))
     return Deployment(subject, toolchain, measure(elf, sources.name))
 
 

@@ -12,13 +12,15 @@ import numpy as np
 from mcuprune.board import Board
 from mcuprune.budget import Budget
 from mcuprune.config import objective_of
-from mcuprune.deploy import Deployment, Manifest, board_text, deploy, open_deployment, read_samples
+from mcuprune.deploy import Deployment, Manifest, board_text, deploy, fold, open_deployment, read_samples
 from mcuprune.errors import ToolchainError, UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph, QuantizedGraph
+from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.layers import LayerProfile, layer_profiles, profile_text
+from mcuprune.lossless.record import HEAD, Change
 from mcuprune.plan.live import Network
 from mcuprune.plan.make import make_plan
 from mcuprune.posttrain import PostTrained, Quality, post_train
@@ -53,6 +55,8 @@ class Analysis:
     layers: tuple[LayerCost, ...]
     arena_gap: int
     clock_hz: int
+    folded: tuple[Change, ...] = ()
+    macs_before: int | None = None
 
     @property
     def fits(self) -> bool:
@@ -88,16 +92,36 @@ class Analysis:
         ]
         limits = ", ".join(f"{k} {count(v)}" for k, v in self.limits.items())
         verdict = f"{'fits' if self.fits else 'does NOT fit'} {self.board} ({limits})"
-        return "\n".join([table(head, rows), "", table(("int8", "total", "of which"), totals), "", verdict])
+        costs = [table(head, rows), "", table(("int8", "total", "of which"), totals), "", verdict]
+        return "\n".join([*_folding(self.folded, self.macs_before, usage.macs), *costs])
 
 
-def analyze(model: str, board: Board, budget: Budget, input_shape: tuple[int, ...] | None = None) -> Analysis:
+def _folding(changes: tuple[Change, ...], before: int | None, after: int) -> list[str]:
+    """The lines that say what was folded; none if nothing was."""
+    if not changes:
+        return []
+    saved = f"folded without changing an output byte: {count(before)} -> {count(after)} MACs"
+    return [table(HEAD, [change.row() for change in changes]), "", saved, ""]
+
+
+def analyze(
+    model: str,
+    board: Board,
+    budget: Budget,
+    input_shape: tuple[int, ...] | None = None,
+    lossless: bool = True,
+) -> Analysis:
     """Costs per layer and in total of a model as it is, without training.
 
-    ``input_shape`` (channels first) is needed for PyTorch modules.  Raises UnsupportedError for the first
-    layer that cannot be deployed.
+    ``input_shape`` (channels first) is needed for PyTorch modules; without ``lossless`` an integer model is
+    taken unfolded.  Raises UnsupportedError for the first layer that cannot be deployed.
     """
     graph = as_network(model, input_shape)
+    changes: tuple[Change, ...] = ()
+    before = None
+    if isinstance(graph, QuantizedGraph):
+        folded = fold(graph, lossless)
+        before, graph, changes = total_macs(graph), folded.graph, folded.changes
     plan = make_plan(graph, board.core.isa)
     layers = tuple(
         LayerCost(
@@ -112,9 +136,12 @@ def analyze(model: str, board: Board, budget: Budget, input_shape: tuple[int, ..
     )
     limits = budget.within(Budget(**board.budget())).limits(board.clock_hz)
     usage = breakdown(graph, plan, board.core)
-    return Analysis(
-        model, board.name, usage, limits, layers, plan.arena_bytes - plan.lower_bound, board.clock_hz
-    )
+    gap = plan.arena_bytes - plan.lower_bound
+    return Analysis(model, board.name, usage, limits, layers, gap, board.clock_hz, changes, before)
+
+
+def total_macs(graph: QuantizedGraph) -> int:
+    return sum(int(macs(node, op_shape(node, graph.shape))) for node in graph.nodes if node.inputs)
 
 
 def as_network(model: str, input_shape: tuple[int, ...] | None) -> Network:
@@ -140,9 +167,13 @@ class Exported:
     quality: Quality | None = None
 
     def text(self) -> str:
-        sizes = self.deployment.sizes
-        quality = "" if self.quality is None else f"{self.quality.text()}\n"
-        return quality + (
+        sizes, folded = self.deployment.sizes, self.deployment.folded
+        before = after = 0
+        if folded is not None and folded.changes:
+            before, after = total_macs(folded.original), total_macs(folded.graph)
+        lines = _folding(folded.changes if folded else (), before, after)
+        quality = [] if self.quality is None else [self.quality.text(), ""]
+        return "\n".join([*lines, *quality]) + (
             f"wrote {self.out}: C package, model.tflite, model.onnx, firmware.elf\n"
             f"flash {count(sizes.flash)} B ({count(sizes.constants)} constants, {count(sizes.code)} code), "
             f"arena {count(sizes.arena)} B, {self.deployment.toolchain}"
@@ -158,12 +189,13 @@ def export(
     toolchain: str = "zig",
     optimize: str = "speed",
     data: str | None = None,
+    lossless: bool = True,
 ) -> Exported:
     """The C package, models and firmware of a model as it is, in ``out``.
 
     A float model is quantized after training, with the samples that ``data`` names (see
     :func:`~mcuprune.tasks.samples.load_samples`); ``toolchain`` and ``optimize`` as in
-    :class:`~mcuprune.config.RunConfig`.
+    :class:`~mcuprune.config.RunConfig`; without ``lossless`` the network is exported unfolded.
     """
     found = load_model(str(model))
     if isinstance(found, QuantizedGraph):
@@ -176,9 +208,13 @@ def export(
         raise UnsupportedError(
             f"'{model}' is a PyTorch module: `mcuprune compress {model} --data ...` trains and exports it"
         )
-    manifest = Manifest(name or identifier(model.stem), toolchain, objective_of(optimize))
+    manifest = Manifest(name or identifier(model.stem), toolchain, objective_of(optimize), lossless)
     with open_workspace(out) as space:
-        built = deploy(trained.graph, board, manifest, space.build, board_text(board_spec or board.name))
+        source = (
+            model.read_bytes() if isinstance(found, QuantizedGraph) and model.suffix == ".tflite" else None
+        )
+        board_file = board_text(board_spec or board.name)
+        built = deploy(trained.graph, board, manifest, space.build, board_file, source)
         if trained.samples is not None:
             np.save(space.build / SAMPLES, trained.samples)
         space.publish()

@@ -58,9 +58,12 @@ def evaluate(
     values["int8"] = score_outputs(task, dequantize_output(quantized, outputs))
     host = run_host(built.subject.files, built.subject.sources.name, inputs.reshape(len(inputs), -1))
     values["host"] = score_outputs(task, dequantize_output(quantized, host.reshape(outputs.shape)))
-    sqnr = layer_sqnr(outcome.found.graph, quantized, task.calibration(64))
+    unfolded = quantized if built.folded is None else built.folded.original
+    sqnr = layer_sqnr(outcome.found.graph, unfolded, task.calibration(64))
     flash = {name: flash_bytes(graph, target.resources) for name, graph in graphs.items()}
-    flash |= dict.fromkeys(("int8", "host", "emulated"), flash["compressed"])
+    resources = target.resources
+    ours = breakdown(quantized, built.subject.plan, resources.core, resources.toolchain).flash
+    flash |= dict.fromkeys(("int8", "host", "emulated"), ours)
     return Scores(values, flash, sqnr), inputs
 
 

@@ -11,12 +11,13 @@ from mcuprune import __version__
 from mcuprune.board import Board
 from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
-from mcuprune.deploy import Deployment
+from mcuprune.deploy import ORIGINAL, RECORD, Deployment
 from mcuprune.graph.ir import Graph, QuantizedGraph
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.kernels import catalogue
 from mcuprune.layers import layer_costs
+from mcuprune.lossless.record import Folded
 from mcuprune.plan.ir import Plan, planned_layers
 from mcuprune.plan.live import lifetimes_of_plan
 from mcuprune.problem import Problem
@@ -73,7 +74,18 @@ def make_report(e: Evidence) -> r.Report:
         layers=_layers(run_passes(e.problem.graph), graph, plan, e.proof.emulated, e.scores.sqnr),
         arena=arena_picture(graph, plan),
         sections=_sections(e),
-        notes=(e.problem.note,) if e.problem.note else (),
+        notes=(*((e.problem.note,) if e.problem.note else ()), *_folding(e.built.folded)),
+    )
+
+
+def _folding(folded: Folded | None) -> tuple[str, ...]:
+    """What was folded after quantization, in one sentence; the run folder has the record by layer."""
+    if folded is None or not folded.changes:
+        return ()
+    removed = sum(change.before - change.after for change in folded.changes)
+    return (
+        f"After quantization {removed} channels in {len(folded.changes)} layers were folded because they are "
+        f"constant or unread; no output byte changes by it ({RECORD}, {ORIGINAL}).",
     )
 
 

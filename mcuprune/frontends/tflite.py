@@ -64,6 +64,13 @@ def load_tflite(source: str | Path | bytes, name: str | None = None) -> ir.Quant
         ) from error
 
 
+def takes_int8(data: bytes) -> bool:
+    """Whether all inputs and outputs of a .tflite file (that loads) are int8, as those of its graph are."""
+    graph = _decode(data, "the model").subgraphs[0]
+    ends = [graph.tensors[int(index)].type for index in (*graph.inputs, *graph.outputs)]
+    return all(kind == schema.TensorType.INT8 for kind in ends)
+
+
 def _read(source: str | Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "the model"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from mcuprune.graph import ir
 
+HEAD = ("layer", "op", "channels", "why no output changes")
+
 
 @dataclass(frozen=True)
 class Change:
@@ -18,6 +20,11 @@ class Change:
     after: int
     reason: str
 
+    def row(self) -> tuple[str, str, str, str]:
+        """Cells under :data:`HEAD`."""
+        same = self.before == self.after
+        return self.layer, self.op, str(self.after) if same else f"{self.before} -> {self.after}", self.reason
+
 
 @dataclass(frozen=True)
 class Folded:
@@ -26,17 +33,6 @@ class Folded:
     graph: ir.QuantizedGraph
     original: ir.QuantizedGraph
     changes: tuple[Change, ...]
-
-    def rows(self) -> tuple[tuple[str, str, str, str], ...]:
-        """Layer, operator, channels before and after, reason."""
-        return tuple((c.layer, c.op, _channels(c), c.reason) for c in self.changes)
-
-
-HEAD = ("layer", "op", "channels", "why no output changes")
-
-
-def _channels(change: Change) -> str:
-    return str(change.before) if change.before == change.after else f"{change.before} -> {change.after}"
 
 
 def merged(changes: Iterable[Change], graph: ir.QuantizedGraph) -> tuple[Change, ...]:

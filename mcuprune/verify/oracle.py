@@ -45,6 +45,22 @@ def run_tflm(model: bytes, inputs: np.ndarray) -> np.ndarray:
     return _batch(one, inputs, interpreter.get_input_details(0), interpreter.get_output_details(0))
 
 
+def flat_tflm(model: bytes, inputs: np.ndarray) -> np.ndarray:
+    """:func:`run_tflm` for a file of one input and one output, of any shapes: (N, elements) in and out."""
+    interpreter = _open_tflm(model, inputs[0].size if len(inputs) else 0)
+    details = interpreter.get_input_details(0)
+    shape = tuple(int(size) for size in details["shape"])
+    if inputs.dtype != np.dtype(details["dtype"]) or inputs[:1].size != np.prod(shape) * len(inputs[:1]):
+        kind = np.dtype(details["dtype"])
+        raise UsageError(f"the model's input is {kind} {shape}, not {inputs.dtype} {inputs.shape[1:]}")
+    outputs = []
+    for x in inputs:
+        interpreter.set_input(np.ascontiguousarray(x).reshape(shape), 0)
+        interpreter.invoke()
+        outputs.append(interpreter.get_output(0).reshape(-1).copy())
+    return np.array(outputs)
+
+
 def sequence_tflm(model: bytes, steps: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:
     """Outputs of TensorFlow Lite Micro over a sequence of inferences, starting from its reset state.
 

@@ -21,18 +21,22 @@ from mcuprune.verify.compare import Difference, first_difference
 from mcuprune.verify.constants import compare_constants
 from mcuprune.verify.emulator import EmulatedRun, Emulator
 from mcuprune.verify.host import HostModel
-from mcuprune.verify.oracle import run_tflm
+from mcuprune.verify.oracle import flat_tflm, run_tflm
 from mcuprune.verify.qemu import run_qemu, why_not
 
 NUMPY, TFLM, HOST, ELF = "specification", "TensorFlow Lite Micro", "C on the host", "firmware, emulated"
 QEMU = "firmware, QEMU"
+ORIGINAL = "TensorFlow Lite Micro, original model"
 QEMU_INPUTS = 16  # a second witness of the same image: a few inputs are enough
 SAMPLES = "samples.npy"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One deployed model in all its forms; ``files`` is the C that counts, generated or changed since."""
+    """One deployed model in all its forms; ``files`` is the C that counts, generated or changed since.
+
+    ``tflite`` says what ``graph`` says; ``original`` is the file from before anything was folded.
+    """
 
     graph: QuantizedGraph
     plan: Plan
@@ -41,6 +45,7 @@ class Subject:
     tflite: bytes
     elf: Path
     board: Board
+    original: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ def prove(subject: Subject, inputs: np.ndarray, emulated: int | None = None) -> 
         outputs[TFLM] = run_tflm(subject.tflite, inputs)
         outputs[HOST] = host.run(flat)
         comparisons.append(_compare(TFLM, expected, outputs[TFLM], None))
+        comparisons += _original(subject, inputs, expected)
         comparisons.append(
             _compare(
                 HOST, expected, outputs[HOST], lambda i: _locate(subject, inputs, i, host.tensors(flat[i]))
@@ -121,6 +127,17 @@ def prove(subject: Subject, inputs: np.ndarray, emulated: int | None = None) -> 
     comparisons.append(_second_witness(subject, expected[:QEMU_INPUTS], flat[:QEMU_INPUTS]))
     comparisons.append(_constants(subject))
     return Proof(tuple(comparisons), outputs, run)
+
+
+def _original(subject: Subject, inputs: np.ndarray, expected: np.ndarray) -> list[Comparison]:
+    """The model as it was given, in the oracle: what folding and importing must not have changed."""
+    if subject.original is None or subject.original == subject.tflite:
+        return []
+    try:
+        found = flat_tflm(subject.original, inputs.reshape(len(inputs), -1))
+    except ToolchainError as error:
+        return [Comparison(ORIGINAL, "not run", reason=str(error))]
+    return [_compare(ORIGINAL, expected, found, None)]
 
 
 def _emulator(subject: Subject) -> Emulator | None:

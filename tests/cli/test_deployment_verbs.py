@@ -136,3 +136,49 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     ended = run("export", MODEL, "--out", tmp_path / "file" / "out")
     assert ended.returncode == 2
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def half_dead(path: Path) -> None:
+    """The small network of the tests with a third of its first layer's weights zero."""
+    from dataclasses import replace
+
+    from mcuprune.exporters.tflite import write_tflite
+    from tests.quantize.int8_graphs import small_network
+
+    graph = small_network(3)
+    weight = graph.constants["c1.w"].values.copy()
+    second = graph.constants["c2.w"].values.copy()
+    weight[[1, 3]], second[[1, 3]] = 0, 0
+    constants = dict(graph.constants)
+    constants["c1.w"] = replace(constants["c1.w"], values=weight)
+    constants["c2.w"] = replace(constants["c2.w"], values=second)
+    for name in ("c1.b", "c2.b"):  # relu and relu6 leave the zero point, which is also what padding is
+        bias = graph.constants[name].values.copy()
+        bias[[1, 3]] = -9000
+        constants[name] = replace(graph.constants[name], values=bias)
+    path.write_bytes(write_tflite(replace(graph, constants=constants)))
+
+
+def test_a_folded_network_is_proven_against_the_original(tmp_path: Path) -> None:
+    model, out = tmp_path / "dead.tflite", tmp_path / "out"
+    half_dead(model)
+    shown = run("analyze", model)
+    assert "hold one value for every input" in shown.stdout, shown.stderr
+    assert "hold one value" not in run("analyze", model, "--no-lossless").stdout
+    assert run("export", model, "--out", out).returncode == 0
+    assert (out / "original.tflite").read_bytes() == model.read_bytes()
+    assert len((out / "model.tflite").read_bytes()) < len(model.read_bytes())
+    record = json.loads((out / "lossless.json").read_text())
+    assert {"c1", "sum"} <= {change["layer"] for change in record}
+    ended = run("verify", out, "--inputs", 10, "--json")
+    assert ended.returncode == 0, ended.stderr
+    status = {entry["right"]: entry["status"] for entry in json.loads(ended.stdout)["comparisons"]}
+    assert status["TensorFlow Lite Micro, original model"] == "equal"
+
+
+def test_another_original_is_a_difference(package: Path) -> None:
+    """The oracle runs the original file itself, so one that says something else is found."""
+    half_dead(package / "original.tflite")
+    ended = run("verify", package, "--inputs", 5)
+    assert ended.returncode == 4, ended.stderr
+    assert "original model" in ended.stderr
