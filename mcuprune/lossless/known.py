@@ -82,6 +82,11 @@ def _(node: ir.Pad, graph: ir.QuantizedGraph) -> bool:
     return graph.shape(node.name) == (height + top + bottom, width + left + right, channels)
 
 
+def pinned(graph: ir.QuantizedGraph) -> frozenset[str]:
+    """Tensors that are seen outside of a run: outputs, states, and what is left for the next run."""
+    return frozenset((*graph.outputs, *graph.updates, *graph.updates.values()))
+
+
 def channels(graph: ir.QuantizedGraph, tensor: str) -> int:
     return graph.shape(tensor)[-1]
 

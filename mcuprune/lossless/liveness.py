@@ -1,4 +1,4 @@
-"""Which channels can reach an output, found backwards from the outputs.
+"""Which channels can reach an output, found backwards from the outputs and the states of the next run.
 
 ``keep`` marks channels.  A node says for the marks of its tensors which more marks they imply: a weighted sum
 needs the inputs that have a weight other than zero in an output that is kept; an operator that treats
@@ -13,7 +13,7 @@ from functools import singledispatch
 import numpy as np
 
 from mcuprune.graph import ir
-from mcuprune.lossless.known import channels, known
+from mcuprune.lossless.known import channels, known, pinned
 
 Keep = dict[str, np.ndarray]
 
@@ -24,9 +24,10 @@ def live_channels(graph: ir.QuantizedGraph) -> Keep:
     A tensor that is needed for its place in the network alone (its readers' weights are all zero) keeps one
     channel.
     """
+    seen = pinned(graph)
     keep = {node.name: np.zeros(channels(graph, node.name), bool) for node in graph.nodes}
     for node in graph.nodes:
-        if node.name in graph.outputs or not known(node, graph):
+        if node.name in seen or not known(node, graph):
             keep[node.name][:] = True
             if not known(node, graph):
                 for name in node.inputs:
@@ -42,7 +43,7 @@ def live_channels(graph: ir.QuantizedGraph) -> Keep:
 
 def needed(graph: ir.QuantizedGraph, keep: Keep) -> tuple[str, ...]:
     """Tensors that must exist, in graph order; a concatenation can do without a part that is all dead."""
-    found = set(graph.outputs)
+    found = set(pinned(graph))
     for node in reversed(graph.nodes):
         opaque = not known(node, graph)
         if opaque:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from mcuprune.graph import ir
+from mcuprune.graph.memory import settle
 from mcuprune.lossless.absorb import absorb
 from mcuprune.lossless.bounds import bounds, constant_channels
 from mcuprune.lossless.cut import cut
@@ -32,7 +33,7 @@ def optimise(graph: ir.QuantizedGraph) -> Folded:
         folded = cut(absorbed, keep)
         changes += [*found, *_removals(absorbed, keep, limits)]
         if not found and absorbed is simpler and _same_size(before, folded):
-            return Folded(before if changes else graph, graph, merged(changes, graph))
+            return Folded(settle(before) if changes else graph, graph, merged(changes, graph))
 
 
 def _same_size(a: ir.QuantizedGraph, b: ir.QuantizedGraph) -> bool:

@@ -1,7 +1,7 @@
 """Rewritings of single nodes and of neighbours that compute the same bytes with less.
 
 Each rule looks for the first place where it applies and returns the changed graph with a record, or None.
-Tensors that are outputs of the network keep their names and stay.
+Outputs of the network and new values of its states keep their names and stay.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
-from mcuprune.lossless.known import BINARY, WEIGHTED, WINDOWED, channels, known, readers, with_nodes
+from mcuprune.lossless.known import BINARY, WEIGHTED, WINDOWED, channels, known, pinned, readers, with_nodes
 from mcuprune.lossless.record import Change
 from mcuprune.lossless.tables import clamped, lookup, passes, reachable
 from mcuprune.quantize.operands import clamp_range, quantization_of
@@ -26,7 +26,7 @@ FUSES = (*WEIGHTED, *WINDOWED, *BINARY)
 def drop_identity(graph: ir.QuantizedGraph, limits: Limits) -> Step:
     """A node that hands on one of its inputs: its readers read that input."""
     for node in graph.nodes:
-        if node.name in graph.outputs or not known(node, graph):
+        if node.name in pinned(graph) or not known(node, graph):
             continue
         source = passes(node, graph, limits)
         if source is None or not _same_kind(source, node.name, graph):
@@ -40,7 +40,7 @@ def fuse_pad(graph: ir.QuantizedGraph, limits: Limits) -> Step:
     """A pad with the zero point becomes the window's own padding of the convolutions that read it."""
     reading = readers(graph)
     for node in graph.nodes:
-        if not isinstance(node, ir.Pad) or not known(node, graph) or node.name in graph.outputs:
+        if not isinstance(node, ir.Pad) or not known(node, graph) or node.name in pinned(graph):
             continue
         (source,) = node.inputs
         followers = reading[node.name]
@@ -83,7 +83,7 @@ def fuse_activation(graph: ir.QuantizedGraph, limits: Limits) -> Step:
         if not isinstance(node, ir.Activation) or not known(node, graph):
             continue
         before = by_name[node.inputs[0]]
-        alone = len(reading[before.name]) == 1 and before.name not in graph.outputs
+        alone = len(reading[before.name]) == 1 and before.name not in pinned(graph)
         if not isinstance(before, FUSES) or not known(before, graph) or not alone:
             continue
         if not _same_quantization(before.name, node.name, graph):
@@ -91,7 +91,7 @@ def fuse_activation(graph: ir.QuantizedGraph, limits: Limits) -> Step:
         wanted = lookup(node, graph)[clamped(before.activation, before.name, graph) + 128]
         for choice in ir.CLAMPS:
             if np.array_equal(clamped(choice, node.name, graph), wanted):
-                name = node.name if node.name in graph.outputs else before.name
+                name = node.name if node.name in pinned(graph) else before.name
                 fused = replace(before, name=name, activation=choice)
                 reason = f"equals a clamp of '{before.name}' at all 256 values"
                 return _fused(graph, before, node, fused), _gone(node, graph, reason)
@@ -111,7 +111,7 @@ def merge_lookups(graph: ir.QuantizedGraph, limits: Limits) -> Step:
         if not isinstance(node, ir.Activation) or not known(node, graph):
             continue
         before = by_name[node.inputs[0]]
-        alone = len(reading[before.name]) == 1 and before.name not in graph.outputs
+        alone = len(reading[before.name]) == 1 and before.name not in pinned(graph)
         if not isinstance(before, ir.Activation) or not known(before, graph) or not alone:
             continue
         composed = lookup(node, graph)[lookup(before, graph).astype(np.int64) + 128]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mcuprune.exporters.tflite import write_tflite
 from mcuprune.graph import ir
+from mcuprune.graph.memory import settle
 from mcuprune.lossless.optimise import optimise
 from tests.lossless.planted import assert_same_bytes, plant, probes, random_quantized, tensors, weight_bytes
 from tests.quantize.int8_graphs import OPERATORS, small_network
@@ -226,6 +227,40 @@ def test_what_an_unknown_node_reads_stays_whole() -> None:
     found = optimise(graph).graph
     assert sink in found.nodes
     assert (widths(found)["a"], widths(found)["d"]) == (8, 8)
+
+
+def test_states_of_the_next_run_stay_whole() -> None:
+    """The sum is read by weights of zero only, but it is what the next run begins with."""
+    scale = ir.Quantization(0.05, 0)
+    shapes = {"x": (1, 1, 4), "s": (1, 1, 4), "a": (1, 1, 4), "c": (1, 1, 2), "p": (1, 1, 2)}
+    weight = np.zeros((2, 1, 1, 4), np.int8)
+    weight[:, 0, 0, 0] = (90, -70)
+    nodes = (
+        ir.Input("x", ()),
+        ir.State("s", (), "zeros"),
+        ir.Add("a", ("x", "s")),
+        ir.Conv2d("c", ("a",), "w", None, ir.Window((1, 1))),
+        ir.Activation("p", ("c",), "relu"),
+    )
+    graph = ir.QuantizedGraph(
+        "state",
+        nodes,
+        ("p",),
+        shapes,
+        dict.fromkeys(shapes, scale),
+        {
+            "zeros": ir.Constant(np.zeros((1, 1, 4), np.int8)),
+            "w": ir.Constant(weight, np.array([0.01], np.float32)),
+        },
+        {"s": "a"},
+    )
+    graph = settle(graph)
+    found = optimise(graph).graph
+    assert found.updates == graph.updates
+    assert found.shape("a") == (1, 1, 4)
+    assert "p" in found.shapes
+    assert "c" not in found.shapes, "the relu is fused, under the name of the output"
+    assert_same_bytes(graph, found, probes(graph))
 
 
 def test_dead_branches_of_a_residual_network_go() -> None:
