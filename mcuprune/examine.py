@@ -26,6 +26,7 @@ from mcuprune.plan.make import make_plan
 from mcuprune.posttrain import PostTrained, Quality, post_train
 from mcuprune.problem import identifier
 from mcuprune.report.units import count, kibi, seconds
+from mcuprune.resources.macs import macs
 from mcuprune.resources.model import Breakdown, breakdown, planned_calls
 from mcuprune.terminal import table
 from mcuprune.verify.prove import SAMPLES, Proof, make_inputs, prove
