@@ -15,7 +15,7 @@ LOOP_BYTES = 64  # of the loop function: entry, return, counting
 ROW_BYTES = 60  # of the loop function per tensor, the kernel call not included: the condition, its buffer
 LOOP_FRAME = 64
 TICK_CYCLES = 30  # per tick and tensor: is a row due?
-ROW_CYCLES = 300  # per row made: addresses, calls, and what a kernel takes more for a row than for an image
+ROW_CYCLES = 450  # per row made: addresses, calls, and what a kernel takes more for a row than for an image
 # Cycles per byte that is moved: words where they may be unaligned, else single bytes.
 MOVE_CYCLES = 2.0
 MOVE_CYCLES_ALIGNED = 9.0
