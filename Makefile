@@ -14,7 +14,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 
-.PHONY: compress test test-all test-tflite-runtime lint format golden bench-compress bench-deploy clean help
+.PHONY: fuzz compress test test-all test-tflite-runtime lint format golden bench-compress bench-deploy clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -24,6 +24,10 @@ compress: $(RUN)
 
 test: $(TEST)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+# Damaged model files by the hundred thousand; FUZZ_SEED=1 for others.
+fuzz: $(TEST)
+	FUZZ_CASES=$(or $(FUZZ_CASES),100000) $(BIN)/python -m pytest tests/fuzz $(PYTEST_ARGS)
 
 test-all: $(TEST) test-tflite-runtime
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
