@@ -10,7 +10,7 @@ from mcuprune import share
 from mcuprune.board import Board
 from mcuprune.codegen import ConstantData, Layer, Sources
 from mcuprune.codegen.c_structs import Pointer, Value, image, initialiser
-from mcuprune.codegen.c_text import Names, comment, model_identifier, rows, times
+from mcuprune.codegen.c_text import Names, comment, dims, model_identifier, rows, times
 from mcuprune.codegen.lowering import Array, Operation, Struct, lower
 from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its operators)
     activation,
@@ -21,12 +21,13 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
     fully_connected,
     pad,
     pool2d,
+    reduce,
     softmax,
 )
 from mcuprune.codegen.render import Constant, LayerText, LoopText, Package, StructText, render
 from mcuprune.codegen.row_loop import row_text
 from mcuprune.errors import UnsupportedError
-from mcuprune.graph.ir import Node, QuantizedGraph
+from mcuprune.graph.ir import Node, QuantizedGraph, Stored
 from mcuprune.graph.memory import storages
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.kernels import catalogue
@@ -60,7 +61,8 @@ def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
     source, target = _ends(graph)
     name = model_identifier(graph.name)
     constants = _Constants(Names(f"{name}_{word}" for word in PUBLIC))
-    places = _places(graph, plan, source, target)
+    stored, symbols = _stored(graph, constants, name)
+    places = {**_places(graph, plan, source, target), **symbols}
     nodes = {node.name: node for node in graph.nodes}
     texts = tuple(
         _loop(index, step, graph, places, constants, name)
@@ -68,7 +70,7 @@ def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
         else _layer(index, step, nodes[step.node], graph, places, constants, name)
         for index, step in enumerate(plan.steps)
     )
-    package = Package.of(name, graph, plan, board, source, target, texts)
+    package = Package.of(name, graph, plan, board, source, target, (*stored, *texts))
     files = {**render(package), **_kernel_files(kernels_of(plan), bool(row_loops(plan)))}
     plain = {symbol: data.data for symbol, data in constants.structs.items() if not data.pointers}
     return Sources(
@@ -105,6 +107,22 @@ def _places(graph: QuantizedGraph, plan: Plan, source: str, target: str) -> dict
         for tensor, owner in storage.items()
         if tensor in plan.offsets
     }
+
+
+def _stored(
+    graph: QuantizedGraph, constants: _Constants, name: str
+) -> tuple[tuple[LayerText, ...], dict[str, str]]:
+    """The constants that layers read as tensors: their text, and the symbol of each such tensor."""
+    texts, symbols = [], {}
+    for node in graph.nodes:
+        if isinstance(node, Stored):
+            values = graph.constants[node.constant].values
+            array = Array("values", values.reshape(-1), dims(values.shape))
+            symbols[node.name], text = constants.add(array, f"{name}_{node.name}")
+            texts.append(LayerText(f"{comment(node.name)}, constant", (text,), (), (), ""))
+    storage = storages(graph.nodes)
+    found = {tensor: symbols[owner] for tensor, owner in storage.items() if owner in symbols}
+    return tuple(texts), found
 
 
 def _layer(

@@ -113,6 +113,7 @@ class Package:
     ends: tuple[End, ...]
     guards: tuple[Guard, ...]
     layers: tuple[LayerText, ...]
+    uses_memory: bool
 
     @property
     def loops(self) -> bool:
@@ -149,6 +150,7 @@ class Package:
             ends=(_end("INPUT", source, graph, plan), _end("OUTPUT", target, graph, plan)),
             guards=tuple(Guard(*GUARDS[isa]) for isa in families if isa in GUARDS),
             layers=layers,
+            uses_memory=any("memory + " in call for layer in layers for call in layer.calls),
         )
 
 

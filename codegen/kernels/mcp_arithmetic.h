@@ -89,8 +89,15 @@ static inline int32_t mcp_round_shift(int32_t value, int32_t exponent)
     return (((value + (value >> 31)) >> (exponent - 1)) + 1) >> 1;
 }
 
-/* value * multiplier / 2^31 * 2^shift, rounded twice; shift -31..30.  The multiplier is 2^30 or more, or 0
- * and the shift 0 as well. */
+/* value * multiplier / 2^31 * 2^shift, rounded twice; shift -31..30. */
+static inline int32_t mcp_scale_any(int32_t value, int32_t multiplier, int32_t shift)
+{
+    const int32_t shifted = shift > 0 ? (int32_t)((uint32_t)value << shift) : value;
+    const int32_t scaled = mcp_high_multiply(shifted, multiplier);
+    return shift < 0 ? mcp_round_shift(scaled, -shift) : scaled;
+}
+
+/* The same where the multiplier is 2^30 or more, or 0 and the shift 0 as well. */
 static inline int32_t mcp_scale(int32_t value, int32_t multiplier, int32_t shift)
 {
 #if defined(MCP_DSP)
@@ -98,9 +105,7 @@ static inline int32_t mcp_scale(int32_t value, int32_t multiplier, int32_t shift
         return mcp_round_shift(mcp_high_multiply_normal(value, multiplier), -shift);
     }
 #endif
-    const int32_t shifted = shift > 0 ? (int32_t)((uint32_t)value << shift) : value;
-    const int32_t scaled = mcp_high_multiply(shifted, multiplier);
-    return shift < 0 ? mcp_round_shift(scaled, -shift) : scaled;
+    return mcp_scale_any(value, multiplier, shift);
 }
 
 static inline int8_t mcp_clamp(int32_t value, int32_t low, int32_t high)

@@ -55,7 +55,8 @@ typedef struct {
     int32_t shift;
 } mcp_operand;
 
-/* Sum and product of two tensors of hw x channels, either operand broadcast through zero strides. */
+/* Two tensors of hw x channels, either operand broadcast through zero strides.  Neighbouring axes over which
+ * both operands go on alike count as one. */
 typedef struct {
     int32_t hw, channels;
     mcp_operand a, b; /* multiplier and shift unused by the product */
@@ -63,6 +64,26 @@ typedef struct {
     int32_t multiplier, shift;
     int8_t clamp_min, clamp_max;
 } mcp_elementwise;
+
+/* The elements of a reduction: outer x inner outputs, each made of rows x run inputs; strides in elements. */
+typedef struct {
+    int32_t outer, inner, rows, run;
+    int32_t outer_stride, inner_stride, row_stride, run_stride;
+} mcp_reduction;
+
+/* Mean or sum: bias is minus the input's zero point times the number of summands. */
+typedef struct {
+    mcp_reduction walk;
+    int32_t bias;
+    int32_t multiplier, shift;
+    int32_t output_offset;
+} mcp_reduce_mean;
+
+/* Largest value, or the smallest. */
+typedef struct {
+    mcp_reduction walk;
+    int32_t smallest;
+} mcp_reduce_extreme;
 
 /* One input of a concatenation: copies hw rows of in_c channels to channel offset of rows of out_c channels.
  */
@@ -128,5 +149,12 @@ void mcp_softmax_s8(const mcp_softmax *op, const int8_t *input, int8_t *output);
 
 void mcp_add_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_mul_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_sub_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_squared_difference_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_minimum_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_maximum_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_prelu_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_reduce_mean_s8(const mcp_reduce_mean *op, const int8_t *input, int8_t *output);
+void mcp_reduce_extreme_s8(const mcp_reduce_extreme *op, const int8_t *input, int8_t *output);
 
 #endif

@@ -9,21 +9,14 @@ Padding that TFLite's SAME and VALID cannot express becomes an explicit PAD (bef
 
 from __future__ import annotations
 
-from functools import singledispatch
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import UnsupportedError
-from mcuprune.exporters.tflite_file import TfliteFile, affine
+from mcuprune.exporters import tflite_integer  # noqa: F401  (registers its operators)
+from mcuprune.exporters.tflite_file import FUSED, TfliteFile, affine, lower
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, op_shape
-
-_FUSED = {
-    None: schema.ActivationFunctionType.NONE,
-    "relu": schema.ActivationFunctionType.RELU,
-    "relu6": schema.ActivationFunctionType.RELU6,
-}
 
 
 def write_tflite(qgraph: ir.QuantizedGraph) -> bytes:
@@ -37,12 +30,6 @@ def write_tflite(qgraph: ir.QuantizedGraph) -> bytes:
     for node in qgraph.nodes:
         lower(node, file)
     return file.pack()
-
-
-@singledispatch
-def lower(node: ir.Node, file: TfliteFile) -> None:
-    """Append the operators of one node."""
-    raise ir.unsupported(node, "the .tflite exporter")
 
 
 @lower.register(ir.Input)
@@ -60,7 +47,7 @@ def _(node: ir.Conv2d, file: TfliteFile) -> None:
         strideW=stride[1],
         dilationHFactor=dilation[0],
         dilationWFactor=dilation[1],
-        fusedActivationFunction=_FUSED[node.activation],
+        fusedActivationFunction=FUSED[node.activation],
     )
     values = file.qgraph.constants[node.weight].values
     inputs = [source, *_weight_and_bias(node, file, values, 0)]
@@ -78,7 +65,7 @@ def _(node: ir.DepthwiseConv2d, file: TfliteFile) -> None:
         dilationHFactor=dilation[0],
         dilationWFactor=dilation[1],
         depthMultiplier=node.multiplier,
-        fusedActivationFunction=_FUSED[node.activation],
+        fusedActivationFunction=FUSED[node.activation],
     )
     values = file.qgraph.constants[node.weight].values[np.newaxis]
     inputs = [source, *_weight_and_bias(node, file, values, 3)]
@@ -87,7 +74,7 @@ def _(node: ir.DepthwiseConv2d, file: TfliteFile) -> None:
 
 @lower.register(ir.Linear)
 def _(node: ir.Linear, file: TfliteFile) -> None:
-    options = schema.FullyConnectedOptionsT(fusedActivationFunction=_FUSED[node.activation])
+    options = schema.FullyConnectedOptionsT(fusedActivationFunction=FUSED[node.activation])
     values = file.qgraph.constants[node.weight].values
     inputs = [file.activation(node.inputs[0]), *_weight_and_bias(node, file, values, 0)]
     file.operator("FULLY_CONNECTED", inputs, file.activation(node.name), options, "FullyConnectedOptions")
@@ -105,14 +92,14 @@ def _(node: ir.AveragePool2d, file: TfliteFile) -> None:
 
 @lower.register(ir.Add)
 def _(node: ir.Add, file: TfliteFile) -> None:
-    options = schema.AddOptionsT(fusedActivationFunction=_FUSED[node.activation])
+    options = schema.AddOptionsT(fusedActivationFunction=FUSED[node.activation])
     inputs = [file.activation(name) for name in node.inputs]
     file.operator("ADD", inputs, file.activation(node.name), options, "AddOptions")
 
 
 @lower.register(ir.Mul)
 def _(node: ir.Mul, file: TfliteFile) -> None:
-    options = schema.MulOptionsT(fusedActivationFunction=_FUSED[node.activation])
+    options = schema.MulOptionsT(fusedActivationFunction=FUSED[node.activation])
     inputs = [file.activation(name) for name in node.inputs]
     file.operator("MUL", inputs, file.activation(node.name), options, "MulOptions")
 
@@ -201,7 +188,7 @@ def _float_function(node: ir.Activation, file: TfliteFile, source: int, target: 
             x = file.operator("MUL", [x, gain], real("phase"), schema.MulOptionsT(), "MulOptions")
         x = file.operator("SIN", [x], real("sine"))
     else:
-        clamp = schema.AddOptionsT(fusedActivationFunction=_FUSED["relu6"])
+        clamp = schema.AddOptionsT(fusedActivationFunction=FUSED["relu6"])
         x = file.operator("ADD", [x, scalar("three", 3.0)], real("clamped"), clamp, "AddOptions")
         sixth = scalar("sixth", 1.0 / 6.0)
         x = file.operator("MUL", [x, sixth], real("gate"), schema.MulOptionsT(), "MulOptions")
@@ -234,7 +221,7 @@ def _pool(node: ir.MaxPool2d | ir.AveragePool2d, file: TfliteFile, code: str) ->
         strideW=node.window.stride[1],
         filterHeight=node.window.kernel[0],
         filterWidth=node.window.kernel[1],
-        fusedActivationFunction=_FUSED[node.activation],
+        fusedActivationFunction=FUSED[node.activation],
     )
     file.operator(code, [source], file.activation(node.name), options, "Pool2DOptions")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import singledispatch
 
 import flatbuffers
 import numpy as np
@@ -20,6 +21,11 @@ _TYPES = {
     "float32": schema.TensorType.FLOAT32,
 }
 
+FUSED = {
+    None: schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
 _VERSIONS = {  # operator versions that introduced int8
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
@@ -127,6 +133,12 @@ class TfliteFile:
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
         return bytes(builder.Output())
+
+
+@singledispatch
+def lower(node: ir.Node, file: TfliteFile) -> None:
+    """Append the operators of one node."""
+    raise ir.unsupported(node, "the .tflite exporter")
 
 
 def _operator_code(code: str) -> schema.OperatorCodeT:

@@ -9,10 +9,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import UsageError
+from mcuprune.frontends.tflite_arithmetic import ARITHMETIC, elementwise
 from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReader
 from mcuprune.frontends.tflite_states import STATE_OPERATORS
 from mcuprune.graph import ir
-from mcuprune.graph.shapes import canonical_shape
 
 Operator = Callable[[TfliteReader, schema.OperatorT], None]
 
@@ -138,26 +138,16 @@ def _pads_itself(reader: TfliteReader, follower: schema.OperatorT, fill: int, ze
     return follower.builtinOptions.padding == schema.Padding.VALID and fill == own_fill
 
 
-def _elementwise(kind: type[ir.Add] | type[ir.Mul], step: str) -> Operator:
+def _sum_or_product(kind: type[ir.Add] | type[ir.Mul], step: str) -> Operator:
+    on_integers = elementwise(kind, fuses=True)
+
     def convert(reader: TfliteReader, operator: schema.OperatorT) -> None:
-        name, index = _result(reader, operator)
         if int(operator.inputs[0]) in reader.floats:
             _float_step(reader, operator, step)
-            return
-        inputs = _aligned(reader, operator, len(reader.dimensions(index)))
-        reader.define(kind(name, inputs, reader.fused(operator)), index)
+        else:
+            on_integers(reader, operator)
 
     return convert
-
-
-def _aligned(reader: TfliteReader, operator: schema.OperatorT, rank: int) -> tuple[str, ...]:
-    """The operands with as many dimensions as the result has in the file: leading ones are added."""
-    names = []
-    for position in (0, 1):
-        dims = reader.dimensions(int(operator.inputs[position]))
-        full = (1,) * (rank - len(dims)) + dims
-        names.append(reader.view(reader.source(operator, position), canonical_shape(full)))
-    return tuple(names)
 
 
 def _concatenation(reader: TfliteReader, operator: schema.OperatorT) -> None:
@@ -280,13 +270,14 @@ def _rescale(reader: TfliteReader, operator: schema.OperatorT) -> None:
 
 
 OPERATORS: Mapping[str, Operator] = {
+    **ARITHMETIC,
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
     "MAX_POOL_2D": _pool(ir.MaxPool2d),
     "AVERAGE_POOL_2D": _pool(ir.AveragePool2d),
-    "ADD": _elementwise(ir.Add, "add"),
-    "MUL": _elementwise(ir.Mul, "mul"),
+    "ADD": _sum_or_product(ir.Add, "add"),
+    "MUL": _sum_or_product(ir.Mul, "mul"),
     "CONCATENATION": _concatenation,
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,

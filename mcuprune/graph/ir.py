@@ -13,11 +13,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
 
 import numpy as np
 
 from mcuprune.errors import UnsupportedError
+from mcuprune.graph.integer_nodes import (  # noqa: F401  (node classes like those below)
+    BINARY,
+    INTEGER_ONLY,
+    REDUCTIONS,
+    Copy,
+    Maximum,
+    Minimum,
+    Prelu,
+    Reduce,
+    Reshape,
+    SquaredDifference,
+    State,
+    Stored,
+    Sub,
+)
+from mcuprune.graph.node import Node
 
 
 @dataclass(frozen=True)
@@ -80,15 +95,6 @@ class Window:
 
 CLAMPS = (None, "relu", "relu6")  # activations that fuse into the node before them
 FUNCTIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "sine")
-
-
-@dataclass(frozen=True)
-class Node:
-    """``in_place``: the new value of a state that the node reads can be written over the old one."""
-
-    name: str
-    inputs: tuple[str, ...]
-    in_place: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -195,27 +201,6 @@ class Flatten(Node):
 
 
 @dataclass(frozen=True)
-class Reshape(Node):
-    """The same elements in memory order under another shape, which stands in ``QuantizedGraph.shapes``."""
-
-
-@dataclass(frozen=True)
-class Copy(Node):
-    """The same elements in memory of their own, for an output or a state that no other node can write."""
-
-
-@dataclass(frozen=True)
-class State(Node):
-    """What the run before left behind; ``inputs`` is empty.
-
-    ``initial`` names the constant, of the tensor's type, that the first run after a reset finds.  What the
-    run leaves for the next is in :attr:`QuantizedGraph.updates`.
-    """
-
-    initial: str
-
-
-@dataclass(frozen=True)
 class Pad(Node):
     """Zero padding in space, ``(top, left, bottom, right)``."""
 
@@ -245,14 +230,16 @@ NODES: tuple[type[Node], ...] = (
     Softmax,
 )
 
-# Classes that only a QuantizedGraph has, and what a QuantizedGraph may consist of.
-INTEGER_ONLY: tuple[type[Node], ...] = (Reshape, Copy, State)
+# What a QuantizedGraph may consist of.
 INTEGER_NODES: tuple[type[Node], ...] = (*(kind for kind in NODES if kind is not BatchNorm), *INTEGER_ONLY)
+
+# Operations on two tensors, either broadcast.
+ELEMENTWISE: tuple[type[Node], ...] = (Add, Mul, *BINARY)
 
 # Nodes whose output is their input's memory: no kernel, no bytes, no cycles.
 ALIASES: tuple[type[Node], ...] = (Flatten, Reshape)
 # Nodes whose memory is filled before the run begins.
-GIVEN: tuple[type[Node], ...] = (Input, State)
+GIVEN: tuple[type[Node], ...] = (Input, State, Stored)
 
 
 @dataclass(frozen=True)

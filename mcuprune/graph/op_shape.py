@@ -31,10 +31,11 @@ class OpShape:
 
 def op_shape(node: Node, shape: Callable[[str], tuple[Number, ...]]) -> OpShape:
     """``shape`` (of either graph class) maps a tensor's name to ``(h, w, c)`` or ``(c,)``."""
-    return OpShape(node, tuple(_dims(shape(name)) for name in node.inputs), _dims(shape(node.name)))
+    return OpShape(node, tuple(as_dims(shape(name)) for name in node.inputs), as_dims(shape(node.name)))
 
 
-def _dims(shape: tuple[Number, ...]) -> Dims:
+def as_dims(shape: tuple[Number, ...]) -> Dims:
+    """``(h, w, c)`` of a tensor's shape."""
     return (1, 1, shape[0]) if len(shape) == 1 else (shape[0], shape[1], shape[2])
 
 

@@ -78,3 +78,33 @@ def _(
     if math.prod(inputs[0]) != math.prod(declared):
         raise UnsupportedError(f"layer '{node.name}': {inputs[0]} cannot be reshaped to {declared}")
     return declared
+
+
+@output_shape.register
+def _(
+    node: ir.Stored, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    return tuple(constants[node.constant].values.shape)
+
+
+@output_shape.register
+def _(
+    node: ir.Reduce, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    first = 3 - len(inputs[0])  # a vector has axis 2 only
+    return tuple(1 if axis in node.axes else size for axis, size in enumerate(inputs[0], first))
+
+
+def _broadcast(
+    node: ir.Node, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    """Every axis as long as the longest of the operands, the others 1."""
+    longest = tuple(max(sizes) for sizes in zip(*inputs, strict=True))
+    for shape in inputs:
+        if any(size not in (1, most) for size, most in zip(shape, longest, strict=True)):
+            raise UnsupportedError(f"layer '{node.name}': {inputs[0]} and {inputs[1]} do not broadcast")
+    return longest
+
+
+for _kind in ir.ELEMENTWISE:
+    output_shape.register(_kind, _broadcast)

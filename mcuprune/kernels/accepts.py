@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mcuprune.graph.axes import broadcast_levels
 from mcuprune.graph.op_shape import Number, OpShape
 
 _BYTE, _SHORT = 255, 32767
@@ -53,3 +54,17 @@ def up_to_255_taps(shape: OpShape) -> bool:
     """Sums of int8 values that fit 16 bits."""
     kernel_h, kernel_w = shape.window.kernel
     return undilated_window(shape) and kernel_h * kernel_w <= _BYTE
+
+
+def two_levels(shape: OpShape) -> bool:
+    """Operands that two nested loops can run over."""
+    levels = broadcast_levels(shape.inputs, shape.output)
+    return s8(shape) and levels is not None and len(levels) <= 2
+
+
+def mean_or_sum(shape: OpShape) -> bool:
+    return s8(shape) and shape.node.kind in ("mean", "sum")  # type: ignore[attr-defined]
+
+
+def extreme(shape: OpShape) -> bool:
+    return s8(shape) and shape.node.kind in ("max", "min")  # type: ignore[attr-defined]

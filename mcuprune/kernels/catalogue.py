@@ -16,10 +16,11 @@ from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.graph.ir import unsupported
 from mcuprune.graph.op_shape import Number, OpShape
 from mcuprune.kernels.dsp import DSP
+from mcuprune.kernels.integer_only import INTEGER_ONLY
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.portable import PORTABLE
 
-KERNELS: tuple[Kernel, ...] = (*PORTABLE, *DSP)
+KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *DSP)
 
 HEADERS = ("mcp_kernels.h",)
 # What a loop over rows needs besides the kernels of its layers.

@@ -14,6 +14,8 @@ STRUCT_BYTES = {
     "mcp_fully_connected": 32,
     "mcp_pool2d": 20,
     "mcp_elementwise": 64,
+    "mcp_reduce_mean": 48,
+    "mcp_reduce_extreme": 36,
     "mcp_concat": 12,
     "mcp_pad": 20,
     "mcp_lookup": 8,
@@ -67,6 +69,14 @@ def pool(shape: OpShape) -> Number:
 
 def elementwise(shape: OpShape) -> Number:
     return STRUCT_BYTES["mcp_elementwise"]
+
+
+def reduce_mean(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_reduce_mean"]
+
+
+def reduce_extreme(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_reduce_extreme"]
 
 
 def concat(shape: OpShape) -> Number:

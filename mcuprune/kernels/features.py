@@ -6,6 +6,7 @@ feature is always the call itself.
 
 from __future__ import annotations
 
+from mcuprune.graph.axes import broadcast_levels, reduction_walk
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements
 from mcuprune.kernels.constants import WORD, filter_size
 from mcuprune.kernels.geometry import strips, window_taps
@@ -42,9 +43,20 @@ def fully_connected(shape: OpShape) -> Features:
 
 
 def elementwise(shape: OpShape) -> Features:
-    """Calls, pixels, elements."""
-    out_h, out_w, _ = shape.output
-    return (1, out_h * out_w, elements(shape.output))
+    """Calls, runs over which both operands go on, elements."""
+    levels = broadcast_levels(shape.inputs, shape.output)
+    if levels is None or len(levels) == 1:
+        return (1, 1, elements(shape.output))
+    outer, inner = levels[-2].count, levels[-1].count
+    return (1, 1 + (outer - 1) * (inner != 1), elements(shape.output))
+
+
+def reduction(shape: OpShape) -> Features:
+    """Calls, outputs, runs of inputs, inputs."""
+    walk = reduction_walk(shape.inputs[0], shape.node.axes)  # type: ignore[attr-defined]
+    outputs = walk.outer * walk.inner
+    runs = 1 + (walk.rows - 1) * (walk.run != 1)  # the longer level is the run where the other has size 1
+    return (1, outputs, outputs * runs, elements(shape.inputs[0]))
 
 
 def concat(shape: OpShape) -> Features:

@@ -68,11 +68,11 @@ _MAX_POOL = Kernel(
     needs=WINDOW,
 )
 
-_ADD = Kernel(
+ADD = Kernel(
     name="mcp_add_s8",
     op=ir.Add,
     isa="portable",
-    accepts=accepts.s8,
+    accepts=accepts.two_levels,
     scratch=no_scratch,
     overlap=unless_broadcast,
     constants=constants.elementwise,
@@ -129,8 +129,8 @@ PORTABLE: tuple[Kernel, ...] = (
     ),
     _MAX_POOL,
     replace(_MAX_POOL, name="mcp_average_pool2d_s8", op=ir.AveragePool2d),
-    _ADD,
-    replace(_ADD, name="mcp_mul_s8", op=ir.Mul),
+    ADD,
+    replace(ADD, name="mcp_mul_s8", op=ir.Mul),
     Kernel(
         name="mcp_concat_s8",
         op=ir.Concat,

@@ -65,6 +65,7 @@ class RowLoop:
 class Plan:
     """Order, kernels and memory of one model.  Offsets and sizes are bytes from the start of the arena.
 
+    Constant tensors have no place.
     The graph's inputs and outputs have their place in the arena too.  A caller may pass pointers to these
     places (then no other memory is needed, and the input is overwritten) or buffers of its own.
     ``lower_bound`` is the largest number of bytes that are alive at one step whatever the placement;

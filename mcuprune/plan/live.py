@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from mcuprune.graph.ir import ALIASES, GIVEN, Input, Node
+from mcuprune.graph.ir import ALIASES, GIVEN, Input, Node, Stored
 from mcuprune.graph.memory import precedence, state_memory, storages
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, op_shape
 from mcuprune.kernels import catalogue
@@ -170,8 +170,9 @@ def storage_bytes(shape: tuple[Number, ...], element: int = 1) -> Number:
 
 
 def arena_elements(network: Network) -> dict[str, int]:
-    """Bytes of an element of every storage, 0 where it lies in the memory of a state."""
-    outside = state_memory(network.nodes, network.updates)
+    """Bytes of an element of every storage, 0 where it is a constant or in the memory of a state."""
+    constants = {node.name for node in network.nodes if isinstance(node, Stored)}
+    outside = constants.union(state_memory(network.nodes, network.updates))
     return {
         storage: 0 if storage in outside else network.element_bytes(storage)
         for storage in storages(network.nodes).values()
@@ -223,7 +224,7 @@ def _lifetimes(
     lives = dict.fromkeys(inputs, (0, 0))
     for index, (reads, writes) in enumerate(order):
         for storage in reads:
-            if storage not in lives:  # a state, which is there from the first step
+            if storage not in lives:  # a state or a constant, which is there from the first step
                 lives[storage] = (0, index)
             lives[storage] = (lives[storage][0], index)
         lives[writes] = (index, index)

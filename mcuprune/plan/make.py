@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mcuprune.graph.ir import Stored
 from mcuprune.graph.memory import state_memory, storages
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels import catalogue
@@ -60,7 +61,8 @@ def make_plan(
     packed = memory.pack(problem, placement_limit)
     offsets = dict(zip(lives, packed, strict=False))
     state_offsets, state_bytes = _states(network)
-    whole = {n: owner for n, owner in storage.items() if owner in offsets and n not in state_offsets}
+    apart = {*state_offsets, *(node.name for node in network.nodes if isinstance(node, Stored))}
+    whole = {n: o for n, o in storage.items() if o in offsets and not {n, o} & apart}
     return Plan(
         steps=tuple(step.work.placed(at) for step, at in zip(steps, packed[len(lives) :], strict=True)),
         offsets={name: offsets[owner] for name, owner in whole.items()},

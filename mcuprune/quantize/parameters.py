@@ -16,6 +16,13 @@ class NoParameters:
 
 
 @dataclass(frozen=True, eq=False)
+class StoredParameters:
+    """The values of a constant tensor."""
+
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Conv2dParameters:
     """``mcp_conv2d``: convolution (weight OHWI) and depthwise convolution (weight (kh, kw, out))."""
 
@@ -92,7 +99,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class ElementwiseParameters:
-    """``mcp_elementwise``: sum or product."""
+    """``mcp_elementwise``: an operation on two tensors."""
 
     hw: int
     channels: int
@@ -103,6 +110,39 @@ class ElementwiseParameters:
     shift: int
     clamp_min: int
     clamp_max: int
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """``mcp_reduction``: see :class:`mcuprune.graph.axes.Walk`."""
+
+    outer: int
+    inner: int
+    rows: int
+    run: int
+    outer_stride: int
+    inner_stride: int
+    row_stride: int
+    run_stride: int
+
+
+@dataclass(frozen=True)
+class ReduceMeanParameters:
+    """``mcp_reduce_mean``: mean or sum."""
+
+    walk: Reduction
+    bias: int
+    multiplier: int
+    shift: int
+    output_offset: int
+
+
+@dataclass(frozen=True)
+class ReduceExtremeParameters:
+    """``mcp_reduce_extreme``: largest or smallest value."""
+
+    walk: Reduction
+    smallest: int
 
 
 @dataclass(frozen=True)
@@ -162,10 +202,13 @@ class SoftmaxParameters:
 
 Parameters = (
     NoParameters
+    | StoredParameters
     | Conv2dParameters
     | FullyConnectedParameters
     | Pool2dParameters
     | ElementwiseParameters
+    | ReduceMeanParameters
+    | ReduceExtremeParameters
     | ConcatParameters
     | PadParameters
     | LookupParameters

@@ -7,7 +7,6 @@ batch.  Convolutions are matrix products in a floating-point width in which ever
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import singledispatch
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,19 +14,19 @@ from numpy.lib.stride_tricks import sliding_window_view
 from mcuprune.errors import UsageError
 from mcuprune.graph import ir
 from mcuprune.quantize import arithmetic as fx
+from mcuprune.quantize.dispatch import evaluate
 from mcuprune.quantize.parameters import (
     Conv2dParameters,
-    ElementwiseParameters,
     FullyConnectedParameters,
     LookupParameters,
     NoParameters,
-    Operand,
     PadParameters,
     Parameters,
     Pool2dParameters,
     SoftmaxParameters,
+    StoredParameters,
 )
-from mcuprune.quantize.scheme import ADD_LEFT_SHIFT, integer_parameters
+from mcuprune.quantize.scheme import integer_parameters
 
 _CHUNK_ELEMENTS = 1 << 23  # of the unfolded input of a convolution, so that memory stays bounded
 _LARGEST_PRODUCT = 255 * 128
@@ -92,14 +91,11 @@ class Session:
             if node.name not in tensors:
                 result = evaluate(node, self._parameters[node.name], *(tensors[name] for name in node.inputs))
                 shaped = result.reshape(len(result), *self.qgraph.shape(node.name))
+                if isinstance(node, ir.Stored):
+                    count = len(next(iter(tensors.values()), shaped))
+                    shaped = np.ascontiguousarray(np.broadcast_to(shaped, (count, *shaped.shape[1:])))
                 tensors[node.name] = shaped.view(self.qgraph.quantization[node.name].dtype)
         return tensors
-
-
-@singledispatch
-def evaluate(node: ir.Node, parameters: Parameters, *inputs: np.ndarray) -> np.ndarray:
-    """One node on a batch: ``(N, *shape)`` of its type each; ``(N, ...)`` of a type as wide as its own."""
-    raise ir.unsupported(node, "the integer interpreter")
 
 
 @evaluate.register(ir.Input)
@@ -111,6 +107,12 @@ def _(node: ir.Node, parameters: NoParameters, *inputs: np.ndarray) -> np.ndarra
     if not inputs:
         raise UsageError(f"no values were given for the input '{node.name}'")
     return inputs[0]
+
+
+@evaluate.register(ir.Stored)
+def _(node: ir.Stored, parameters: StoredParameters, *inputs: np.ndarray) -> np.ndarray:
+    """One sample, whatever the batch."""
+    return parameters.values[np.newaxis]
 
 
 @evaluate.register(ir.Conv2d)
@@ -168,24 +170,6 @@ def _(node: ir.AveragePool2d, parameters: Pool2dParameters, x: np.ndarray) -> np
             count += _tap(real, p, row, column)
     mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
     return np.clip(mean, p.clamp_min, p.clamp_max).astype(np.int8)
-
-
-@evaluate.register(ir.Add)
-def _(node: ir.Add, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    p = parameters
-    first, second = (
-        fx.multiply_by_quantized_multiplier(
-            _operand(values, operand, p) << ADD_LEFT_SHIFT, operand.multiplier, operand.shift
-        )
-        for values, operand in ((a, p.a), (b, p.b))
-    )
-    return _requantize(first + second, p)
-
-
-@evaluate.register(ir.Mul)
-def _(node: ir.Mul, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    product = _operand(a, parameters.a, parameters) * _operand(b, parameters.b, parameters)
-    return _requantize(product, parameters)
 
 
 @evaluate.register(ir.Concat)
@@ -251,9 +235,7 @@ def _integer_matmul(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.n
     return product.astype(np.int64) + bias
 
 
-def _requantize(
-    total: np.ndarray, p: Conv2dParameters | FullyConnectedParameters | ElementwiseParameters
-) -> np.ndarray:
+def _requantize(total: np.ndarray, p: Conv2dParameters | FullyConnectedParameters) -> np.ndarray:
     """32-bit accumulators to int8 output: rescale, add the output's zero point, clamp."""
     scaled = fx.multiply_by_quantized_multiplier(fx.wrap_int32(total), p.multiplier, p.shift)
     return np.clip(fx.wrap_int32(scaled + p.output_offset), p.clamp_min, p.clamp_max).astype(np.int8)
@@ -287,9 +269,3 @@ def _tap(padded: np.ndarray, p: Conv2dParameters | Pool2dParameters, row: int, c
     rows = slice(row, row + (p.out_h - 1) * p.stride_h + 1, p.stride_h)
     columns = slice(column, column + (p.out_w - 1) * p.stride_w + 1, p.stride_w)
     return padded[:, rows, columns]
-
-
-def _operand(values: np.ndarray, operand: Operand, p: ElementwiseParameters) -> np.ndarray:
-    """int64 ``(N, hw or 1, channels or 1)``, zero point removed."""
-    hw, channels = p.hw if operand.stride_hw else 1, p.channels if operand.stride_c else 1
-    return values.reshape(len(values), hw, channels).astype(np.int64) + operand.offset

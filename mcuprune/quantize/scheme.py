@@ -9,15 +9,16 @@ Scales are float32 values, as a .tflite file stores them, and are combined in do
 from __future__ import annotations
 
 import math
-from functools import singledispatch
 from types import MappingProxyType
 
 import numpy as np
 
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
-from mcuprune.graph.op_shape import Dims, OpShape, elements, op_shape
+from mcuprune.graph.op_shape import OpShape, elements, op_shape
+from mcuprune.quantize import elementwise, reduce  # noqa: F401  (each registers its operators)
 from mcuprune.quantize.arithmetic import MAX_SHIFT, quantize_multiplier
+from mcuprune.quantize.dispatch import integer_parameters
 from mcuprune.quantize.operands import (
     clamp_range,
     multipliers,
@@ -33,15 +34,13 @@ from mcuprune.quantize.parameters import (
     ConcatPart,
     Conv2dParameters,
     CopyParameters,
-    ElementwiseParameters,
     FullyConnectedParameters,
     LookupParameters,
     NoParameters,
-    Operand,
     PadParameters,
-    Parameters,
     Pool2dParameters,
     SoftmaxParameters,
+    StoredParameters,
 )
 from mcuprune.quantize.tables import LOGISTIC_OUTPUT, TANH_OUTPUT, lookup_table, requantize_table
 
@@ -53,23 +52,12 @@ __all__ = [
     "quantize_multiplier",
 ]
 
-ADD_LEFT_SHIFT = 20  # both operands of a sum are scaled up by 2**20 before they are brought to one scale
 SOFTMAX_OUTPUT = ir.Quantization(1.0 / 256.0, -128)
 SOFTMAX_MAX_CHANNELS = 4095  # the sum of exponentials has 12 integer bits
 
 # For converters: outputs whose quantization TFLM fixes, and nodes whose output shares their input's.
 FIXED_OUTPUT = MappingProxyType({"softmax": SOFTMAX_OUTPUT, "sigmoid": LOGISTIC_OUTPUT, "tanh": TANH_OUTPUT})
 KEEPS_QUANTIZATION = (ir.MaxPool2d, ir.AveragePool2d, ir.Concat, ir.Flatten, ir.Pad)
-
-
-@singledispatch
-def integer_parameters(node: ir.Node, qgraph: ir.QuantizedGraph) -> Parameters:
-    """The integer parameters of one node.
-
-    Raises :class:`UnsupportedError` naming the layer for node classes, quantizations and sizes outside the
-    arithmetic contract (docs/explain/quantization.md).
-    """
-    raise ir.unsupported(node, "integer arithmetic")
 
 
 @integer_parameters.register(ir.Input)
@@ -81,6 +69,15 @@ def _(node: ir.Input, qgraph: ir.QuantizedGraph) -> NoParameters:
 def _(node: ir.Flatten, qgraph: ir.QuantizedGraph) -> NoParameters:
     require_equal_quantization(node, qgraph)
     return NoParameters()
+
+
+@integer_parameters.register(ir.Stored)
+def _(node: ir.Stored, qgraph: ir.QuantizedGraph) -> StoredParameters:
+    values, shape = qgraph.constants[node.constant].values, qgraph.shape(node.name)
+    quantization_of(node.name, qgraph)
+    if values.dtype != np.int8 or values.shape != shape:
+        raise UnsupportedError(f"constant '{node.name}': {values.dtype} {values.shape}, need int8 {shape}")
+    return StoredParameters(values)
 
 
 @integer_parameters.register(ir.Reshape)
@@ -164,31 +161,6 @@ def _(node: ir.MaxPool2d | ir.AveragePool2d, qgraph: ir.QuantizedGraph) -> Pool2
     )
 
 
-@integer_parameters.register(ir.Add)
-def _(node: ir.Add, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
-    require_s8(node)
-    first, second = (quantization_of(name, qgraph) for name in node.inputs)
-    target = quantization_of(node.name, qgraph)
-    twice_largest = 2 * max(first.scale, second.scale)
-    a = quantize_multiplier(first.scale / twice_largest)
-    b = quantize_multiplier(second.scale / twice_largest)
-    multiplier, shift = quantize_multiplier(twice_largest / (2**ADD_LEFT_SHIFT * target.scale))
-    if max(a[1], b[1], shift) > 0:
-        raise UnsupportedError(
-            f"layer '{node.name}': the output scale is too small for the scales of the inputs"
-        )
-    return _elementwise(node, qgraph, (a, b), (multiplier, shift))
-
-
-@integer_parameters.register(ir.Mul)
-def _(node: ir.Mul, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
-    require_s8(node)
-    first, second = (quantization_of(name, qgraph) for name in node.inputs)
-    real = first.scale * second.scale / quantization_of(node.name, qgraph).scale
-    multiplier, shift = multipliers(node, np.array([real]))
-    return _elementwise(node, qgraph, ((0, 0), (0, 0)), (int(multiplier[0]), int(shift[0])))
-
-
 @integer_parameters.register(ir.Concat)
 def _(node: ir.Concat, qgraph: ir.QuantizedGraph) -> ConcatParameters:
     require_s8(node)
@@ -269,31 +241,3 @@ def _conv_weight_shape(node: ir.Conv2d | ir.DepthwiseConv2d, shape: OpShape) -> 
             f"layer '{node.name}': {shape.output[2]} outputs are not inputs times multiplier"
         )
     return (*node.window.kernel, shape.output[2])
-
-
-def _elementwise(
-    node: ir.Add | ir.Mul,
-    qgraph: ir.QuantizedGraph,
-    operands: tuple[tuple[int, int], tuple[int, int]],
-    output: tuple[int, int],
-) -> ElementwiseParameters:
-    shape = op_shape(node, qgraph.shape)
-    target = quantization_of(node.name, qgraph)
-    a, b = (
-        _operand(node, dims, shape.output, -quantization_of(name, qgraph).zero_point, scaling)
-        for name, dims, scaling in zip(node.inputs, shape.inputs, operands, strict=True)
-    )
-    clamp_min, clamp_max = clamp_range(node.activation, target)
-    hw = shape.output[0] * shape.output[1]
-    return ElementwiseParameters(hw, shape.output[2], a, b, target.zero_point, *output, clamp_min, clamp_max)
-
-
-def _operand(node: ir.Node, dims: Dims, output: Dims, offset: int, scaling: tuple[int, int]) -> Operand:
-    """``dims`` is the output's size, or 1x1 in space, or one channel wide, or both."""
-    height, width, channels = dims
-    whole = (height, width) == output[:2]
-    if not (whole or (height, width) == (1, 1)) or channels not in (1, output[2]):
-        raise UnsupportedError(f"layer '{node.name}': cannot broadcast {dims} to {output}")
-    broadcast_hw = (height, width) == (1, 1)
-    broadcast_c = channels == 1
-    return Operand(0 if broadcast_hw else channels, 0 if broadcast_c else 1, offset, *scaling)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
-from mcuprune.graph.op_shape import Number, OpShape
+from mcuprune.graph.ir import Stored
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import catalogue
+from mcuprune.kernels.constants import WORD
 from mcuprune.kernels.kernel import Kernel
+from mcuprune.plan.live import Network
 
 RUN_BYTES = 36  # of the run function: entry, return, literal pool
 CALL_BYTES = 27  # of the run function per kernel call: four arguments and the call, with its literals
@@ -15,6 +19,12 @@ CALL_BYTES = 27  # of the run function per kernel call: four arguments and the c
 def constant_bytes(calls: Sequence[tuple[Kernel, OpShape]]) -> Number:
     """Weights, biases, multipliers, shifts, tables and parameter structs of all calls."""
     return sum(kernel.constants(shape) for kernel, shape in calls)
+
+
+def stored_bytes(network: Network) -> int:
+    """Constants that nodes read as tensors."""
+    nodes = (node for node in network.nodes if isinstance(node, Stored))
+    return sum(int(ceil_to(math.prod(network.shape(node.name)), WORD)) for node in nodes)
 
 
 def code_bytes(kernels: Iterable[str], calls: int, cpu: str, toolchain: str) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import singledispatch
 
 from mcuprune.graph.ir import (
+    INTEGER_ONLY,
     Activation,
     Add,
     AveragePool2d,
     BatchNorm,
     Concat,
     Conv2d,
-    Copy,
     DepthwiseConv2d,
     Flatten,
     Input,
@@ -20,9 +20,7 @@ from mcuprune.graph.ir import (
     Mul,
     Node,
     Pad,
-    Reshape,
     Softmax,
-    State,
     unsupported,
 )
 from mcuprune.graph.op_shape import Number, OpShape
@@ -53,19 +51,22 @@ def _(node: Linear, shape: OpShape) -> Number:
     return shape.inputs[0][2] * shape.output[2]
 
 
-@macs.register(Activation)
-@macs.register(Add)
-@macs.register(AveragePool2d)
-@macs.register(BatchNorm)
-@macs.register(Concat)
-@macs.register(Copy)
-@macs.register(Flatten)
-@macs.register(Input)
-@macs.register(MaxPool2d)
-@macs.register(Mul)
-@macs.register(Pad)
-@macs.register(Reshape)
-@macs.register(Softmax)
-@macs.register(State)
-def _(node: Node, shape: OpShape) -> Number:
+def _none(node: Node, shape: OpShape) -> Number:
     return 0
+
+
+for _kind in (
+    Activation,
+    Add,
+    AveragePool2d,
+    BatchNorm,
+    Concat,
+    Flatten,
+    Input,
+    MaxPool2d,
+    Mul,
+    Pad,
+    Softmax,
+    *INTEGER_ONLY,
+):
+    macs.register(_kind, _none)

@@ -25,7 +25,7 @@ from mcuprune.plan.live import LiveStep, Network, ShapeOf, step_bytes
 from mcuprune.plan.make import live_steps, make_plan
 from mcuprune.plan.rows import row_shape
 from mcuprune.resources.cycles import upper_cycles
-from mcuprune.resources.flash import code_bytes, constant_bytes
+from mcuprune.resources.flash import code_bytes, constant_bytes, stored_bytes
 from mcuprune.resources.loops import loop_code_bytes, loop_cycles, loop_stack_bytes
 from mcuprune.resources.macs import macs
 from mcuprune.resources.stack import stack_bytes
@@ -153,7 +153,7 @@ def breakdown(network: Network, plan: Plan, core: Core, toolchain: str = "zig") 
     names = [call.kernel.name for call in calls]
     loops = row_loops(plan)
     return Breakdown(
-        constants=constant_bytes([(call.kernel, call.shape) for call in calls]),
+        constants=int(constant_bytes([(call.kernel, call.shape) for call in calls])) + stored_bytes(network),
         code=code_bytes(names, len(calls), core.name, toolchain)
         + loop_code_bytes(loops, core.name, toolchain),
         arena=plan.arena_bytes,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import singledispatch
 
 import numpy as np
 
 from mcuprune.graph import ir
+from mcuprune.graph.axes import Level, broadcast_levels, reduction_walk
 from mcuprune.graph.op_shape import OpShape, elements
 from mcuprune.kernels.kernel import Kernel
 
@@ -110,17 +111,30 @@ def _(
     return sizes + struct.pack("<6B2b", *window.kernel, *window.stride, *window.padding[:2], -128, 127)
 
 
-@parameters.register(ir.Add)
-@parameters.register(ir.Mul)
-def _(
-    node: ir.Add | ir.Mul, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
+def _elementwise(
+    node: ir.Node, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
 ) -> bytes:
-    height, width, channels = shape.output
-    first = struct.pack("<5i", channels, 1, 5, 2**30, 0)
-    second = struct.pack("<5i", channels, 1, -7, 3 << 29, -2)
-    shift = -18 if isinstance(node, ir.Add) else -6
+    levels = broadcast_levels(shape.inputs, shape.output)
+    if levels is None:
+        raise ValueError(f"calibration shape of {node} does not broadcast")
+    outer, inner = (levels[-2], levels[-1]) if len(levels) > 1 else (Level(1, (0, 0)), levels[-1])
+    first = struct.pack("<5i", outer.steps[0], inner.steps[0], 5, 2**30, 0)
+    second = struct.pack("<5i", outer.steps[1], inner.steps[1], -7, 3 << 29, -2)
+    shift = -18 if isinstance(node, (ir.Add, ir.Sub)) else -6
     tail = struct.pack("<3i2b2x", -3, 3 << 29, shift, -128, 127)
-    return struct.pack("<2i", height * width, channels) + first + second + tail
+    return struct.pack("<2i", outer.count, inner.count) + first + second + tail
+
+
+for _kind in ir.ELEMENTWISE:
+    parameters.register(_kind, _elementwise)
+
+
+@parameters.register
+def _(node: ir.Reduce, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    walk = struct.pack("<8i", *astuple(reduction_walk(shape.inputs[0], node.axes)))
+    if node.kind in ("max", "min"):
+        return walk + struct.pack("<i", int(node.kind == "min"))
+    return walk + struct.pack("<4i", 300, 3 << 29, -6, -3)
 
 
 @parameters.register

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -37,6 +38,7 @@ POINTWISE: Windows = (
 )
 GLOBAL: Windows = ((ir.Window((6, 6)), 6, 6), (ir.Window((4, 3)), 4, 3))
 SIZES: tuple[Dims, ...] = tuple(itertools.product((1, 4, 7), (1, 5), (1, 3, 8, 33)))
+AXES = ((0, 1), (2,), (1, 2), (0, 2))
 PADDINGS = ((1, 1, 1, 1), (0, 1, 0, 1), (3, 0, 2, 0))
 
 
@@ -80,14 +82,17 @@ def _random_shape(op: type[ir.Node], rng: np.random.Generator, pointwise: bool) 
     if op is ir.Pad:
         output = (height + pads[0] + pads[2], width + pads[1] + pads[3], in_c)
         return OpShape(ir.Pad("x", ("i",), pads), (dims,), output)  # type: ignore[arg-type]
+    if op is ir.Reduce:
+        axes, kind = AXES[int(rng.integers(len(AXES)))], str(rng.choice(["mean", "max"]))
+        return _reduction(dims, axes, kind)
     if op is ir.Softmax:
         return OpShape(ir.Softmax("x", ("i",)), ((1, 1, in_c + 1),), (1, 1, in_c + 1))
     return _elementwise(op, dims)
 
 
-def _elementwise(op: type[ir.Node], dims: Dims) -> OpShape:
-    if op in (ir.Add, ir.Mul):
-        return OpShape(op("x", ("i", "j")), (dims, dims), dims)
+def _elementwise(op: type[ir.Node], dims: Dims, second: Dims | None = None) -> OpShape:
+    if op in ir.ELEMENTWISE:
+        return OpShape(op("x", ("i", "j")), (dims, second or dims), dims)
     node = ir.Activation("x", ("i",), "tanh") if op is ir.Activation else op("x", ("i",))
     return OpShape(node, (dims,), dims)
 
@@ -123,12 +128,22 @@ def _same_channels(node: ir.Node, window: ir.Window, dims: Dims) -> OpShape:
     return OpShape(node, (dims,), (*window.output_size(*dims[:2]), dims[2]))
 
 
-def _sums() -> Iterator[OpShape]:
-    return (_elementwise(ir.Add, dims) for dims in SIZES)
+def _pairs(op: type[ir.Node]) -> Iterator[OpShape]:
+    """Two tensors of one size, and one of them broadcast."""
+    for height, width, channels in SIZES:
+        yield _elementwise(op, (height, width, channels))
+        yield _elementwise(op, (height, width, channels), (1, 1, channels))
+        yield _elementwise(op, (height, width, channels), (height, width, 1))
 
 
-def _products() -> Iterator[OpShape]:
-    return (_elementwise(ir.Mul, dims) for dims in SIZES)
+def _reductions() -> Iterator[OpShape]:
+    for dims, axes, kind in itertools.product(SIZES, AXES, ("mean", "max")):
+        yield _reduction(dims, axes, kind)
+
+
+def _reduction(dims: Dims, axes: tuple[int, ...], kind: str) -> OpShape:
+    output = tuple(1 if axis in axes else size for axis, size in enumerate(dims))
+    return OpShape(ir.Reduce("x", ("i",), kind, axes), (dims,), output)  # type: ignore[arg-type]
 
 
 def _concatenations() -> Iterator[OpShape]:
@@ -155,14 +170,14 @@ def _softmaxes() -> Iterator[OpShape]:
         yield OpShape(ir.Softmax("x", ("i",)), ((rows, 1, channels),), (rows, 1, channels))
 
 
-_SHAPES = {
+_SHAPES: Mapping[type[ir.Node], Callable[[], Iterator[OpShape]]] = {
     ir.Conv2d: _convolutions,
     ir.DepthwiseConv2d: _depthwise,
     ir.Linear: _linear,
     ir.MaxPool2d: _max_pools,
     ir.AveragePool2d: _average_pools,
-    ir.Add: _sums,
-    ir.Mul: _products,
+    **{op: partial(_pairs, op) for op in ir.ELEMENTWISE},
+    ir.Reduce: _reductions,
     ir.Concat: _concatenations,
     ir.Pad: _pads,
     ir.Activation: _activations,

@@ -62,6 +62,18 @@ class Elementwise(c.Structure):
     ]
 
 
+class Reduction(c.Structure):
+    _fields_ = _fields(i32="outer inner rows run outer_stride inner_stride row_stride run_stride")
+
+
+class ReduceMean(c.Structure):
+    _fields_ = [("walk", Reduction), *_fields(i32="bias multiplier shift output_offset")]
+
+
+class ReduceExtreme(c.Structure):
+    _fields_ = [("walk", Reduction), *_fields(i32="smallest")]
+
+
 class Concat(c.Structure):
     _fields_ = _fields(i32="hw", i16="in_c out_c offset")
 
@@ -88,12 +100,18 @@ STRUCTURES: dict[type, type[c.Structure]] = {
     quantized.Pool2dParameters: Pool2d,
     quantized.ElementwiseParameters: Elementwise,
     quantized.Operand: Operand,
+    quantized.Reduction: Reduction,
+    quantized.ReduceMeanParameters: ReduceMean,
+    quantized.ReduceExtremeParameters: ReduceExtreme,
     quantized.ConcatPart: Concat,
     quantized.PadParameters: Pad,
     quantized.LookupParameters: Lookup,
     quantized.CopyParameters: Copied,
     quantized.SoftmaxParameters: Softmax,
 }
+
+
+NESTED = (Operand, Reduction)  # parts of other structures
 
 
 def constants_for(kernel: Kernel, parameters: Any) -> Any:
@@ -119,7 +137,7 @@ def structure(parameters: Any) -> tuple[c.Structure, list[np.ndarray]]:
         if kind is _POINTER:
             kept.append(np.ascontiguousarray(value))
             value = kept[-1].ctypes.data
-        elif kind is Operand:
+        elif issubclass(kind, c.Structure):
             value = structure(value)[0]
         setattr(made, name, int(value) if not isinstance(value, c.Structure) else value)
     return made, kept

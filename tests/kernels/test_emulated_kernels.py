@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from integer_cases import CASES
 from kernel_calls import STRUCTURES, constants_for, structure_32
-from kernel_cases import CASES, Case, int8
+from kernel_cases import Case, int8
 
 from mcuprune.board import load_board
 from mcuprune.graph import ir
@@ -52,7 +53,7 @@ def store(parameters: Any, memory: Content) -> bytes:
         value = getattr(parameters, name)
         if isinstance(value, np.ndarray):
             value = memory.add(np.ascontiguousarray(value).tobytes())
-        elif isinstance(value, quantized.Operand):
+        elif isinstance(value, (quantized.Operand, quantized.Reduction)):
             value = kind.from_buffer_copy(store(value, memory))
         setattr(made, name, value if isinstance(value, c.Structure) else int(value))
     return bytes(made)

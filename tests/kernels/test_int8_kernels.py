@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from integer_cases import CASES
 from kernel_calls import call
-from kernel_cases import CASES, Case
+from kernel_cases import Case
 
 from mcuprune.kernels import catalogue
 from mcuprune.quantize.run_int8 import evaluate

@@ -195,10 +195,10 @@ static const mcp_conv2d residual_conv3 = {
 
 /* 3: add4, Add 6x6x5, 6x6x5 -> 6x6x5 */
 static const mcp_elementwise residual_add4 = {
-    .hw = 36,
-    .channels = 5,
-    .a = {.stride_hw = 5, .stride_c = 1, .offset = -30, .multiplier = 1620483887, .shift = -1},
-    .b = {.stride_hw = 5, .stride_c = 1, .offset = 107, .multiplier = 1073741824, .shift = 0},
+    .hw = 1,
+    .channels = 180,
+    .a = {.stride_hw = 0, .stride_c = 1, .offset = -30, .multiplier = 1620483887, .shift = -1},
+    .b = {.stride_hw = 0, .stride_c = 1, .offset = 107, .multiplier = 1073741824, .shift = 0},
     .output_offset = 36,
     .multiplier = 1897246541,
     .shift = -19,
@@ -384,10 +384,10 @@ static const mcp_conv2d residual_conv7 = {
 
 /* 7: add8, Add 3x3x7, 3x3x7 -> 3x3x7 */
 static const mcp_elementwise residual_add8 = {
-    .hw = 9,
-    .channels = 7,
-    .a = {.stride_hw = 7, .stride_c = 1, .offset = -14, .multiplier = 1515362555, .shift = -1},
-    .b = {.stride_hw = 7, .stride_c = 1, .offset = 87, .multiplier = 1073741824, .shift = 0},
+    .hw = 1,
+    .channels = 63,
+    .a = {.stride_hw = 0, .stride_c = 1, .offset = -14, .multiplier = 1515362555, .shift = -1},
+    .b = {.stride_hw = 0, .stride_c = 1, .offset = 87, .multiplier = 1073741824, .shift = 0},
     .output_offset = -86,
     .multiplier = 2028859173,
     .shift = -19,

@@ -1,0 +1,91 @@
+"""Node classes that only a :class:`~mcuprune.graph.ir.QuantizedGraph` has.
+
+They are what int8 .tflite files contain beyond the layers that are trained here.  The shapes of their tensors
+stand in ``QuantizedGraph.shapes``; axes are numbered (height, width, channels) = 0, 1, 2, and a vector is
+1 x 1 x channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcuprune.graph.node import Node
+
+REDUCTIONS = ("mean", "sum", "max", "min")
+
+
+@dataclass(frozen=True)
+class Reshape(Node):
+    """The same elements in memory order under another shape, which stands in ``QuantizedGraph.shapes``."""
+
+
+@dataclass(frozen=True)
+class Copy(Node):
+    """The same elements in memory of their own, for an output or a state that no other node can write."""
+
+
+@dataclass(frozen=True)
+class State(Node):
+    """What the run before left behind; ``inputs`` is empty.
+
+    ``initial`` names the constant, of the tensor's type, that the first run after a reset finds.  What the
+    run leaves for the next is in :attr:`QuantizedGraph.updates`.
+    """
+
+    initial: str
+
+
+@dataclass(frozen=True)
+class Stored(Node):
+    """A constant tensor that other nodes read, ``inputs`` is empty; ``constant`` has the tensor's shape."""
+
+    constant: str
+
+
+@dataclass(frozen=True)
+class Sub(Node):
+    """First minus second tensor, broadcast as in :class:`Add`."""
+
+    activation: str | None = None
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
+class SquaredDifference(Node):
+    """``(a - b) ** 2``, broadcast as in :class:`Add`."""
+
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
+class Minimum(Node):
+    """The smaller of two stored values, broadcast as in :class:`Add`; all tensors have one quantization."""
+
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
+class Maximum(Node):
+    """The larger of two stored values, broadcast as in :class:`Add`; all tensors have one quantization."""
+
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
+class Prelu(Node):
+    """``x`` where it is positive, else ``x * slope``; ``inputs`` are ``(x, slope)``, the slope broadcast."""
+
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
+class Reduce(Node):
+    """Mean, sum, largest or smallest value over ``axes``, which have size 1 in the output."""
+
+    kind: str  # one of REDUCTIONS
+    axes: tuple[int, ...]
+    arithmetic: str = "s8"
+
+
+BINARY: tuple[type[Node], ...] = (Sub, SquaredDifference, Minimum, Maximum, Prelu)
+INTEGER_ONLY: tuple[type[Node], ...] = (Reshape, Copy, State, Stored, *BINARY, Reduce)

@@ -1,0 +1,184 @@
+"""Operators on two tensors, either broadcast: parameters and specification."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mcuprune.errors import UnsupportedError
+from mcuprune.graph import ir
+from mcuprune.graph.axes import broadcast_levels
+from mcuprune.graph.op_shape import op_shape
+from mcuprune.quantize import arithmetic as fx
+from mcuprune.quantize.dispatch import evaluate, integer_parameters
+from mcuprune.quantize.operands import (
+    clamp_range,
+    multipliers,
+    quantization_of,
+    require_s8,
+)
+from mcuprune.quantize.parameters import ElementwiseParameters, Operand
+
+ADD_LEFT_SHIFT = 20  # both operands of a sum are scaled up by 2**20 before they are brought to one scale
+SQUARE_LEFT_SHIFT = 7  # of a squared difference: the square still fits 32 bits
+Scaling = tuple[int, int]  # multiplier, shift
+_NONE: Scaling = (0, 0)
+
+
+@integer_parameters.register(ir.Add)
+def _(node: ir.Add, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    first, second = (quantization_of(name, qgraph) for name in node.inputs)
+    twice_largest = 2 * max(first.scale, second.scale)
+    output = twice_largest / (2**ADD_LEFT_SHIFT * quantization_of(node.name, qgraph).scale)
+    return _common_scale(node, qgraph, (first.scale / twice_largest, second.scale / twice_largest), output)
+
+
+@integer_parameters.register(ir.Sub)
+def _(node: ir.Sub, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    """As a sum, but TFLM combines these scales in single precision."""
+    first, second = (np.float32(quantization_of(name, qgraph).scale) for name in node.inputs)
+    twice_largest = np.float32(2) * max(first, second)
+    headroom = np.float32(2**ADD_LEFT_SHIFT) * np.float32(quantization_of(node.name, qgraph).scale)
+    inputs = (float(first / twice_largest), float(second / twice_largest))
+    return _common_scale(node, qgraph, inputs, float(twice_largest / headroom))
+
+
+def _common_scale(
+    node: ir.Add | ir.Sub, qgraph: ir.QuantizedGraph, inputs: tuple[float, float], output: float
+) -> ElementwiseParameters:
+    a, b, total = (fx.quantize_multiplier(real) for real in (*inputs, output))
+    if max(a[1], b[1], total[1]) > 0:
+        raise UnsupportedError(
+            f"layer '{node.name}': the output scale is too small for the scales of the inputs"
+        )
+    return _elementwise(node, qgraph, (a, b), total)
+
+
+@integer_parameters.register(ir.Mul)
+def _(node: ir.Mul, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    first, second = (quantization_of(name, qgraph) for name in node.inputs)
+    output = _scaling(node, first.scale * second.scale / quantization_of(node.name, qgraph).scale)
+    return _elementwise(node, qgraph, (_NONE, _NONE), output)
+
+
+@integer_parameters.register(ir.SquaredDifference)
+def _(node: ir.SquaredDifference, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    first, second = (quantization_of(name, qgraph) for name in node.inputs)
+    twice_largest = 2 * max(first.scale, second.scale)
+    inputs = [fx.quantize_multiplier(side.scale / twice_largest) for side in (first, second)]
+    output = twice_largest**2 / (2.0 ** (2 * SQUARE_LEFT_SHIFT) * quantization_of(node.name, qgraph).scale)
+    return _elementwise(node, qgraph, (inputs[0], inputs[1]), _scaling(node, output))
+
+
+@integer_parameters.register(ir.Minimum)
+@integer_parameters.register(ir.Maximum)
+def _(node: ir.Minimum | ir.Maximum, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    return _elementwise(node, qgraph, (_NONE, _NONE), _NONE)
+
+
+@integer_parameters.register(ir.Prelu)
+def _(node: ir.Prelu, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    """The scaling of operand ``a`` is that of positive values, the output's that of the products."""
+    source, slope = (quantization_of(name, qgraph) for name in node.inputs)
+    target = quantization_of(node.name, qgraph)
+    positive = _scaling(node, source.scale / target.scale)
+    negative = _scaling(node, source.scale * slope.scale / target.scale)
+    return _elementwise(node, qgraph, (positive, _NONE), negative)
+
+
+def _scaling(node: ir.Node, real: float) -> Scaling:
+    multiplier, shift = multipliers(node, np.array([real]))
+    return int(multiplier[0]), int(shift[0])
+
+
+def _elementwise(
+    node: ir.Node, qgraph: ir.QuantizedGraph, operands: tuple[Scaling, Scaling], output: Scaling
+) -> ElementwiseParameters:
+    require_s8(node)
+    shape = op_shape(node, qgraph.shape)
+    levels = broadcast_levels(shape.inputs, shape.output)
+    if levels is None or len(levels) > 2:
+        raise UnsupportedError(
+            f"layer '{node.name}': cannot broadcast {shape.inputs[0]} and {shape.inputs[1]} to {shape.output}"
+        )
+    outer_steps = levels[0].steps if len(levels) == 2 else (0, 0)
+    a, b = (
+        Operand(outer, inner, -quantization_of(name, qgraph).zero_point, *scaling)
+        for name, outer, inner, scaling in zip(
+            node.inputs, outer_steps, levels[-1].steps, operands, strict=True
+        )
+    )
+    target = quantization_of(node.name, qgraph)
+    clamp = clamp_range(getattr(node, "activation", None), target)
+    outer_count = levels[0].count if len(levels) == 2 else 1
+    return ElementwiseParameters(outer_count, levels[-1].count, a, b, target.zero_point, *output, *clamp)
+
+
+@evaluate.register(ir.Add)
+@evaluate.register(ir.Sub)
+def _(node: ir.Add | ir.Sub, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    first, second = _at_common_scale(parameters, a, b, ADD_LEFT_SHIFT)
+    total = first - second if isinstance(node, ir.Sub) else first + second
+    return _requantize(total, parameters)
+
+
+@evaluate.register(ir.SquaredDifference)
+def _(
+    node: ir.SquaredDifference, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray
+) -> np.ndarray:
+    first, second = _at_common_scale(parameters, a, b, SQUARE_LEFT_SHIFT)
+    return _requantize((first - second) ** 2, parameters)
+
+
+@evaluate.register(ir.Mul)
+def _(node: ir.Mul, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    product = _operand(a, parameters.a, parameters) * _operand(b, parameters.b, parameters)
+    return _requantize(product, parameters)
+
+
+@evaluate.register(ir.Minimum)
+@evaluate.register(ir.Maximum)
+def _(
+    node: ir.Minimum | ir.Maximum, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray
+) -> np.ndarray:
+    choose = np.minimum if isinstance(node, ir.Minimum) else np.maximum
+    first, second = (
+        _raw(values, side, parameters) for values, side in ((a, parameters.a), (b, parameters.b))
+    )
+    return choose(first, second)
+
+
+@evaluate.register(ir.Prelu)
+def _(node: ir.Prelu, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    p = parameters
+    value = _operand(a, p.a, p)
+    positive = fx.multiply_by_quantized_multiplier(value, p.a.multiplier, p.a.shift)
+    negative = fx.multiply_by_quantized_multiplier(value * _operand(b, p.b, p), p.multiplier, p.shift)
+    result = fx.wrap_int32(np.where(value >= 0, positive, negative) + p.output_offset)
+    return np.clip(result, -128, 127).astype(np.int8)
+
+
+def _at_common_scale(
+    p: ElementwiseParameters, a: np.ndarray, b: np.ndarray, headroom: int
+) -> tuple[np.ndarray, np.ndarray]:
+    first, second = (
+        fx.multiply_by_quantized_multiplier(
+            _operand(values, side, p) << headroom, side.multiplier, side.shift
+        )
+        for values, side in ((a, p.a), (b, p.b))
+    )
+    return first, second
+
+
+def _operand(values: np.ndarray, operand: Operand, p: ElementwiseParameters) -> np.ndarray:
+    """int64 ``(N, hw or 1, channels or 1)``, zero point removed."""
+    return _raw(values, operand, p).astype(np.int64) + operand.offset
+
+
+def _raw(values: np.ndarray, operand: Operand, p: ElementwiseParameters) -> np.ndarray:
+    hw, channels = p.hw if operand.stride_hw else 1, p.channels if operand.stride_c else 1
+    return values.reshape(len(values), hw, channels)
+
+
+def _requantize(total: np.ndarray, p: ElementwiseParameters) -> np.ndarray:
+    scaled = fx.multiply_by_quantized_multiplier(fx.wrap_int32(total), p.multiplier, p.shift)
+    return np.clip(fx.wrap_int32(scaled + p.output_offset), p.clamp_min, p.clamp_max).astype(np.int8)

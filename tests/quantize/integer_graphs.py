@@ -1,0 +1,97 @@
+"""Random graphs of the operators that only integer networks have, one strategy per operator."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mcuprune.graph import ir
+from tests.quantize.int8_graphs import (
+    CHANNELS,
+    CLAMPS,
+    SIZES,
+    one_op,
+    quantizations,
+    rng_of,
+)
+
+
+def _values(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """int8, one time in four the extremes only."""
+    values = rng.integers(-128, 128, shape)
+    return np.where(values < 0, -128, 127).astype(np.int8) if rng.random() < 0.25 else values.astype(np.int8)
+
+
+def _output(draw, typical: float, low: int = -4, high: int = 3) -> ir.Quantization:
+    scale = float(np.float32(typical * 2.0 ** draw(st.floats(low, high))))
+    return ir.Quantization(scale, draw(st.integers(-128, 127)))
+
+
+@st.composite
+def shapes_to_broadcast(draw, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape that broadcasts to ``shape`` in one of the ways that two loops can run over."""
+    height, width, channels = shape
+    ways = (
+        shape,
+        shape,
+        (1, 1, channels),
+        (height, width, 1),
+        (1, 1, 1),
+        (1, width, channels),
+        (height, 1, 1),
+    )
+    return draw(st.sampled_from(ways))
+
+
+@st.composite
+def with_constant(draw, kind: type[ir.Node] = ir.Add) -> ir.QuantizedGraph:
+    """``y = kind(x, constant)`` or the other way round, one of the two broadcast."""
+    shape = (draw(SIZES), draw(SIZES), draw(CHANNELS))
+    other = draw(shapes_to_broadcast(shape))
+    source, second = draw(quantizations()), draw(quantizations())
+    rng = rng_of(draw)
+    first_is_constant = kind is not ir.Prelu and draw(st.booleans())
+    x_shape, k_shape = (other, shape) if draw(st.booleans()) and kind is not ir.Prelu else (shape, other)
+    if kind in (ir.Minimum, ir.Maximum):
+        second = target = source
+    elif kind in (ir.Mul, ir.Prelu):
+        target = _output(draw, source.scale * second.scale * 40)
+        if kind is ir.Prelu:
+            target = _output(draw, max(source.scale, source.scale * second.scale * 40))
+    elif kind is ir.SquaredDifference:
+        target = _output(draw, max(source.scale, second.scale) ** 2 * 100)
+    else:
+        target = _output(draw, max(source.scale, second.scale), -3, 3)
+    extra = (draw(CLAMPS),) if kind in (ir.Add, ir.Mul, ir.Sub) else ()
+    names = ("k", "x") if first_is_constant else ("x", "k")
+    return ir.QuantizedGraph(
+        "random",
+        (ir.Input("x", ()), ir.Stored("k", (), "k"), kind("y", names, *extra)),
+        ("y",),
+        {"x": x_shape, "k": k_shape, "y": shape},
+        {"x": source, "k": second, "y": target},
+        {"k": ir.Constant(_values(rng, k_shape))},
+    )
+
+
+@st.composite
+def reductions(draw, kind: str = "mean") -> ir.QuantizedGraph:
+    if draw(st.booleans()):
+        shape: tuple[int, ...] = (draw(SIZES), draw(SIZES), draw(CHANNELS))
+        axes = draw(st.sets(st.sampled_from((0, 1, 2)), min_size=1).map(sorted).map(tuple))
+    else:
+        shape, axes = (draw(st.integers(1, 300)),), (2,)
+    out = tuple(1 if axis in axes else size for axis, size in enumerate(shape, 3 - len(shape)))
+    source = draw(quantizations())
+    target = source
+    if kind == "mean":
+        target = draw(st.sampled_from((source, _output(draw, source.scale, -6, 5))))
+    elif kind == "sum":
+        target = _output(draw, source.scale * np.sqrt(np.prod(shape) / np.prod(out)) * 10)
+    return one_op(ir.Reduce("y", ("x",), kind, axes), shape, out, source, target)
+
+
+INTEGER_OPERATORS = {
+    **{kind.__name__: with_constant(kind=kind) for kind in ir.ELEMENTWISE},
+    **{f"reduce_{kind}": reductions(kind=kind) for kind in ir.REDUCTIONS},
+}
