@@ -6,6 +6,7 @@ A rewrite never changes a node; it emits another one beside it, and whatever no 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +36,8 @@ from mcuprune.graph.ir import (
 ELEMENTWISE = Activation | BatchNorm | Add | Mul | Concat | Softmax  # the same on a vector and on a 1x1 map
 WEIGHTED = Conv2d | DepthwiseConv2d | Linear
 CONSTANT_FIELDS = ("weight", "bias", "gamma", "beta", "mean", "variance")
+
+LARGEST_TENSOR = 1 << 28  # elements of an activation
 
 
 def safe_name(text: str) -> str:
@@ -71,6 +74,8 @@ class Emitter:
         key = f"%{len(self.nodes)}"
         if any(size < 1 for size in shape):
             raise self.fail("its window is larger than its input")
+        if math.prod(int(size) for size in shape) > LARGEST_TENSOR:
+            raise self.fail(f"makes a tensor of shape {shape}, which fits no microcontroller")
         names = {}
         for field, values in (constants or {}).items():
             names[field] = None if values is None else f"{key}.{field}"

@@ -272,6 +272,8 @@ class Builder(Pending):
     def _flatten(self, x: Value) -> Value:
         height, width, channels = self.shapes[x.tensor]
         length = height * width * channels
+        if x.last:
+            return self._flatten_as_stored(x)
         source = np.arange(length).reshape(channels, height * width)
         order = None if channels == 1 or height * width == 1 else source.T.reshape(-1)
         tensor = self.emit(Flatten("", (x.tensor,)), (length,))
@@ -279,3 +281,12 @@ class Builder(Pending):
             np.repeat(value, height * width) if np.ndim(value) else value for value in (x.gain, x.offset)
         )
         return Value(tensor, (length,), order, gain, offset)
+
+    def _flatten_as_stored(self, x: Value) -> Value:
+        """Flattening in our own order, which is the source's where its channels stand last."""
+        height, width, channels = self.shapes[x.tensor]
+        gain, offset = (
+            np.tile(value, height * width) if np.ndim(value) else value for value in (x.gain, x.offset)
+        )
+        shape = (height * width * channels,)
+        return Value(self.emit(Flatten("", (x.tensor,)), shape), shape, None, gain, offset)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-
 from mcuprune.frontends.nchw import Builder
 from mcuprune.frontends.value import Value
-from mcuprune.graph.ir import Flatten
 
 
 class ChannelsLastBuilder(Builder):
@@ -18,10 +13,4 @@ class ChannelsLastBuilder(Builder):
     """
 
     def _flatten(self, x: Value) -> Value:
-        height, width, channels = self.shapes[x.tensor]
-        length = height * width * channels
-        gain, offset = (
-            np.tile(value, height * width) if np.ndim(value) else value for value in (x.gain, x.offset)
-        )
-        tensor = self.emit(Flatten("", (x.tensor,)), (length,))
-        return replace(x, tensor=tensor, shape=(length,), gain=gain, offset=offset)
+        return self._flatten_as_stored(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,21 @@ from onnx.reference import ReferenceEvaluator
 
 from mcuprune.errors import McupruneError, UsageError
 from mcuprune.frontends.onnx_call import Call
-from mcuprune.frontends.onnx_ops import READERS
+from mcuprune.frontends.onnx_file import first_line, parse
+from mcuprune.frontends.onnx_ops import CHANNELS_LAST, READERS
+from mcuprune.frontends.onnx_qoperator import spelled_out
 from mcuprune.frontends.qdq import Described, integer_graph
 from mcuprune.frontends.quantized import QuantizedBuilder, int8_quantization
 from mcuprune.frontends.value import Value
 from mcuprune.graph.ir import Graph, Quantization, QuantizedGraph
 
 DYNAMIC_BATCH = 7919  # an unknown batch in shape arithmetic; a prime, so that no size divides it by chance
-FOLDED = (  # computed here when all inputs are constants; no result outgrows the product of its inputs
+FOLDED = (  # computed here when all inputs are constants
     *("Add", "Cast", "Concat", "Div", "Gather", "Identity", "Mul", "Neg", "Reciprocal", "Reshape", "Slice"),
     *("DequantizeLinear", "QuantizeLinear", "Shape", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
 )
 KEEP_SCALES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")
+MOST_FOLDED = 1 << 26  # elements that folding may compute in all
 LARGEST_FILL = 1 << 16  # elements that a ConstantOfShape may make
 WEIGHT_READERS = ("Conv", "Gemm", "MatMul")
 
@@ -39,40 +43,15 @@ def load(path: str | Path) -> Graph | QuantizedGraph:
     node and operator for what mcuprune does not implement.
     """
     path = Path(path)
-    model = _parse(path)
+    model = parse(path)
     reader = _Model(model, path)
     try:
         return reader.read()
     except McupruneError:
         raise
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        MemoryError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except Exception as error:  # a damaged file can fail anywhere: at an attribute, at a shape, in folding
         where = reader.builder.layer
-        raise UsageError(f"'{path}' is malformed at {where}: {_line(error)}") from error
-
-
-def _parse(path: Path) -> onnx.ModelProto:
-    if not path.is_file():
-        raise UsageError(f"model file '{path}' does not exist")
-    try:
-        model = onnx.load(str(path))
-        for entry in model.graph.output:
-            entry.type.tensor_type.shape.SetInParent()  # some exporters leave it out; it is not read here
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf, checker and external data raise unrelated kinds
-        raise UsageError(f"'{path}' is not a valid ONNX model: {_line(error)}") from error
-    return model
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        raise UsageError(f"'{path}' is malformed at {where}: {first_line(error)}") from error
 
 
 class _Model:
@@ -88,23 +67,31 @@ class _Model:
         self.readers_of_weight: dict[str, str] = {}
         self.scales: dict[str, np.ndarray] = {}  # of constants that are multiples of them
         self.integer_values: dict[str, Quantization] = {}  # results of QuantizeLinear
+        self.folded = 0  # elements of the constants computed so far
 
     def read(self) -> Graph | QuantizedGraph:
         for tensor in self.graph.initializer:
-            self.values[tensor.name] = numpy_helper.to_array(tensor)
-            self.origins[tensor.name] = frozenset({tensor.name})
+            self._store(tensor)
         for entry in self.graph.input:
             if entry.name not in self.values:
-                self.values[entry.name] = self.builder.input(entry.name, self._input_shape(entry))
+                self.values[entry.name] = self._input(entry)
         for node in self.graph.node:
             label = node.name or node.output[0]
             self.builder.at(f"node '{label}' ({node.op_type})", label)
-            self.values[node.output[0]] = self._call(node)
+            for part in spelled_out(node, self.values):
+                if isinstance(part, onnx.TensorProto):
+                    self._store(part)
+                else:
+                    self.values[part.output[0]] = self._call(part)
         outputs = [self.values.get(entry.name) for entry in self.graph.output]
         self.builder.at("the model's output", "output")
         if not all(isinstance(value, Value) for value in outputs):
             raise self.builder.fail("is a constant or a second result of an operator")
         return self._finish(self.builder.build(self.path.stem, outputs))  # type: ignore[arg-type]
+
+    def _store(self, tensor: onnx.TensorProto) -> None:
+        self.values[tensor.name] = numpy_helper.to_array(tensor)
+        self.origins[tensor.name] = frozenset({tensor.name})
 
     def _finish(self, graph: Graph) -> Graph | QuantizedGraph:
         """The integer network that the graph describes if all of it is quantized."""
@@ -115,6 +102,30 @@ class _Model:
         scales = {names[key]: scale for key, scale in builder.weight_scales.items() if key in names}
         integers, _ = integer_graph(Described(graph, marks, scales))
         return graph if integers is None else integers
+
+    def _input(self, entry: onnx.ValueInfoProto) -> Value:
+        """A model input; one that is only transposed to channels first is taken as channels last."""
+        shape = self._input_shape(entry)
+        there = (0, len(shape), *range(1, len(shape)))
+        if len(shape) > 1 and self._orders(entry.name) == {there}:
+            last_first = (shape[-1], *shape[:-1])
+            return replace(self.builder.input(entry.name, last_first), last=True)
+        return self.builder.input(entry.name, shape)
+
+    def _orders(self, name: str) -> set[tuple[int, ...]]:
+        """The orders of axes to which a tensor is transposed, quantized or not; ``()`` for any other use."""
+        found: set[tuple[int, ...]] = set()
+        waiting = [name]
+        for node in self.graph.node:  # in topological order
+            if not set(waiting) & set(node.input):
+                continue
+            if node.op_type == "Transpose":
+                found.add(tuple(_attributes(node).get("perm", ())))
+            elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+                waiting.append(node.output[0])
+            else:
+                found.add(())
+        return found
 
     def _input_shape(self, entry: onnx.ValueInfoProto) -> tuple[int, ...]:
         dims = entry.type.tensor_type.shape.dim
@@ -147,6 +158,8 @@ class _Model:
             return self._quantized(node, inputs)
         if node.op_type not in READERS:
             raise self.builder.fail("is not supported; replace the layer ('mcuprune ops' lists what works)")
+        if node.op_type not in CHANNELS_LAST and any(getattr(value, "last", False) for value in inputs):
+            raise self.builder.fail("reads a map whose channels stand last; export the model channels-first")
         self._claim_weights(node)
         made = READERS[node.op_type](
             Call(self.builder, inputs, _attributes(node), self.opsets.get("ai.onnx", 1), self.batch)
@@ -200,6 +213,11 @@ class _Model:
         filled = node.op_type == "ConstantOfShape" and math.prod(map(int, inputs[0])) <= LARGEST_FILL
         if node.op_type not in FOLDED and not filled:
             raise self.builder.fail("computes on constants in an unsupported way; simplify the model first")
+        self.folded += _result_size(node.op_type, inputs)
+        if self.folded > MOST_FOLDED:
+            raise self.builder.fail(
+                "computes constants larger than any model needs; simplify the model first"
+            )
         given = {name: value for name, value in zip(node.input, inputs, strict=True) if value is not None}
         entries = [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
@@ -224,6 +242,16 @@ class _Model:
                     f"shares its weights '{origin}' with {first}; give each layer its own"
                 )
             self.readers_of_weight[origin] = self.builder.layer
+
+
+def _result_size(operator: str, inputs: tuple[Any, ...]) -> int:
+    """Elements that the result of a folded operator has at most."""
+    arrays = [value for value in inputs if value is not None]
+    if operator in ("Add", "Sub", "Mul", "Div"):
+        return math.prod(np.broadcast_shapes(*(value.shape for value in arrays)))
+    if operator == "Gather":
+        return math.prod(value.size for value in arrays)
+    return sum(value.size for value in arrays)
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -182,14 +183,22 @@ def _keep_batch(c: Call, target: Sequence[int]) -> Value:
         raise c.fail(
             f"reshapes {('batch', *c.value().shape)} to {tuple(target)}, which mixes or drops the batch axis"
         )
+    if c.value().last and len(target) != 2:
+        raise c.fail("reshapes a map whose channels stand last; only flattening works there")
     return c.builder.reshape(c.value(), tuple(target[1:]))
 
 
 def _transpose(c: Call) -> Value:
-    order = tuple(c.attributes.get("perm", reversed(range(c.rank))))
-    if order != tuple(range(c.rank)):
-        raise c.fail(f"reorders axes to {order}; export the model channels-first, without transposes")
-    return c.value()
+    order, x = tuple(c.attributes.get("perm", reversed(range(c.rank)))), c.value()
+    if order == tuple(range(c.rank)):
+        return x
+    there = (0, *range(2, c.rank), 1)
+    if x.is_map and order == (tuple(np.argsort(there)) if x.last else there):
+        return replace(x, last=not x.last)
+    raise c.fail(
+        f"reorders axes to {order}; only moving the channels to the end and back again works, export the "
+        "model channels-first"
+    )
 
 
 def _pad(c: Call) -> Value:
@@ -224,6 +233,12 @@ def _cast(c: Call) -> Value:
         raise c.fail("casts to integers")
     return c.value()
 
+
+# Operators that may read a map whose channels stand last; all others need them first
+CHANNELS_LAST = (
+    *("Transpose", "Reshape", "Flatten", "Identity", "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear"),
+    *("Relu", "Sigmoid", "Tanh", "HardSwish", "Sin", "Cos", "LeakyRelu", "Clip", "HardSigmoid"),
+)
 
 READERS: dict[str, Reader] = {
     "Conv": _conv,

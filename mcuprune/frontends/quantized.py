@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class QuantizedBuilder(Builder):
         if held is not None:
             tensor = self.emit(Activation("", (x.tensor,), "identity"), self.shapes[x.tensor])
         self.marks[tensor] = q
-        return Value(tensor, x.shape, x.order)
+        return replace(x, tensor=tensor)
 
     def scaled(self, key: str, scale: np.ndarray, shift: np.ndarray) -> str | None:
         """As in the base class, but a tensor that is quantized already is not scaled in retrospect."""

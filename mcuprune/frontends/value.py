@@ -14,6 +14,9 @@ class Value:
     ``shape`` is the source's without the batch: ``(C, H, W)``, ``(C, L)`` (a map of height L and width 1) or
     ``(F,)``.  Element ``i`` of our vector is element ``order[i]`` of the source's (None: the same).  ``gain``
     and ``offset`` are scalars or have one value per channel, in the source's order.
+
+    ``last``: the source has transposed the map, so that its channels stand last; ``shape`` is spelled
+    channels first all the same.
     """
 
     tensor: str
@@ -21,6 +24,7 @@ class Value:
     order: np.ndarray | None = None
     gain: np.ndarray | float = 1.0
     offset: np.ndarray | float = 0.0
+    last: bool = False
 
     @property
     def channels(self) -> int:

@@ -196,7 +196,7 @@ REFUSED = {
     "groups": ([node("Conv", "x w", group=2)], 13, {"w": f32(4, 2, 3, 3)}, r"\(Conv\): grouped convolution"),
     "clip": ([node("Clip", "x lo")], 13, {"lo": np.float32(-1)}, r"\(Clip\): clips to \[-1.0, inf\]"),
     "ceil": ([node("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)], 13, {}, r"ceil_mode"),
-    "transpose": ([node("Transpose", "x", perm=[0, 2, 3, 1])], 13, {}, r"\(Transpose\): reorders axes"),
+    "transpose": ([node("Transpose", "x", perm=[0, 1, 3, 2])], 13, {}, r"\(Transpose\): reorders axes"),
     "batch": ([node("Reshape", "x s")], 13, {"s": i64(-1, 8)}, r"\(Reshape\): .* the batch axis"),
     "axis": ([node("Concat", "x x", axis=2)], 13, {}, r"\(Concat\): concatenates on axis 2"),
     "pad value": (

@@ -57,13 +57,22 @@ def assert_one_step(path: Path, graph: QuantizedGraph, differing: float) -> None
     assert np.mean(theirs.argmax(axis=1) == ours.argmax(axis=1)) >= 0.98
 
 
-@pytest.mark.parametrize("per_channel", [False, True], ids=["per tensor", "per channel"])
-@pytest.mark.parametrize("activation", [QuantType.QInt8, QuantType.QUInt8], ids=["int8", "uint8"])
+@pytest.mark.parametrize(
+    ("form", "activation", "per_channel"),
+    [
+        (QuantFormat.QDQ, QuantType.QInt8, False),
+        (QuantFormat.QDQ, QuantType.QUInt8, True),
+        (QuantFormat.QOperator, QuantType.QUInt8, True),
+    ],
+    ids=["QDQ int8", "QDQ uint8 per channel", "QOperator"],
+)
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda kind: kind.__name__)
-def test_files_of_onnxruntimes_quantizer(network, activation, per_channel: bool, tmp_path: Path) -> None:
+def test_files_of_onnxruntimes_quantizer(
+    network, form, activation, per_channel: bool, tmp_path: Path
+) -> None:
     path = quantized_file(
         float_file(network, tmp_path),
-        quant_format=QuantFormat.QDQ,
+        quant_format=form,
         activation_type=activation,
         weight_type=QuantType.QInt8,
         per_channel=per_channel,
