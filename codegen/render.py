@@ -25,6 +25,11 @@ GUARDS = {
         "needs the DSP instructions of a Cortex-M4, M7, M33 or newer: compile for it (-mcpu=cortex-m4), "
         "generate the model for this core, or define MCP_EMULATE_DSP",
     ),
+    "mve": (
+        "(defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)) || defined(MCP_EMULATE_MVE)",
+        "needs the vector instructions of a Cortex-M55 or newer: compile for it (-mcpu=cortex-m55 "
+        "-mfloat-abi=softfp or hard), generate the model for this core, or define MCP_EMULATE_MVE",
+    ),
 }
 
 

@@ -1,8 +1,9 @@
 """The processor cores that firmware is built for: instruction set, compiler flags, emulator model.
 
 A core is what its compiler flags and its instruction timing are a function of; everything else is the board.
-Firmware is built with the soft-float calling convention on every core: the generated code has no floating
-point, and a float that slips in then shows up as a library call instead of needing the unit switched on.
+Firmware is built with the calling convention of software floating point on every core: the generated code has
+none, and a float that slips in on a core without vectors then shows up as a library call.  Cores with vectors
+(Helium) hold them in floating-point registers, inside functions only, which start-up code must switch on.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ def _arm(name: str, cpu: str, unicorn: str | None, *isa: str, unaligned: bool = 
         family="arm",
         isa=frozenset(("portable", *isa)),
         zig_target="thumb-freestanding-eabi",
-        zig_cpu=name.replace("-", "_") + ("+dsp" if "dsp" in isa else ""),  # optional on the M33
+        # The DSP extension is optional on the M33; without floating point, zig leaves out vectors too.
+        zig_cpu="+".join((name.replace("-", "_"), *isa)),
         gcc="arm-none-eabi-gcc",
-        gcc_flags=(f"-mcpu={name}", "-mthumb", "-mfloat-abi=soft"),
+        gcc_flags=(f"-mcpu={name}", "-mthumb", f"-mfloat-abi={'softfp' if 'mve' in isa else 'soft'}"),
         unicorn=unicorn,
         timing=name if unicorn else None,
         unaligned=unaligned,

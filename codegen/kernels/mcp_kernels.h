@@ -125,6 +125,16 @@ void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output
 void mcp_depthwise_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                             void *scratch);
+void mcp_conv2d_s8_mve(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_1x1_s8_mve(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_depthwise_conv2d_s8_mve(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_fully_connected_s8_mve(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
+                                void *scratch);
+
+/* Support of the mve convolutions: all channels of up to four pixels, whose inputs are contiguous. */
+void mcp_rows_s8_mve(const mcp_conv2d *op, int32_t length, const int8_t **pixels, int32_t count,
+                     int8_t *output);
+
 void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);

@@ -68,3 +68,8 @@ def mean_or_sum(shape: OpShape) -> bool:
 
 def extreme(shape: OpShape) -> bool:
     return s8(shape) and shape.node.kind in ("max", "min")  # type: ignore[attr-defined]
+
+
+def depthwise_eight_channels(shape: OpShape) -> bool:
+    """One output channel per input channel, eight or more of them, no dilation."""
+    return depthwise_one_to_one(shape) and _smallest(shape.output[2]) >= 8

@@ -18,9 +18,10 @@ from mcuprune.graph.op_shape import Number, OpShape
 from mcuprune.kernels.dsp import DSP
 from mcuprune.kernels.integer_only import INTEGER_ONLY
 from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.mve import MVE
 from mcuprune.kernels.portable import PORTABLE
 
-KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *DSP)
+KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *DSP, *MVE)
 
 HEADERS = ("mcp_kernels.h",)
 # What a loop over rows needs besides the kernels of its layers.
@@ -28,10 +29,10 @@ ROW_LOOP_FILES = ("mcp_arithmetic.h", "mcp_rows.h", "portable/mcp_row_buffer.c")
 OBJECTIVES = ("cycles", "size")
 
 _BY_NAME: Mapping[str, Kernel] = MappingProxyType({kernel.name: kernel for kernel in KERNELS})
-# Cores without an emulator take the figures of a slower relative with the same instructions.
+# A core whose time is not modelled takes a slower relative's figures for the instructions both have.
 _TIMED_AS = MappingProxyType({"cortex-m55": "cortex-m33"})
 # What a kernel is ranked by where no core is named: a typical core with these instructions.
-_TYPICAL_CPU = MappingProxyType({"portable": "cortex-m0plus", "dsp": "cortex-m4"})
+_TYPICAL_CPU = MappingProxyType({"portable": "cortex-m0plus", "dsp": "cortex-m4", "mve": "cortex-m55"})
 
 
 def kernel(name: str) -> Kernel:
@@ -66,7 +67,7 @@ def choose(shape: OpShape, isa: frozenset[str], objective: str = "cycles") -> Ke
     """
     if objective not in OBJECTIVES:
         raise UsageError(f"objective '{objective}' is unknown; choose {' or '.join(OBJECTIVES)}")
-    cpu = _TYPICAL_CPU["dsp" if "dsp" in isa else "portable"]
+    cpu = _TYPICAL_CPU[max(isa, key=tuple(_TYPICAL_CPU).index)]
 
     def rank(kernel: Kernel) -> tuple[float, float]:
         time, size = cycles(kernel, shape, cpu), kernel.constants(shape) + code_bytes(kernel, cpu)
@@ -83,7 +84,7 @@ def cycles(kernel: Kernel, shape: OpShape, cpu: str) -> Number:
 
 def coefficients(kernel: Kernel, cpu: str) -> tuple[float, ...]:
     """Cycles per unit of each of the kernel's features on a core."""
-    return tuple(_figure("cycle_coefficients.json", kernel.name, _TIMED_AS.get(cpu, cpu))["coefficients"])
+    return tuple(_timing(kernel, cpu)["coefficients"])
 
 
 def code_bytes(kernel: Kernel, cpu: str, toolchain: str = "zig") -> int:
@@ -104,9 +105,7 @@ def stack_bytes(name: str, cpu: str, toolchain: str = "zig") -> int:
 
 def cycle_error(kernel: Kernel, cpu: str) -> float:
     """Largest relative error of :func:`cycles` over the emulated runs that it was fitted to."""
-    return float(
-        _figure("cycle_coefficients.json", kernel.name, _TIMED_AS.get(cpu, cpu))["max_relative_error"]
-    )
+    return float(_timing(kernel, cpu)["max_relative_error"])
 
 
 def sources(names: Iterable[str]) -> tuple[str, ...]:
@@ -117,6 +116,11 @@ def sources(names: Iterable[str]) -> tuple[str, ...]:
         files.add(f"{chosen.isa}/{chosen.name}.c")
         files.update(need if need.endswith(".h") else f"{chosen.isa}/{need}.c" for need in chosen.needs)
     return tuple(sorted(files))
+
+
+def _timing(kernel: Kernel, cpu: str) -> Any:
+    timed_as = cpu if kernel.isa == "mve" else _TIMED_AS.get(cpu, cpu)
+    return _figure("cycle_coefficients.json", kernel.name, timed_as)
 
 
 @cache

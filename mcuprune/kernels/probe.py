@@ -134,8 +134,7 @@ def measure_all() -> dict[str, Any]:
         for toolchain, compiler in (("zig", ZIG), ("gcc", (core.gcc,))):
             if shutil.which(compiler[0]) is None:
                 continue
-            isa = core.isa - {"mve"}
-            for name, figures in probe(compiler, target_flags(core, toolchain), isa).items():
+            for name, figures in probe(compiler, target_flags(core, toolchain), core.isa).items():
                 kernels.setdefault(name, {}).setdefault(core.name, {})[toolchain] = figures
     return {"flags": " ".join(KERNEL_FLAGS), "compilers": _versions(), "kernels": kernels}
 

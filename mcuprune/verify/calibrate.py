@@ -62,6 +62,13 @@ class Placed(Protocol):
         """Memory content from ``base`` on, the arguments, where the output lies, and its size."""
 
 
+class KernelBench(Protocol):
+    """Something that runs single kernels and counts what they execute."""
+
+    def run(self, kernel: Kernel, call: Placed) -> tuple[Profile, np.ndarray]:
+        """What one call executes, and its output."""
+
+
 def runnable(board: Board, names: Sequence[str] = ()) -> tuple[Kernel, ...]:
     """The kernels of the board's instruction sets, or those of them that are named."""
     wanted = names or [kernel.name for kernel in KERNELS]
@@ -133,7 +140,7 @@ class Bench:
         return transitions
 
 
-def samples(bench: Bench, kernel: Kernel, given: Iterable[OpShape]) -> list[Sample]:
+def samples(bench: KernelBench, kernel: Kernel, given: Iterable[OpShape]) -> list[Sample]:
     found = []
     for seed, shape in enumerate(given):
         profile, _ = bench.run(kernel, Call(shape, seed))
@@ -160,11 +167,10 @@ def _arrays(found: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
     return cycles, np.array([sample.features for sample in found])
 
 
-def calibrate(board: Board, names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Coefficients of every kernel on the board's core, and their largest error, held-out shapes included."""
-    bench = Bench(board)
+def calibrate(bench: KernelBench, kernels: Iterable[Kernel]) -> dict[str, dict[str, Any]]:
+    """Coefficients of kernels on the bench's core, and their largest error, held-out shapes included."""
     figures = {}
-    for kernel in runnable(board, names):
+    for kernel in kernels:
         found = samples(bench, kernel, shapes(kernel))
         coefficients = fit(found)
         error = largest_error(coefficients, [*found, *samples(bench, kernel, held_out(kernel))])
@@ -174,12 +180,13 @@ def calibrate(board: Board, names: Sequence[str] = ()) -> dict[str, dict[str, An
 
 def main() -> None:
     names = sys.argv[1:]
-    stored = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"] if names else {}
+    stored = json.loads(TABLE.read_text(encoding="utf-8"))["kernels"]
+    redone = {kernel.name for board in BOARDS for kernel in runnable(load_board(board), names)}
     known = {kernel.name for kernel in KERNELS}
-    kernels = {name: figures for name, figures in stored.items() if name in known - set(names)}
+    kernels = {name: figures for name, figures in stored.items() if name in known - redone}
     for name in BOARDS:
         board = load_board(name)
-        for kernel, figures in calibrate(board, names).items():
+        for kernel, figures in calibrate(Bench(board), runnable(board, names)).items():
             kernels.setdefault(kernel, {})[board.core.name] = figures
         print(f"{board.core.name}: done")
     TABLE.write_text(json.dumps({"kernels": kernels}, indent=1, sort_keys=True) + "\n", encoding="utf-8")

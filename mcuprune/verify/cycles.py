@@ -18,6 +18,10 @@ more, POP with the program counter 2 more; multiplication in one cycle.
 
 RV32: an in-order core of four stages without published timing.  Everything 1; load 2 (low: 1); taken
 branch and jump 1, 2 or 3 more; division 2 to 33.
+
+Cortex-M55: QEMU counts its instructions and nothing else.  The core does half of a vector instruction in a
+cycle, and may overlap it with its neighbour: so all instructions are taken as 1 (low) or 2 (mid, high).  An
+estimate, not a model: scalar instructions mostly take 1, and memory is not looked at.
 """
 
 from __future__ import annotations
@@ -58,6 +62,11 @@ class CycleRules:
 def cycle_rules(timing: str) -> CycleRules:
     """The rules of a core, by its ``timing`` name."""
     return _RULES[timing]
+
+
+def from_instructions(count: int) -> Cycles:
+    """What a number of instructions may take on a core with vectors that do half of their work in a cycle."""
+    return Cycles(count, 2 * count, 2 * count)
 
 
 def _same(cycles: float) -> Cycles:

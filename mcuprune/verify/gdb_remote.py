@@ -46,6 +46,19 @@ class Remote:
     def clear_breakpoint(self, address: int) -> None:
         self._ask(f"z0,{address:x},2")
 
+    def set_register(self, number: int, value: int) -> None:
+        """A 32-bit register, by its number in the target's description.
+
+        Raises ToolchainError unless :meth:`read_description` came first.
+        """
+        answer = self._ask(f"P{number:x}={value.to_bytes(4, 'little').hex()}")
+        if answer != "OK":
+            raise ToolchainError(f"{self._name} has no register {number}: '{answer}'")
+
+    def read_description(self) -> str:
+        """The names of the target's register sets; from then on registers are numbered as these say."""
+        return self._ask(f"qXfer:features:read:target.xml:0,{CHUNK:x}")
+
     def run_to(self, address: int) -> None:
         """Continues until the instruction at ``address`` is next; steps first, to leave a breakpoint here."""
         self._wait_stop("s")

@@ -18,7 +18,7 @@ from mcuprune.verify.toolchain import Toolchain, build_shared
 
 GUARD_BYTES = 64  # around the arena and the buffers: no kernel may touch them
 GUARD, GARBAGE = 0x5A, 0xA5
-HOST_FLAGS = ("-DMCP_EMULATE_DSP",)
+HOST_FLAGS = ("-DMCP_EMULATE_DSP", "-DMCP_EMULATE_MVE")
 _TRACE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 
 

@@ -62,7 +62,7 @@ def run_qemu(elf: Path, board: Board, name: str, inputs: np.ndarray) -> QemuRun 
     with Remote(command) as remote:
         wait = image.symbol("harness_wait").address
         remote.run_to(wait)
-        instructions = _count(remote, image, layout, name, inputs[0], COUNTERS.get(str(board.qemu)))
+        instructions = _count(remote, image, layout, name, inputs[0], str(board.qemu))
         outputs = [_infer(remote, image, layout, row, wait) for row in inputs]
     return QemuRun(np.stack(outputs), instructions, str(board.qemu), _version(program))
 
@@ -75,12 +75,12 @@ def _infer(remote: Remote, image: Image, layout: Layout, row: np.ndarray, wait: 
 
 
 def _count(
-    remote: Remote, image: Image, layout: Layout, name: str, row: np.ndarray, counter: tuple[int, int] | None
+    remote: Remote, image: Image, layout: Layout, name: str, row: np.ndarray, machine: str
 ) -> int | None:
     """Instructions between entering and leaving the run function, from virtual time."""
-    if counter is None:
+    if machine not in COUNTERS:
         return None
-    address, tick_ns = counter
+    address, _ = COUNTERS[machine]
     run = image.symbol(f"{name}_run").address
     remote.write(image.symbol("harness_arena").address + layout.input_offset, row.tobytes())
     remote.run_to(run)
@@ -88,6 +88,12 @@ def _count(
     remote.run_to(_return_address(image, run))
     after = int.from_bytes(remote.read(address, 4), "little")
     remote.run_to(image.symbol("harness_wait").address)
+    return instructions_between(machine, before, after)
+
+
+def instructions_between(machine: str, before: int, after: int) -> int:
+    """Executed instructions between two readings of a machine's counter."""
+    _, tick_ns = COUNTERS[machine]
     return round((after - before) % (1 << 32) * tick_ns / NANOSECONDS_PER_INSTRUCTION)
 
 

@@ -86,15 +86,22 @@ def host_compiler() -> Toolchain:
 
 
 def build_firmware(
-    files: Mapping[str, str], name: str, board: Board, toolchain: Toolchain, directory: Path
+    files: Mapping[str, str],
+    name: str,
+    board: Board,
+    toolchain: Toolchain,
+    directory: Path,
+    main: str | None = None,
 ) -> Path:
     """Compiles and links a generated package with the measuring harness; returns ``directory/firmware.elf``.
 
     ``files`` maps relative paths to text; every ``.c`` under ``src/`` is compiled.  ``name`` is the model's.
+    ``main`` is C in place of the harness's inference loop, for code that is no model.
     The same arguments give the same bytes, wherever the folder lies.  Raises BudgetError when the image does
     not fit into the board's memory, ToolchainError for anything else the compiler refuses.
     """
-    everything = {**files, **{f"harness/{path}": text for path, text in _harness(name, board).items()}}
+    harness = {**_harness(name, board), **({} if main is None else {"harness.c": main})}
+    everything = {**files, **{f"harness/{path}": text for path, text in harness.items()}}
     sources = (*_sources(files), *(f"harness/{path}" for path in HARNESS if path.endswith(".c")))
     libraries = ("-lgcc",) if toolchain.name == "gcc" else ()
     entry = "harness_start" if board.core.family == "arm" else "harness_reset"

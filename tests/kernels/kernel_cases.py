@@ -87,25 +87,29 @@ def _convolution(
 
 
 @st.composite
-def conv2d(draw: st.DrawFn, pointwise: bool = False, dilated: bool = True) -> Case:
+def conv2d(draw: st.DrawFn, pointwise: bool = False, dilated: bool = True, depth: int = 9) -> Case:
     window, (height, width) = draw(windows(dilated))
     if pointwise:
         window = replace(window, kernel=(1, 1), padding=(0, 0, 0, 0))
-    in_c, out_c, rng = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(rngs)
+    in_c, out_c, rng = draw(st.integers(1, depth)), draw(st.integers(1, 9)), draw(rngs)
     node = ir.Conv2d("node", ("x",), "w", "b", window)
     shape = OpShape(node, ((height, width, in_c),), (*window.output_size(height, width), out_c))
     parameters = _convolution(rng, shape, (out_c, *window.kernel, in_c))
     return Case(shape, parameters, (int8(rng, (height, width, in_c)),))
 
 
-def pointwise_conv2d() -> st.SearchStrategy[Case]:
-    return conv2d(pointwise=True)
+def pointwise_conv2d(depth: int = 9) -> st.SearchStrategy[Case]:
+    return conv2d(pointwise=True, depth=depth)
 
 
 @st.composite
-def depthwise(draw: st.DrawFn, plain: bool = False) -> Case:
+def depthwise(draw: st.DrawFn, plain: bool = False, least: int = 1) -> Case:
     window, (height, width) = draw(windows(dilated=not plain))
-    in_c, multiplier, rng = draw(st.integers(1, 11)), draw(st.integers(1, 1 if plain else 3)), draw(rngs)
+    in_c, multiplier, rng = (
+        draw(st.integers(least, least + 10)),
+        draw(st.integers(1, 1 if plain else 3)),
+        draw(rngs),
+    )
     node = ir.DepthwiseConv2d("node", ("x",), "w", "b", window, multiplier)
     output = (*window.output_size(height, width), in_c * multiplier)
     shape = OpShape(node, ((height, width, in_c),), output)
@@ -275,4 +279,8 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_fully_connected_s8_dsp": linear(),
     "mcp_max_pool2d_s8_dsp": pool(ir.MaxPool2d),
     "mcp_average_pool2d_s8_dsp": pool(ir.AveragePool2d),
+    "mcp_conv2d_s8_mve": conv2d(dilated=False),
+    "mcp_conv2d_1x1_s8_mve": pointwise_conv2d(depth=40),
+    "mcp_depthwise_conv2d_s8_mve": depthwise(plain=True, least=8),
+    "mcp_fully_connected_s8_mve": linear(),
 }

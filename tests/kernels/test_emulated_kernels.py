@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,24 @@ pytest.importorskip("unicorn")
 pytest.importorskip("ziglang")
 from mcuprune.verify.calibrate import BOARDS, Bench, largest_error, samples
 from mcuprune.verify.calibration_shapes import held_out
+from mcuprune.verify.qemu import why_not
+from mcuprune.verify.qemu_bench import QemuBench
 
 TESTED = ("rpi-pico", "stm32vldiscovery", "stm32f4", "esp32c3")
 assert set(TESTED) <= set(BOARDS)
+ON_QEMU = "mps3-an547"
 
 
-@pytest.fixture(scope="module", params=TESTED)
-def bench(request: pytest.FixtureRequest) -> Bench:
-    return Bench(load_board(request.param))
+@pytest.fixture(scope="module", params=[*TESTED, ON_QEMU])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench | QemuBench]:
+    board = load_board(request.param)
+    if request.param != ON_QEMU:
+        yield Bench(board)
+        return
+    if why_not(board):
+        pytest.skip(str(why_not(board)))
+    with QemuBench(board) as opened:
+        yield opened
 
 
 class Content:
@@ -77,7 +88,7 @@ class PlacedCase:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "concat" not in name])
-def test_equals_the_specification(name: str, bench: Bench) -> None:
+def test_equals_the_specification(name: str, bench: Bench | QemuBench) -> None:
     kernel = catalogue.kernel(name)
     if not bench.has(kernel):
         pytest.skip("not a kernel of this core")
@@ -93,7 +104,7 @@ def test_equals_the_specification(name: str, bench: Bench) -> None:
     check()
 
 
-def test_every_rounding_of_a_sum_is_that_of_the_specification(bench: Bench) -> None:
+def test_every_rounding_of_a_sum_is_that_of_the_specification(bench: Bench | QemuBench) -> None:
     """Fully connected with one weight of zero: the bias is the accumulator; ties and extremes included."""
     rng = np.random.default_rng(0)
     count = 3000
@@ -123,7 +134,7 @@ def test_every_rounding_of_a_sum_is_that_of_the_specification(bench: Bench) -> N
         np.testing.assert_array_equal(result, expected)
 
 
-def test_cycle_formulas_hold(bench: Bench) -> None:
+def test_cycle_formulas_hold(bench: Bench | QemuBench) -> None:
     core = bench.board.core.name
     for kernel in catalogue.KERNELS:
         if bench.has(kernel):

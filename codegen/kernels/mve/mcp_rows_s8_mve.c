@@ -1,0 +1,27 @@
+/* All output channels of up to four pixels: pixels[i] are the length inputs of pixel i, whose outputs lie one
+ * pixel after the other.  A row of weights is read once for all four; where there are fewer, the last one is
+ * computed again. */
+#include "mcp_kernels.h"
+#include "mcp_mve.h"
+
+void mcp_rows_s8_mve(const mcp_conv2d *op, int32_t length, const int8_t **pixels, int32_t count,
+                     int8_t *output)
+{
+    const int32_t channels = op->out_c;
+    const int8_t *weight = op->weight;
+    int32_t places[4];
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t pixel = i < count ? i : count - 1;
+        pixels[i] = pixels[pixel];
+        places[i] = pixel * channels;
+    }
+    const mcp_words offsets = mcp_load_words(places, 4);
+    MCP_ROLLED
+    for (int32_t c = 0; c < channels; c++) {
+        const mcp_words sums = mcp_dot_four(weight, pixels, length, op->bias[c]);
+        const mcp_words scaled = mcp_scale_all(sums, op->multiplier[c], op->shift[c]);
+        mcp_scatter_bytes(output + c, offsets,
+                          mcp_output(scaled, op->output_offset, op->clamp_min, op->clamp_max));
+        weight += length;
+    }
+}

@@ -1,0 +1,80 @@
+"""The terms of the cycle formulas of the mve kernels; see :mod:`mcuprune.kernels.features`."""
+
+from __future__ import annotations
+
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to
+from mcuprune.kernels.constants import filter_size
+from mcuprune.kernels.features import Features
+from mcuprune.kernels.geometry import window_taps
+
+VECTOR = 16  # bytes of an mve register
+PIXELS = 4  # that share the loads of weights
+LANES = 8  # channels at once in the depthwise kernel
+
+
+def _blocks(count: Number, size: int) -> Number:
+    return ceil_to(count, size) / size
+
+
+def conv2d_mve(shape: OpShape) -> Features:
+    """Calls, output rows, output pixels.  Gathering: runs, vectors in them, vectors of padding.  Computing:
+    fours of pixels, channels of these, vectors of weights of these."""
+    out_h, out_w, out_c = shape.output
+    in_c = shape.inputs[0][2]
+    kernel_h, kernel_w = shape.window.kernel
+    rows, columns = window_taps(shape)
+    clipped = out_h * out_w - rows.count(kernel_h) * columns.count(kernel_w)
+    fours = (out_h * out_w + PIXELS - 1) // PIXELS
+    size = filter_size(shape)
+    return (
+        1,
+        out_h,
+        out_h * out_w,
+        sum(rows) * sum(taps > 0 for taps in columns),
+        sum(rows) * sum(_blocks(taps * in_c, VECTOR) for taps in columns),
+        clipped * _blocks(size, VECTOR),
+        fours,
+        fours * out_c,
+        fours * out_c * _blocks(size, VECTOR),
+    )
+
+
+def pointwise_mve(shape: OpShape) -> Features:
+    """Calls, output rows, output pixels, fours of pixels, channels of these, vectors of weights of these."""
+    out_h, out_w, out_c = shape.output
+    fours = (out_h * out_w + PIXELS - 1) // PIXELS
+    vectors = _blocks(shape.inputs[0][2], VECTOR)
+    return (1, out_h, out_h * out_w, fours, fours * out_c, fours * out_c * vectors)
+
+
+def depthwise_mve(shape: OpShape) -> Features:
+    """Calls, vectors of weights, output rows, output pixels; of windows over the edge: number, runs, vectors
+    in runs, vectors of padding; of eight channels: groups, rows of taps, pairs of taps, taps left over."""
+    out_h, out_w, channels = shape.output
+    kernel_h, kernel_w = shape.window.kernel
+    rows, columns = window_taps(shape)
+    whole = columns.count(kernel_w)
+    edges = out_h * out_w - rows.count(kernel_h) * whole
+    outer_rows = sum(taps for taps in rows if taps < kernel_h)
+    runs = [(outer_rows if taps == kernel_w else sum(rows)) for taps in columns]
+    groups = out_h * out_w * _blocks(channels, LANES)
+    return (
+        1,
+        _blocks(kernel_h * kernel_w * channels, VECTOR),
+        out_h,
+        out_h * out_w,
+        edges,
+        sum(runs),
+        sum(n * _blocks(taps * channels, VECTOR) for n, taps in zip(runs, columns, strict=True)),
+        edges * _blocks(kernel_h * kernel_w * channels, VECTOR),
+        groups,
+        groups * kernel_h,
+        groups * kernel_h * (kernel_w // 2),
+        groups * kernel_h * (kernel_w % 2),
+    )
+
+
+def fully_connected_mve(shape: OpShape) -> Features:
+    """Calls, fours of outputs, vectors of inputs of these."""
+    fours = _blocks(shape.output[2], 4)
+    return (1, fours, fours * _blocks(shape.inputs[0][2], VECTOR))
