@@ -136,8 +136,9 @@ def test_every_rounding_of_a_sum_is_that_of_the_specification(bench: Bench | Qem
 
 def test_cycle_formulas_hold(bench: Bench | QemuBench) -> None:
     core = bench.board.core.name
+    own = {"mve"} if core == "cortex-m55" else bench.board.core.isa  # the others are timed as on an M33
     for kernel in catalogue.KERNELS:
-        if bench.has(kernel):
+        if bench.has(kernel) and kernel.isa in own:
             found = samples(bench, kernel, held_out(kernel, count=3))
             coefficients = catalogue.coefficients(kernel, core)
             assert largest_error(coefficients, found) <= catalogue.cycle_error(kernel, core), kernel.name

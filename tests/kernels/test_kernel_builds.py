@@ -16,7 +16,7 @@ from kernel_library import KERNELS, SANITIZERS, WARNINGS, build_library, host_co
 from mcuprune.core import CORES
 from mcuprune.kernels.probe import KERNEL_FLAGS, ZIG, target_flags
 
-TARGETS = ("cortex-m0plus", "cortex-m3", "cortex-m4", "rv32imc")
+TARGETS = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m55", "rv32imc")
 
 
 def undefined_symbols(path: Path) -> set[str]:
