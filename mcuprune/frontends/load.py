@@ -14,19 +14,19 @@ from typing import Any
 from torch import nn
 
 from mcuprune.errors import UsageError
-from mcuprune.frontends import onnx
+from mcuprune.frontends import keras, onnx
 from mcuprune.graph.ir import Graph, QuantizedGraph
 
-FORMS = "FILE.py:NAME, FILE.onnx or FILE.tflite"
+FORMS = "FILE.py:NAME, FILE.onnx, FILE.tflite, FILE.keras, FILE.h5 or a SavedModel folder"
 
 
 def load_model(spec: str) -> nn.Module | Graph | QuantizedGraph:
     """The model that ``spec`` names.
 
     ``FILE.py:NAME`` is a module class or function without required arguments, or a module instance, and gives
-    an nn.Module (``:NAME`` may be left out when the file defines one module class); ``.onnx`` gives a Graph,
-    a ``.tflite`` a Graph, or a QuantizedGraph if it is int8.  Raises UsageError, saying why, for what cannot
-    be loaded.
+    an nn.Module (``:NAME`` may be left out when the file defines one module class).  ``.onnx``, ``.tflite``,
+    ``.keras``, ``.h5`` and a SavedModel folder give a Graph, or a QuantizedGraph where they are quantized.
+    Raises UsageError, saying why, for what cannot be loaded.
     """
     file, colon, name = spec.rpartition(":")
     path, name = (Path(file), name) if colon and file.endswith(".py") else (Path(spec), "")
@@ -34,7 +34,10 @@ def load_model(spec: str) -> nn.Module | Graph | QuantizedGraph:
         ".py": lambda found: _load_python(found, name),
         ".onnx": onnx.load,
         ".tflite": _load_tflite,
+        **dict.fromkeys(keras.SUFFIXES, keras.load),
     }
+    if keras.is_saved_model(path):
+        return keras.load(path)
     if path.suffix not in loaders:
         raise UsageError(f"model '{spec}' has no known form; give {FORMS}")
     if not path.is_file():

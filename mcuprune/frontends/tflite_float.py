@@ -68,6 +68,9 @@ class _Reader:
             self.builder.at(f"input '{self.names[index]}'", self.names[index])
             if self.graph.tensors[index].type != schema.TensorType.FLOAT32:
                 raise self.builder.fail(f"is {self._type(index)}; a float model needs float32 inputs")
+            signature = self.graph.tensors[index].shapeSignature
+            if signature is not None and any(int(size) < 0 for size in signature[1:]):
+                raise self.builder.fail("has sizes that are not fixed; convert the model with fixed sizes")
             if not 2 <= len(sizes) <= 4 or sizes[0] != 1:
                 raise self.builder.fail(f"has shape {sizes}; a batch of 1 and one to three sizes work")
             self.values[index] = Tensor(self.builder.input(self.names[index], spelled(sizes)), sizes)
