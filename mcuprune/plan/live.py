@@ -59,6 +59,11 @@ class Work:
         return self.node.name
 
     @property
+    def exact(self) -> bool:
+        """Whether the output may overwrite an input only at exactly the declared distance."""
+        return self.kernel.exact
+
+    @property
     def scratch(self) -> int:
         """Bytes of scratch, aligned."""
         return int(self.scratch_of(self.shape))
@@ -100,6 +105,8 @@ class Job(Protocol):
     def elements(self) -> Mapping[str, int]: ...
     @property
     def writes(self) -> str: ...
+    @property
+    def exact(self) -> bool: ...
     @property
     def scratch(self) -> int: ...
     def scratch_of(self, shape: OpShape) -> Number: ...

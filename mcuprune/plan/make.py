@@ -123,6 +123,6 @@ def _memory_problem(
         work = step.work
         buffers.append(memory.Buffer(f"{work.node.name}: scratch", work.scratch, number, number))
         for name, distance in work.sharable(step.dying, work.shape).items():
-            sharings.append(memory.Sharing(index[work.writes], index[name], distance))
+            sharings.append(memory.Sharing(index[work.writes], index[name], distance, work.exact))
     alone = max(sizes.values(), default=0)  # an input that no step reads
     return memory.Problem(tuple(buffers), tuple(sharings), max(lower_bound, alone))

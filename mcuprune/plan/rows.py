@@ -97,6 +97,10 @@ class RowWork:
         return self.node.name
 
     @property
+    def exact(self) -> bool:
+        return False
+
+    @property
     def scratch(self) -> int:
         return self.loop.scratch_bytes
 
