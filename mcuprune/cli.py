@@ -39,6 +39,7 @@ Lossless = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(help="Folder that `compress` or `export` wrote.")]
 BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}")]
+OPTIMIZE = "speed, size, ram or balanced: what kernels are chosen for."
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 
 
@@ -74,7 +75,7 @@ def compress(
     controls: Annotated[
         bool | None, typer.Option("--controls/--no-controls", help="Train what it is compared with.")
     ] = None,
-    optimize: Annotated[str | None, typer.Option(help="speed or size: which kernels are chosen.")] = None,
+    optimize: Annotated[str | None, typer.Option(help=OPTIMIZE)] = None,
     toolchain: Annotated[str | None, typer.Option(help="zig (pinned, from pip) or gcc.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML; flags override it.")] = None,
@@ -104,14 +105,15 @@ def analyze(
     input_shape: Annotated[
         str | None, typer.Option("--input", help="Input of a PyTorch module, e.g. 3,32,32.")
     ] = None,
+    optimize: Annotated[str, typer.Option(help=OPTIMIZE)] = "speed",
     lossless: Lossless = True,
     as_json: Json = False,
 ) -> None:
-    """Does the model fit the board as it is?  Costs per layer, without training."""
+    """Does the model fit the board as it is?  Costs per layer and its kernel, without training."""
     limits, shape = parse_budget(budget or ""), parse_shape(input_shape)
     from mcuprune import examine
 
-    analysis = examine.analyze(model, load_board(board), limits, shape, lossless)
+    analysis = examine.analyze(model, load_board(board), limits, shape, lossless, optimize)
     _print(analysis, analysis.text(), as_json)
 
 
@@ -125,7 +127,7 @@ def export(
         typer.Option(help="Inputs as a float model takes them, to quantize it with: .npz, .npy, file.py:f."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
-    optimize: Annotated[str, typer.Option(help="speed or size: which kernels are chosen.")] = "speed",
+    optimize: Annotated[str, typer.Option(help=OPTIMIZE)] = "speed",
     toolchain: Annotated[str, typer.Option(help="zig (pinned, from pip) or gcc.")] = "zig",
     lossless: Lossless = True,
     as_json: Json = False,
@@ -136,6 +138,7 @@ def export(
 
     exported = examine.export(model, found, out, name, board, toolchain, optimize, data, lossless)
     result = {"out": exported.out, "sizes": exported.deployment.sizes, "quality": exported.quality}
+    result["price"] = exported.price
     _print(result, exported.text(), as_json)
 
 

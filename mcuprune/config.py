@@ -23,7 +23,7 @@ from mcuprune.errors import UsageError
 HEADER = "# Everything this run depends on: `mcuprune compress --config run.toml` repeats it.\n"
 # Where results go, and whether earlier ones are continued, changes no result: not part of the written file.
 PLACES = ("out", "resume")
-_OBJECTIVES = {"speed": "cycles", "size": "size"}
+_OBJECTIVES = {"speed": "cycles", "size": "size", "ram": "ram", "balanced": "balanced"}
 
 
 def _to_budget(value: object) -> object:
@@ -43,7 +43,8 @@ class RunConfig(BaseModel):
     data          an image folder, ``.npz`` or ``file.py:function``; with a task: the folder its files lie in
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
-    optimize      kernels with the fewest cycles, or the fewest bytes of flash
+    optimize      what kernels are chosen for: ``speed``, ``size`` (flash), ``ram``, or ``balanced`` (the
+                  least product of cycles and flash)
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
     name          prefix of every C symbol; None: from the model's name
     """
@@ -63,7 +64,7 @@ class RunConfig(BaseModel):
     controls: bool = True
     seed: int = Field(0, ge=0)
     min_accuracy: float | None = Field(None, ge=0)
-    optimize: Literal["speed", "size"] = "speed"
+    optimize: Literal["speed", "size", "ram", "balanced"] = "speed"
     toolchain: Literal["zig", "gcc"] = "zig"
     out: Path = Path("runs/latest")
     resume: bool = False
@@ -80,9 +81,9 @@ class RunConfig(BaseModel):
 
 
 def objective_of(optimize: str) -> str:
-    """``speed`` or ``size`` in the catalogue's words; UsageError for anything else."""
+    """What ``--optimize`` says in the catalogue's words; UsageError for an unknown one."""
     if optimize not in _OBJECTIVES:
-        raise UsageError(f"--optimize {optimize}: choose {' or '.join(_OBJECTIVES)}")
+        raise UsageError(f"--optimize {optimize}: choose {', '.join(_OBJECTIVES)}")
     return _OBJECTIVES[optimize]
 
 

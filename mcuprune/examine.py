@@ -26,6 +26,7 @@ from mcuprune.plan.make import make_plan
 from mcuprune.posttrain import PostTrained, Quality, post_train
 from mcuprune.problem import identifier
 from mcuprune.report.units import count, kibi, seconds
+from mcuprune.resources.choices import KernelChoice, Price, kernel_choices, price
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import Breakdown, breakdown, planned_calls
 from mcuprune.terminal import table
@@ -35,7 +36,7 @@ from mcuprune.workspace import open_workspace
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One kernel call; ``constants`` bytes of flash, ``cycles`` the upper bound of the model."""
+    """One layer; ``constants`` bytes of flash; ``choice`` has its cycles and the kernel's alternatives."""
 
     name: str
     op: str
@@ -43,6 +44,7 @@ class LayerCost:
     shape: tuple[int, ...]
     constants: int
     macs: int
+    choice: KernelChoice
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,24 @@ class Analysis:
     clock_hz: int
     folded: tuple[Change, ...] = ()
     macs_before: int | None = None
+    price: Price | None = None
 
     @property
     def fits(self) -> bool:
         return all(getattr(self.usage, k) <= limit for k, limit in self.limits.items())
 
     def text(self) -> str:
-        head = ("layer", "op", "kernel", "output", "constants", "MACs")
+        head = ("layer", "op", "output", "constants", "MACs", "cycles", "kernel", "why")
         rows = [
             (
                 layer.name,
                 layer.op,
-                layer.kernel,
                 "x".join(map(str, layer.shape)),
                 count(layer.constants),
                 count(layer.macs),
+                count(layer.choice.chosen.cycles),
+                layer.kernel,
+                layer.choice.why,
             )
             for layer in self.layers
         ]
@@ -93,7 +98,8 @@ class Analysis:
         ]
         limits = ", ".join(f"{k} {count(v)}" for k, v in self.limits.items())
         verdict = f"{'fits' if self.fits else 'does NOT fit'} {self.board} ({limits})"
-        costs = [table(head, rows), "", table(("int8", "total", "of which"), totals), "", verdict]
+        price = () if self.price is None else (self.price.text(), "")
+        costs = [table(head, rows), "", table(("int8", "total", "of which"), totals), "", *price, verdict]
         return "\n".join([*_folding(self.folded, self.macs_before, usage.macs), *costs])
 
 
@@ -111,34 +117,45 @@ def analyze(
     budget: Budget,
     input_shape: tuple[int, ...] | None = None,
     lossless: bool = True,
+    optimize: str = "speed",
 ) -> Analysis:
     """Costs per layer and in total of a model as it is, without training.
 
     ``input_shape`` (channels first) is needed for PyTorch modules; without ``lossless`` an integer model is
     taken unfolded.  Raises UnsupportedError for the first layer that cannot be deployed.
     """
-    graph = as_network(model, input_shape)
+    graph, objective = as_network(model, input_shape), objective_of(optimize)
     changes: tuple[Change, ...] = ()
     before = None
     if isinstance(graph, QuantizedGraph):
         folded = fold(graph, lossless)
         before, graph, changes = total_macs(graph), folded.graph, folded.changes
-    plan = make_plan(graph, board.core.isa)
+    plan = make_plan(graph, board.core.isa, objective)
+    calls, choices = planned_calls(graph, plan), kernel_choices(graph, plan, board.core)
     layers = tuple(
         LayerCost(
-            call.shape.node.name,
+            choice.layer,
             type(call.shape.node).__name__,
-            call.kernel.name,
-            graph.shape(call.shape.node.name),
+            choice.kernel,
+            graph.shape(choice.layer),
             int(call.kernel.constants(call.shape)),
             call.macs,
+            choice,
         )
-        for call in planned_calls(graph, plan)
+        for call, choice in zip(calls, choices, strict=True)
     )
-    limits = budget.within(Budget(**board.budget())).limits(board.clock_hz)
-    usage = breakdown(graph, plan, board.core)
-    gap = plan.arena_bytes - plan.lower_bound
-    return Analysis(model, board.name, usage, limits, layers, gap, board.clock_hz, changes, before)
+    return Analysis(
+        model=model,
+        board=board.name,
+        usage=breakdown(graph, plan, board.core),
+        limits=budget.within(Budget(**board.budget())).limits(board.clock_hz),
+        layers=layers,
+        arena_gap=plan.arena_bytes - plan.lower_bound,
+        clock_hz=board.clock_hz,
+        folded=changes,
+        macs_before=before,
+        price=price(graph, plan, board.core, objective),
+    )
 
 
 def total_macs(graph: QuantizedGraph) -> int:
@@ -166,6 +183,7 @@ class Exported:
     out: str
     deployment: Deployment
     quality: Quality | None = None
+    price: Price | None = None
 
     def text(self) -> str:
         sizes, folded = self.deployment.sizes, self.deployment.folded
@@ -174,10 +192,11 @@ class Exported:
             before, after = total_macs(folded.original), total_macs(folded.graph)
         lines = _folding(folded.changes if folded else (), before, after)
         quality = [] if self.quality is None else [self.quality.text(), ""]
+        price = "" if self.price is None else f"\n{self.price.text()}"
         return "\n".join([*lines, *quality]) + (
             f"wrote {self.out}: C package, model.tflite, model.onnx, firmware.elf\n"
             f"flash {count(sizes.flash)} B ({count(sizes.constants)} constants, {count(sizes.code)} code), "
-            f"arena {count(sizes.arena)} B, {self.deployment.toolchain}"
+            f"arena {count(sizes.arena)} B, {self.deployment.toolchain}{price}"
         )
 
 
@@ -220,7 +239,9 @@ def export(
             np.save(space.build / SAMPLES, trained.samples)
         space.publish()
     subject = replace(built.subject, elf=out / built.subject.elf.name)
-    return Exported(str(out), replace(built, subject=subject), trained.quality)
+    plan, objective = subject.plan, manifest.objective
+    cost = price(subject.graph, plan, board.core, objective, manifest.toolchain)
+    return Exported(str(out), replace(built, subject=subject), trained.quality, cost)
 
 
 @dataclass(frozen=True)

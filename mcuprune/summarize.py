@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 
@@ -25,11 +24,11 @@ from mcuprune.prune.experiment import Outcome
 from mcuprune.prune.target import Target
 from mcuprune.quantize.convert import dequantize_output
 from mcuprune.report import model as r
+from mcuprune.resources.choices import kernel_choices
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import breakdown
 from mcuprune.score import Score, Scores, score_outputs
 from mcuprune.tasks.task import Task
-from mcuprune.verify.emulator import EmulatedRun
 from mcuprune.verify.image import load_image
 from mcuprune.verify.prove import Proof
 
@@ -71,7 +70,7 @@ def make_report(e: Evidence) -> r.Report:
             r.Epoch(h.epoch, h.phase, h.loss, h.score, h.learning_rate, h.usage, h.multipliers)
             for h in e.outcome.found.history
         ),
-        layers=_layers(run_passes(e.problem.graph), graph, plan, e.proof.emulated, e.scores.sqnr),
+        layers=_layers(run_passes(e.problem.graph), e),
         arena=arena_picture(graph, plan),
         sections=_sections(e),
         notes=(*((e.problem.note,) if e.problem.note else ()), *_folding(e.built.folded)),
@@ -263,9 +262,9 @@ def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _layers(
-    dense: Graph, graph: QuantizedGraph, plan: Plan, run: EmulatedRun | None, sqnr: Mapping[str, float]
-) -> tuple[r.Layer, ...]:
+def _layers(dense: Graph, e: Evidence) -> tuple[r.Layer, ...]:
+    graph, plan, run = e.built.subject.graph, e.built.subject.plan, e.proof.emulated
+    why = {choice.layer: choice.why for choice in kernel_choices(graph, plan, e.board.core)}
     before = {node.name: node for node in dense.nodes}
     after = {node.name: node for node in graph.nodes}
     costs = [] if run is None else layer_costs(graph, plan, run)
@@ -289,7 +288,8 @@ def _layers(
                 macs_after=int(macs(node, shape)),
                 instructions=instructions,
                 cycles=None if cycles is None else round(cycles.mid),
-                sqnr_db=sqnr.get(name),
+                sqnr_db=e.scores.sqnr.get(name),
+                kernel_choice=why[name],
             )
         )
     return tuple(rows)

@@ -26,13 +26,15 @@ KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *DSP, *MVE)
 HEADERS = ("mcp_kernels.h",)
 # What a loop over rows needs besides the kernels of its layers.
 ROW_LOOP_FILES = ("mcp_arithmetic.h", "mcp_rows.h", "portable/mcp_row_buffer.c")
-OBJECTIVES = ("cycles", "size")
+OBJECTIVES = ("cycles", "size", "ram", "balanced")
+# A kernel slower than the fastest by more than this factor is not taken for the memory that it saves.
+SLOWEST_FOR_RAM = 2.0
 
 _BY_NAME: Mapping[str, Kernel] = MappingProxyType({kernel.name: kernel for kernel in KERNELS})
 # A core whose time is not modelled takes a slower relative's figures for the instructions both have.
 _TIMED_AS = MappingProxyType({"cortex-m55": "cortex-m33"})
 # What a kernel is ranked by where no core is named: a typical core with these instructions.
-_TYPICAL_CPU = MappingProxyType({"portable": "cortex-m0plus", "dsp": "cortex-m4", "mve": "cortex-m55"})
+_TYPICAL_CPU = MappingProxyType({"mve": "cortex-m55", "dsp": "cortex-m4", "portable": "cortex-m0plus"})
 
 
 def kernel(name: str) -> Kernel:
@@ -60,20 +62,46 @@ def candidates(shape: OpShape, isa: frozenset[str]) -> tuple[Kernel, ...]:
 
 
 def choose(shape: OpShape, isa: frozenset[str], objective: str = "cycles") -> Kernel:
-    """The best kernel for ``shape``, whose channel numbers are ints: fewest cycles, or fewest bytes of flash.
+    """The best kernel for ``shape``, whose channel numbers are ints, as if the model had no other layer.
 
-    ``size`` counts the constants of the call and the code of the kernel, as if no other call shared it.  The
-    other objective breaks ties, then the order of the catalogue does.
+    ``cycles`` are fewest first, ``size`` counts the constants of the call and the code of the kernel,
+    ``balanced`` is the least product of both, ``ram`` the least scratch of the kernels that take at most
+    SLOWEST_FOR_RAM times the fewest cycles.  The order of the catalogue breaks ties.
     """
-    if objective not in OBJECTIVES:
-        raise UsageError(f"objective '{objective}' is unknown; choose {' or '.join(OBJECTIVES)}")
-    cpu = _TYPICAL_CPU[max(isa, key=tuple(_TYPICAL_CPU).index)]
+    cpu = typical_cpu(isa)
 
-    def rank(kernel: Kernel) -> tuple[float, float]:
+    def rank(kernel: Kernel) -> tuple[float, ...]:
         time, size = cycles(kernel, shape, cpu), kernel.constants(shape) + code_bytes(kernel, cpu)
-        return (time, size) if objective == "cycles" else (size, time)
+        scratch = kernel.scratch(shape)
+        ranks = {
+            "cycles": (time, size),
+            "size": (size, time),
+            "ram": (scratch, time),
+            "balanced": (time * size, time),
+        }
+        if objective not in ranks:
+            raise UsageError(f"objective '{objective}' is unknown; choose {' or '.join(OBJECTIVES)}")
+        return ranks[objective]
 
-    return min(candidates(shape, isa), key=rank)
+    found = candidates(shape, isa)
+    return min(quick_enough(found, shape, cpu) if objective == "ram" else found, key=rank)
+
+
+def quick_enough(kernels: Iterable[Kernel], shape: OpShape, cpu: str) -> tuple[Kernel, ...]:
+    """Those that take at most SLOWEST_FOR_RAM times the cycles of the fastest, in their order."""
+    times = {kernel: cycles(kernel, shape, cpu) for kernel in kernels}
+    limit = SLOWEST_FOR_RAM * min(times.values())
+    return tuple(kernel for kernel, time in times.items() if time <= limit)
+
+
+def typical_cpu(isa: frozenset[str]) -> str:
+    """The core whose figures rank kernels where no core is named."""
+    return next(cpu for family, cpu in _TYPICAL_CPU.items() if family in isa)
+
+
+def functions(kernel: Kernel) -> tuple[str, ...]:
+    """The kernel's C function and those that it calls."""
+    return (kernel.name, *(need for need in kernel.needs if not need.endswith(".h")))
 
 
 def cycles(kernel: Kernel, shape: OpShape, cpu: str) -> Number:
@@ -89,8 +117,7 @@ def coefficients(kernel: Kernel, cpu: str) -> tuple[float, ...]:
 
 def code_bytes(kernel: Kernel, cpu: str, toolchain: str = "zig") -> int:
     """Code and read-only data of a kernel and of the functions it calls."""
-    names = (kernel.name, *(need for need in kernel.needs if not need.endswith(".h")))
-    return sum(function_bytes(name, cpu, toolchain) for name in names)
+    return sum(function_bytes(name, cpu, toolchain) for name in functions(kernel))
 
 
 def function_bytes(name: str, cpu: str, toolchain: str = "zig") -> int:

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mcuprune.graph.ir import Stored
 from mcuprune.graph.memory import state_memory, storages
-from mcuprune.graph.op_shape import OpShape
-from mcuprune.kernels import catalogue
-from mcuprune.kernels.kernel import Kernel
-from mcuprune.plan import memory, order
+from mcuprune.plan import memory, order, select
 from mcuprune.plan.ir import Plan
 from mcuprune.plan.live import (
     Choose,
@@ -29,29 +26,52 @@ from mcuprune.plan.live import (
 from mcuprune.plan.stream import stream
 
 
-def choose_kernel(shape: OpShape, isa: frozenset[str], objective: str) -> Kernel:
-    return catalogue.choose(shape, isa, objective)
-
-
 def make_plan(
     network: Network,
     isa: frozenset[str],
     objective: str = "cycles",
-    choose: Choose = choose_kernel,
+    choose: Choose | None = None,
     placement_limit: int = memory.PLACEMENT_LIMIT,
     streaming: bool = False,
 ) -> Plan:
     """Plan an integer network; a float one counts one byte an element.
 
     ``network`` is a QuantizedGraph, or a Graph whose batch norms are folded.  ``isa`` names the kernel
-    families that the core can run, ``objective`` what a kernel is chosen for.  Raises UnsupportedError for a
-    node that no kernel implements.  ``placement_limit`` bounds the search for a tighter arena: more of it
-    never makes the arena larger, so a plan made with less is a safe estimate.  With ``streaming`` layers run
-    together row by row where that lowers the peak (:mod:`mcuprune.plan.stream`).
+    families that the core can run, ``objective`` what kernels are chosen for (:mod:`mcuprune.plan.select`),
+    unless ``choose`` decides; ``ram`` looks for the least arena, streaming included.  Raises
+    UnsupportedError for a node that no kernel implements.  ``placement_limit`` bounds the search for a
+    tighter arena: more of it never makes the arena larger, so a plan made with less is a safe estimate.
+    With ``streaming`` layers run together row by row where that lowers the peak
+    (:mod:`mcuprune.plan.stream`).
     """
-    steps: Sequence[LiveStep[Job]] = live_steps(network, isa, objective, choose)
+    if choose is None and objective == "ram":
+        return _least_arena(network, isa, placement_limit)
+    chosen = choose or select.select(network, isa, objective)
+    steps: Sequence[LiveStep[Job]] = live_steps(network, isa, objective, chosen)
     if streaming:
-        steps = stream(steps, network, isa, objective, choose)
+        steps = stream(steps, network, isa, objective, chosen)
+    return _packed(network, steps, placement_limit)
+
+
+def _least_arena(network: Network, isa: frozenset[str], placement_limit: int) -> Plan:
+    """Layers row by row where that helps; kernels of little scratch only where the peak of memory is.
+
+    The layers of a loop get the fastest kernels, or those of least scratch if the arena is smaller then.
+    """
+    sparing = select.sparing(network, isa)
+    plans = []
+    for rows in ("cycles", "ram"):
+        whole = live_steps(network, isa, rows, sparing)
+        peak = max(step_bytes(stream(whole, network, isa, rows, sparing), network.shape), default=0)
+        relaxed = select.relaxed(whole, network, isa, peak)
+        for choose in (relaxed, sparing):
+            steps = stream(live_steps(network, isa, rows, choose), network, isa, rows, choose)
+            plans.append(_packed(network, steps, placement_limit))
+    return min(plans, key=lambda plan: plan.arena_bytes)
+
+
+def _packed(network: Network, steps: Sequence[LiveStep[Job]], placement_limit: int) -> Plan:
+    """The plan of these steps: where everything lies."""
     lower_bound = max(step_bytes(steps, network.shape), default=0)
     storage, elements = storages(network.nodes), arena_elements(network)
     outputs = dict.fromkeys(storage[name] for name in network.outputs)
@@ -88,13 +108,13 @@ def _states(network: Network) -> tuple[dict[str, int], int]:
 
 
 def live_steps(
-    network: Network, isa: frozenset[str], objective: str = "cycles", choose: Choose = choose_kernel
+    network: Network, isa: frozenset[str], objective: str = "cycles", choose: Choose | None = None
 ) -> tuple[LiveStep[Work], ...]:
     """The steps of the plan's order; ``step_bytes(steps, shape_of)`` counts them for other widths.
 
     Kernels, order and lifetimes are those of ``network`` as it is; only the sizes follow ``shape_of``.
     """
-    given = works(network, isa, objective, choose)
+    given = works(network, isa, objective, choose or select.select(network, isa, objective))
     storage = storages(network.nodes)
     kept = frozenset(storage[name] for name in network.outputs)
     inputs = network_inputs(network.nodes)

@@ -163,7 +163,8 @@ class Epoch(Record):
 class Layer(Record):
     """One layer; ``*_before`` is the dense model.
 
-    Weights are bytes of stored constants, SQNR is int8 against float in dB.
+    Weights are bytes of stored constants, SQNR is int8 against float in dB.  ``kernel_choice`` says why the
+    layer has its kernel.
     """
 
     name: str
@@ -178,6 +179,7 @@ class Layer(Record):
     instructions: int | None = None
     cycles: int | None = None
     sqnr_db: float | None = None
+    kernel_choice: str = ""
 
     @property
     def channels_before(self) -> int | None:

@@ -182,3 +182,18 @@ def test_another_original_is_a_difference(package: Path) -> None:
     ended = run("verify", package, "--inputs", 5)
     assert ended.returncode == 4, ended.stderr
     assert "original model" in ended.stderr
+
+
+@pytest.mark.parametrize("optimize", ["speed", "size", "ram", "balanced"])
+def test_every_objective_gives_the_same_outputs(optimize: str, tmp_path: Path) -> None:
+    folder = tmp_path / optimize
+    ended = run("export", MODEL, "--name", "small", "--out", folder, "--optimize", optimize)
+    assert ended.returncode == 0, ended.stderr
+    assert ("against speed" in ended.stdout) == (optimize != "speed")
+    assert run("verify", folder, "--inputs", 10).returncode == 0
+
+
+def test_an_unknown_objective_is_named(tmp_path: Path) -> None:
+    ended = run("export", MODEL, "--out", tmp_path / "x", "--optimize", "beauty")
+    assert ended.returncode == 2
+    assert "speed, size, ram, balanced" in ended.stderr
