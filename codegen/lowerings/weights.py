@@ -22,13 +22,15 @@ def channel_arrays(operation: Operation, axes: str, reduced: tuple[int, ...]) ->
         bias = bias + p.input_offset * p.weight.astype(np.int64).sum(axis=reduced)
     if np.abs(bias).max(initial=0) >= 2**31:
         raise UnsupportedError(f"layer '{operation.node.name}': a bias does not fit into 32 bits")
-    # One scale for the whole tensor is stored once per output all the same, as the flash model counts it.
-    multiplier = np.broadcast_to(p.multiplier, bias.shape).astype(np.int32)
-    shift = np.broadcast_to(p.shift, bias.shape).astype(np.int8)
+    # One scale for the whole tensor is stored once where the node says so, as the flash model counts it.
+    scales = (1,) if getattr(operation.node, "one_scale", False) else bias.shape
+    multiplier = np.broadcast_to(p.multiplier, scales).astype(np.int32)
+    shift = np.broadcast_to(p.shift, scales).astype(np.int8)
+    which = " (out_c)" if scales == bias.shape else ""
     note = "(out_c), holds the input offset" if kernel.folds_input_offset else "(out_c)"
     return {
         "weight": Array("weight", pack(kernel.layout, p.weight), shape),
         "bias": Array("bias", bias.astype(np.int32), f"{dims(bias.shape)} {note}"),
-        "multiplier": Array("multiplier", multiplier, f"{dims(multiplier.shape)} (out_c), Q31"),
-        "shift": Array("shift", shift, f"{dims(shift.shape)} (out_c)"),
+        "multiplier": Array("multiplier", multiplier, f"{dims(multiplier.shape)}{which}, Q31"),
+        "shift": Array("shift", shift, f"{dims(shift.shape)}{which}"),
     }

@@ -129,6 +129,7 @@ class Linear(Node):
     bias: str | None
     activation: str | None = None
     arithmetic: str = "s8"
+    one_scale: bool = False  # quantized weights share one scale, so outputs share one multiplier and shift
 
 
 @dataclass(frozen=True)

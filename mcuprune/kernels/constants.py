@@ -53,14 +53,19 @@ def depthwise(shape: OpShape) -> Number:
 
 
 def fully_connected(shape: OpShape) -> Number:
-    """One multiplier and shift per output channel, whether or not they are equal."""
     in_c, out_c = shape.inputs[0][2], shape.output[2]
-    return ceil_to(in_c * out_c, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_fully_connected"]
+    return ceil_to(in_c * out_c, WORD) + _outputs(shape) + STRUCT_BYTES["mcp_fully_connected"]
 
 
 def fully_connected_padded_rows(shape: OpShape) -> Number:
     in_c, out_c = shape.inputs[0][2], shape.output[2]
-    return ceil_to(in_c, WORD) * out_c + per_channel(out_c) + STRUCT_BYTES["mcp_fully_connected"]
+    return ceil_to(in_c, WORD) * out_c + _outputs(shape) + STRUCT_BYTES["mcp_fully_connected"]
+
+
+def _outputs(shape: OpShape) -> Number:
+    """Bias per output, multiplier and shift per output or once."""
+    out_c = shape.output[2]
+    return 4 * out_c + 2 * WORD if shape.node.one_scale else per_channel(out_c)  # type: ignore[attr-defined]
 
 
 def pool(shape: OpShape) -> Number:

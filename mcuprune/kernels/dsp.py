@@ -8,7 +8,7 @@ from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import accepts, constants, features, geometry
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import Distances, channel_by_channel, in_place, no_scratch
+from mcuprune.kernels.portable import Distances, all_outputs, channel_by_channel, no_scratch
 
 _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
 _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
@@ -19,8 +19,10 @@ def _three_patches(shape: OpShape) -> Number:
     return 6 * ceil_to(constants.filter_size(shape), constants.WORD)
 
 
-def _wide_input(shape: OpShape) -> Number:
-    return 2 * ceil_to(shape.inputs[0][2], constants.WORD)
+def _whole_words(shape: OpShape) -> Number:
+    """A copy of an input that does not end with a whole word."""
+    in_c = shape.inputs[0][2]
+    return ceil_to(in_c, constants.WORD) * (in_c % constants.WORD > 0)
 
 
 def _pixel_copied(shape: OpShape) -> Distances:
@@ -101,11 +103,12 @@ DSP: tuple[Kernel, ...] = (
         op=ir.Linear,
         isa="dsp",
         accepts=accepts.s8,
-        scratch=_wide_input,
-        overlap=in_place,
+        scratch=_whole_words,
+        overlap=all_outputs,
         constants=constants.fully_connected_padded_rows,
         features=features.fully_connected_dsp,
         layout="row_fours",
+        folds_input_offset=True,
         needs=_FLAT,
     ),
     _MAX_POOL,

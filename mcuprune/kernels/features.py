@@ -200,8 +200,11 @@ def pool_dsp(shape: OpShape) -> Features:
 
 
 def fully_connected_dsp(shape: OpShape) -> Features:
-    """Calls, inputs, those beyond whole words, outputs, blocks of four rows, words in them, in other rows."""
+    """Calls, copies, inputs copied; fours of rows, rounds and steps of their loop; other rows, words."""
     in_c, out_c = shape.inputs[0][2], shape.output[2]
     fours = _below(out_c, 4) / 4
     words = ceil_to(in_c, WORD) / WORD
-    return (1, in_c, in_c - _below(in_c, WORD), out_c, fours, fours * words, (out_c - 4 * fours) * words)
+    rounds = ceil_to(words, 8) / 8
+    single = out_c - 4 * fours
+    copied = in_c % WORD > 0
+    return (1, 1 * copied, in_c * copied, fours, fours * rounds, fours * words, single, single * words)

@@ -14,29 +14,38 @@ def _as_is(weight: np.ndarray) -> np.ndarray:
     return weight.reshape(-1)
 
 
-def _grouped_rows(weight: np.ndarray, group: int) -> np.ndarray:
-    """``(out, ...)``: rows filled up with zeros to whole words of four, ``group`` of them interleaved.
-
-    Two rows of a group alternate: a word holds ``r0[k], r1[k], r0[k+1], r1[k+1]``, so that sign-extending its
-    even and its odd bytes (SXTB16, and again after a rotation by 8) gives the pairs that multiply inputs
-    ``(k, k+1)``.  The words of a group's pairs of rows follow each other for every ``k``.  Rows that fill no
-    group come one by one, a word holding ``k, k+2, k+1, k+3``.
-    """
+def _whole_words(weight: np.ndarray) -> np.ndarray:
+    """``(out, ...)`` as rows, filled up with zeros to whole words of four."""
     rows = weight.reshape(weight.shape[0], -1)
-    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
-    whole = len(rows) // group * group
-    # (groups, pairs of rows, row of the pair, pairs of k, k of the pair)
-    grouped = rows[:whole].reshape(-1, group // 2, 2, rows.shape[1] // 2, 2).transpose(0, 3, 1, 4, 2)
-    single = rows[whole:].reshape(-1, 4)[:, [0, 2, 1, 3]]
-    return np.concatenate([grouped.reshape(-1), single.reshape(-1)])
+    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
 
 
 def _row_pairs(weight: np.ndarray) -> np.ndarray:
-    return _grouped_rows(weight, 2)
+    """Pairs of rows, for inputs as pairs of neighbours ``(k, k+1)``.
+
+    The rows alternate: a word holds ``r0[k], r1[k], r0[k+1], r1[k+1]``, so that sign-extending its even and
+    its odd bytes (SXTB16, and again after a rotation by 8) gives the pairs that multiply the inputs.  In an
+    odd last row a word holds ``k, k+2, k+1, k+3``.
+    """
+    rows = _whole_words(weight)
+    whole = len(rows) // 2 * 2
+    # (pairs of rows, row of the pair, pairs of k, k of the pair)
+    paired = rows[:whole].reshape(-1, 2, rows.shape[1] // 2, 2).transpose(0, 2, 3, 1)
+    single = rows[whole:].reshape(-1, 4)[:, [0, 2, 1, 3]]
+    return np.concatenate([paired.reshape(-1), single.reshape(-1)])
 
 
 def _row_fours(weight: np.ndarray) -> np.ndarray:
-    return _grouped_rows(weight, 4)
+    """Fours of rows, for inputs whose words are split into even and odd bytes: pairs ``(k, k+2)``.
+
+    For every four ``k`` come the words of rows 0 and 1, ``r0[k], r1[k], r0[k+2], r1[k+2]`` and the same for
+    ``k+1``, then those of rows 2 and 3.  Rows that fill no four come one by one as they are.
+    """
+    rows = _whole_words(weight)
+    whole = len(rows) // 4 * 4
+    # (fours of rows, pair of rows, row of the pair, fours of k, high or low, even or odd)
+    grouped = rows[:whole].reshape(-1, 2, 2, rows.shape[1] // 4, 2, 2).transpose(0, 3, 1, 5, 4, 2)
+    return np.concatenate([grouped.reshape(-1), rows[whole:].reshape(-1)])
 
 
 def _channel_fours(weight: np.ndarray) -> np.ndarray:

@@ -120,6 +120,8 @@ def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
     source, target, weight_scale = scales(node, qgraph)
     if any(len(qgraph.shape(name)) != 1 for name in (node.name, node.inputs[0])):
         raise UnsupportedError(f"layer '{node.name}': a linear layer needs a vector; flatten its input first")
+    if node.one_scale and weight_scale.size > 1:
+        raise UnsupportedError(f"layer '{node.name}': {weight_scale.size} weight scales, but it says one")
     in_c, out_c = qgraph.shape(node.inputs[0])[0], qgraph.shape(node.name)[0]
     real = source.scale * weight_scale.astype(np.float64) / target.scale
     multiplier, shift = multipliers(node, real)

@@ -56,7 +56,7 @@ class Builder:
         name, weight = self._names("linear")
         in_c = self.shapes[x][0]
         self._weights(weight, (channels, in_c), channels if per_channel else 1, in_c, x, True, channels)
-        node = ir.Linear(name, (x,), weight, f"{weight}_bias", activation)
+        node = ir.Linear(name, (x,), weight, f"{weight}_bias", activation, one_scale=not per_channel)
         return self._add(node, (channels,), self._target())
 
     def pool(self, x: str, kind: type[ir.Node], kernel: int = 2, stride: int = 2, pad: int = 0) -> str:

@@ -135,7 +135,8 @@ def depthwise_3x3(draw: st.DrawFn) -> Case:
 def linear(draw: st.DrawFn) -> Case:
     in_c, out_c, rng = draw(st.integers(1, 40)), draw(st.integers(1, 13)), draw(rngs)
     per_channel = draw(st.booleans())
-    shape = OpShape(ir.Linear("node", ("x",), "w", "b"), ((1, 1, in_c),), (1, 1, out_c))
+    node = ir.Linear("node", ("x",), "w", "b", one_scale=not per_channel)
+    shape = OpShape(node, ((1, 1, in_c),), (1, 1, out_c))
     parameters = quantized.FullyConnectedParameters(
         in_c,
         out_c,

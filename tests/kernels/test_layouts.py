@@ -14,10 +14,12 @@ def test_pairs_of_rows_alternate_and_the_odd_row_stands_alone() -> None:
     assert pack("row_pairs", weight).tolist() == [1, 11, 2, 12, 3, 13, 0, 0, 21, 23, 22, 0]
 
 
-def test_fours_of_rows_are_two_pairs_per_pair_of_inputs() -> None:
-    weight = np.array([[1, 2], [11, 12], [21, 22], [31, 32], [41, 42]], np.int8)
-    expected = [1, 11, 2, 12, 21, 31, 22, 32, 0, 0, 0, 0, 0, 0, 0, 0, 41, 0, 42, 0]
-    assert pack("row_fours", weight).tolist() == expected
+def test_fours_of_rows_take_even_and_odd_inputs_apart() -> None:
+    weight = np.array([[1, 2, 3, 4], [11, 12, 13, 14], [21, 22, 23, 24], [31, 32, 33, 34], [41, 42, 43, 44]])
+    first = [1, 11, 3, 13, 2, 12, 4, 14]
+    second = [21, 31, 23, 33, 22, 32, 24, 34]
+    assert pack("row_fours", weight.astype(np.int8)).tolist() == [*first, *second, 41, 42, 43, 44]
+    assert pack("row_fours", weight[4:, :3].astype(np.int8)).tolist() == [41, 42, 43, 0]
 
 
 def test_fours_of_channels_come_tap_by_tap() -> None:

@@ -222,7 +222,6 @@ void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t pairs, const int16_t *input, 
             .out_c = op->out_c,
             .offset = op->output_offset,
         };
-        MCP_ROLLED
         while (state.output != state.last) {
             run_pairs(&state);
             if (state.output != state.last) {

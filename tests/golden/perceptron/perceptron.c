@@ -14,10 +14,10 @@
 /* The header's numbers as symbols, for tools that read the linked image.  They take no memory. */
 __asm__(
     ".globl PERCEPTRON_ABI_VERSION\n.set PERCEPTRON_ABI_VERSION, 1\n"
-    ".globl PERCEPTRON_ARENA_SIZE\n.set PERCEPTRON_ARENA_SIZE, 36\n"
+    ".globl PERCEPTRON_ARENA_SIZE\n.set PERCEPTRON_ARENA_SIZE, 32\n"
     ".globl PERCEPTRON_INPUT_SIZE\n.set PERCEPTRON_INPUT_SIZE, 9\n"
     ".globl PERCEPTRON_OUTPUT_SIZE\n.set PERCEPTRON_OUTPUT_SIZE, 3\n"
-    ".globl PERCEPTRON_INPUT_OFFSET\n.set PERCEPTRON_INPUT_OFFSET, 24\n"
+    ".globl PERCEPTRON_INPUT_OFFSET\n.set PERCEPTRON_INPUT_OFFSET, 0\n"
     ".globl PERCEPTRON_OUTPUT_OFFSET\n.set PERCEPTRON_OUTPUT_OFFSET, 8\n"
 );
 #endif
@@ -31,15 +31,15 @@ __asm__(
 /* (7, 9) (out_c, in_c), row_fours */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t perceptron_linear1_weight[84] = {
-    120, -127, 59, -27, -105, -120, 93, -126, 34, 91, 11, 14, -122, -96, 11, -125, 15, -119, 111,
-    68, -107, 44, -51, 7, -57, 59, 81, 88, -5, 38, -20, -62, 44, -83, 0, 0, -25, 29, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 67, -10, -30, 127, 78, -31, 123, 47, 115, 0, 0, 0, 38, 48, 87, 52, -28, -93, 96,
-    20, 56, 0, 0, 0, 88, -32, 6, -48, -20, 56, -4, 99, -109, 0, 0, 0,
+    120, -127, 34, 91, 59, -27, 11, 14, -105, -120, -122, -96, 93, -126, 11, -125, 15, -119, -57,
+    59, 111, 68, 81, 88, -107, 44, -5, 38, -51, 7, -20, -62, 44, -83, 0, 0, 0, 0, 0, 0, -25, 29, 0,
+    0, 0, 0, 0, 0, 67, -30, -10, 127, 78, 123, -31, 47, 115, 0, 0, 0, 38, 87, 48, 52, -28, 96, -93,
+    20, 56, 0, 0, 0, 88, 6, -32, -48, -20, -4, 56, 99, -109, 0, 0, 0,
 };
-/* (7) (out_c) */
+/* (7) (out_c), holds the input offset */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t perceptron_linear1_bias[7] = {
-    1736, 125, -569, 690, 286, -982, -713,
+    482, 233, 424, 1923, -1172, -1810, -821,
 };
 /* (7) (out_c), Q31 */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -101,15 +101,15 @@ PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t perceptron_linear3_bias[3] = {
     -199, 1579, 1185,
 };
-/* (3) (out_c), Q31 */
+/* (1), Q31 */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t perceptron_linear3_multiplier[3] = {
-    1206609182, 1206609182, 1206609182,
+static const int32_t perceptron_linear3_multiplier[1] = {
+    1206609182,
 };
-/* (3) (out_c) */
+/* (1) */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t perceptron_linear3_shift[3] = {
-    -8, -8, -8,
+static const int8_t perceptron_linear3_shift[1] = {
+    -8,
 };
 static const mcp_fully_connected perceptron_linear3 = {
     .in_c = 7,
@@ -133,7 +133,7 @@ int perceptron_run(const int8_t *input, int8_t *output, void *arena)
     }
 
     /* 0: linear1, Linear 9 -> 7, 63 MACs */
-    mcp_fully_connected_s8_dsp(&perceptron_linear1, input, memory + 24, memory + 0);
+    mcp_fully_connected_s8_dsp(&perceptron_linear1, input, memory + 24, memory + 12);
     MCP_LAYER_DONE(0, memory + 24, 7);
     /* 1: tanh2, Activation 7 -> 7 */
     mcp_lookup_s8(&perceptron_tanh2, memory + 24, memory + 0);

@@ -12,13 +12,13 @@ extern "C" {
 #define PERCEPTRON_ABI_VERSION 1
 
 /* Working memory in bytes, its alignment, and the board's memory that it was planned for. */
-#define PERCEPTRON_ARENA_SIZE 36
+#define PERCEPTRON_ARENA_SIZE 32
 #define PERCEPTRON_ARENA_ALIGN 4
 #define PERCEPTRON_BOARD_RAM 131072
 
 /* Input: 9; value = scale * (byte - zero point), scale 0.03125. */
 #define PERCEPTRON_INPUT_SIZE 9
-#define PERCEPTRON_INPUT_OFFSET 24
+#define PERCEPTRON_INPUT_OFFSET 0
 #define PERCEPTRON_INPUT_SCALE 0x1p-5f
 #define PERCEPTRON_INPUT_ZERO_POINT (3)
 

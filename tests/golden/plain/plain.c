@@ -17,7 +17,7 @@ __asm__(
     ".globl PLAIN_ARENA_SIZE\n.set PLAIN_ARENA_SIZE, 336\n"
     ".globl PLAIN_INPUT_SIZE\n.set PLAIN_INPUT_SIZE, 64\n"
     ".globl PLAIN_OUTPUT_SIZE\n.set PLAIN_OUTPUT_SIZE, 5\n"
-    ".globl PLAIN_INPUT_OFFSET\n.set PLAIN_INPUT_OFFSET, 200\n"
+    ".globl PLAIN_INPUT_OFFSET\n.set PLAIN_INPUT_OFFSET, 272\n"
     ".globl PLAIN_OUTPUT_OFFSET\n.set PLAIN_OUTPUT_OFFSET, 0\n"
 );
 #endif
@@ -152,17 +152,17 @@ static const mcp_conv2d plain_conv3 = {
 /* (5, 24) (out_c, in_c), row_fours */
 PLAIN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t plain_linear5_weight[120] = {
-    92, -18, 84, -18, -111, 82, -81, -85, -99, -47, -125, -3, -58, 46, 97, -27, -101, -2, -34, 121,
-    -58, 100, 80, 105, -100, 49, -107, 70, -58, 20, 43, 16, -62, -125, 39, -49, 7, 54, 117, 20, 6,
-    123, -58, -59, 17, 63, 109, -78, 115, 3, 52, 93, 118, 72, 63, 7, 34, 35, 113, 97, 33, 64, 92, 6,
-    73, -86, -95, 3, 127, -49, -64, -105, -118, 35, 93, -40, 16, 6, -91, 123, -24, 19, -112, 126,
-    -101, -118, 43, 18, -6, 60, -30, -47, -115, -13, 55, -126, 11, 62, 70, 122, 7, 119, 23, -46, 76,
-    -35, -80, 44, 20, 41, -78, 20, 107, 98, 26, 118, -105, 1, -109, 0,
+    92, -18, -99, -47, 84, -18, -125, -3, -111, 82, -58, 46, -81, -85, 97, -27, -101, -2, -100, 49,
+    -34, 121, -107, 70, -58, 100, -58, 20, 80, 105, 43, 16, -62, -125, 6, 123, 39, -49, -58, -59, 7,
+    54, 17, 63, 117, 20, 109, -78, 115, 3, 34, 35, 52, 93, 113, 97, 118, 72, 33, 64, 63, 7, 92, 6,
+    73, -86, -118, 35, -95, 3, 93, -40, 127, -49, 16, 6, -64, -105, -91, 123, -24, 19, -6, 60, -112,
+    126, -30, -47, -101, -118, -115, -13, 43, 18, 55, -126, 11, 70, 62, 122, 7, 23, 119, -46, 76,
+    -80, -35, 44, 20, -78, 41, 20, 107, 26, 98, 118, -105, -109, 1, 0,
 };
-/* (5) (out_c) */
+/* (5) (out_c), holds the input offset */
 PLAIN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t plain_linear5_bias[5] = {
-    220, 976, -739, -1292, 720,
+    5400, -3784, -4659, -4106, -6448,
 };
 /* (5) (out_c), Q31 */
 PLAIN_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -208,16 +208,16 @@ int plain_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_s8_dsp(&plain_conv1, input, memory + 72, memory + 0);
     MCP_LAYER_DONE(0, memory + 72, 256);
     /* 1: pool2, MaxPool2d 8x8x4 -> 4x4x4 */
-    mcp_max_pool2d_s8_dsp(&plain_pool2, memory + 72, memory + 52);
-    MCP_LAYER_DONE(1, memory + 52, 64);
+    mcp_max_pool2d_s8_dsp(&plain_pool2, memory + 72, memory + 8);
+    MCP_LAYER_DONE(1, memory + 8, 64);
     /* 2: conv3, Conv2d 4x4x4 -> 2x2x6, 864 MACs */
-    mcp_conv2d_s8_dsp(&plain_conv3, memory + 52, memory + 48, memory + 116);
-    MCP_LAYER_DONE(2, memory + 48, 24);
+    mcp_conv2d_s8_dsp(&plain_conv3, memory + 8, memory + 4, memory + 72);
+    MCP_LAYER_DONE(2, memory + 4, 24);
     /* 3: linear5, Linear 24 -> 5, 120 MACs */
-    mcp_fully_connected_s8_dsp(&plain_linear5, memory + 48, memory + 48, memory + 0);
-    MCP_LAYER_DONE(3, memory + 48, 5);
+    mcp_fully_connected_s8_dsp(&plain_linear5, memory + 4, memory + 0, NULL);
+    MCP_LAYER_DONE(3, memory + 0, 5);
     /* 4: softmax6, Softmax 5 -> 5 */
-    mcp_softmax_s8(&plain_softmax6, memory + 48, output);
+    mcp_softmax_s8(&plain_softmax6, memory + 0, output);
     MCP_LAYER_DONE(4, output, 5);
     return 0;
 }

@@ -17,7 +17,7 @@ __asm__(
     ".globl RESIDUAL_ARENA_SIZE\n.set RESIDUAL_ARENA_SIZE, 684\n"
     ".globl RESIDUAL_INPUT_SIZE\n.set RESIDUAL_INPUT_SIZE, 108\n"
     ".globl RESIDUAL_OUTPUT_SIZE\n.set RESIDUAL_OUTPUT_SIZE, 4\n"
-    ".globl RESIDUAL_INPUT_OFFSET\n.set RESIDUAL_INPUT_OFFSET, 168\n"
+    ".globl RESIDUAL_INPUT_OFFSET\n.set RESIDUAL_INPUT_OFFSET, 0\n"
     ".globl RESIDUAL_OUTPUT_OFFSET\n.set RESIDUAL_OUTPUT_OFFSET, 16\n"
 );
 #endif
@@ -416,23 +416,23 @@ static const mcp_pool2d residual_mean9 = {
 /* (4, 7) (out_c, in_c), row_fours */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t residual_linear11_weight[32] = {
-    70, 98, 127, -8, 88, 22, 122, 107, 88, -72, 78, -44, -45, -1, 102, -54, -93, -18, 9, 60, -88,
-    -63, -80, 80, 63, -88, 0, 0, 125, -104, 0, 0,
+    70, 98, 88, -72, 127, -8, 78, -44, 88, 22, -45, -1, 122, 107, 102, -54, -93, -18, 63, -88, 9,
+    60, 0, 0, -88, -63, 125, -104, -80, 80, 0, 0,
 };
-/* (4) (out_c) */
+/* (4) (out_c), holds the input offset */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t residual_linear11_bias[4] = {
-    -1642, 448, 1650, -1055,
+    27770, -5744, 20914, -2173,
 };
-/* (4) (out_c), Q31 */
+/* (1), Q31 */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t residual_linear11_multiplier[4] = {
-    1665439233, 1665439233, 1665439233, 1665439233,
+static const int32_t residual_linear11_multiplier[1] = {
+    1665439233,
 };
-/* (4) (out_c) */
+/* (1) */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t residual_linear11_shift[4] = {
-    -6, -6, -6, -6,
+static const int8_t residual_linear11_shift[1] = {
+    -6,
 };
 static const mcp_fully_connected residual_linear11 = {
     .in_c = 7,
@@ -480,10 +480,10 @@ int residual_run(const int8_t *input, int8_t *output, void *arena)
     mcp_add_s8(&residual_add8, memory + 384, memory + 468, memory + 0);
     MCP_LAYER_DONE(7, memory + 0, 63);
     /* 8: mean9, AveragePool2d 3x3x7 -> 1x1x7 */
-    mcp_average_pool2d_s8_dsp(&residual_mean9, memory + 0, memory + 64);
-    MCP_LAYER_DONE(8, memory + 64, 7);
+    mcp_average_pool2d_s8_dsp(&residual_mean9, memory + 0, memory + 0);
+    MCP_LAYER_DONE(8, memory + 0, 7);
     /* 9: linear11, Linear 7 -> 4, 28 MACs */
-    mcp_fully_connected_s8_dsp(&residual_linear11, memory + 64, output, memory + 0);
+    mcp_fully_connected_s8_dsp(&residual_linear11, memory + 0, output, memory + 8);
     MCP_LAYER_DONE(9, output, 4);
     return 0;
 }

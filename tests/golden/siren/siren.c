@@ -28,10 +28,10 @@ __asm__(
 #endif
 
 /* 0: linear1, Linear 2 -> 6, 12 MACs */
-/* (6, 2) (out_c, in_c) */
+/* (6, 2) (out_c, in_c), row_fours */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t siren_linear1_weight[12] = {
-    1, 27, 120, 59, 34, 11, 15, 111, -57, 81, 44, -127,
+static const int8_t siren_linear1_weight[24] = {
+    1, 120, 0, 0, 27, 59, 0, 0, 34, 15, 0, 0, 11, 111, 0, 0, -57, 81, 0, 0, 44, -127, 0, 0,
 };
 /* (6) (out_c), holds the input offset */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
@@ -90,10 +90,10 @@ static const mcp_lookup siren_sine2 = {
 /* (6, 6) (out_c, in_c), row_fours */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int8_t siren_linear3_weight[48] = {
-    93, -30, 7, -10, 47, -28, 115, 96, 38, 127, -62, 78, 38, -93, 87, 20, 29, 123, 67, -31, 48, 56,
-    52, 88, 0, 0, 0, 0, 0, 0, 0, 0, 6, -48, -32, -20, -4, 0, 56, 0, 99, 111, -109, 8, -36, 0, 44, 0,
+    93, -30, 38, 127, 7, -10, -62, 78, 47, -28, 38, -93, 115, 96, 87, 20, 29, 123, 0, 0, 67, -31, 0,
+    0, 48, 56, 0, 0, 52, 88, 0, 0, 6, -32, -48, -20, -4, 56, 0, 0, 99, -109, 111, 8, -36, 44, 0, 0,
 };
-/* (6) (out_c) */
+/* (6) (out_c), holds the input offset */
 SIREN_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t siren_linear3_bias[6] = {
     286, -982, -713, 878, 377, 17,
@@ -212,16 +212,16 @@ int siren_run(const int8_t *input, int8_t *output, void *arena)
     }
 
     /* 0: linear1, Linear 2 -> 6, 12 MACs */
-    mcp_fully_connected_s8(&siren_linear1, input, memory + 0, NULL);
+    mcp_fully_connected_s8_dsp(&siren_linear1, input, memory + 0, memory + 12);
     MCP_LAYER_DONE(0, memory + 0, 6);
     /* 1: sine2, Activation 6 -> 6 */
-    mcp_lookup_s8(&siren_sine2, memory + 0, memory + 16);
-    MCP_LAYER_DONE(1, memory + 16, 6);
+    mcp_lookup_s8(&siren_sine2, memory + 0, memory + 0);
+    MCP_LAYER_DONE(1, memory + 0, 6);
     /* 2: linear3, Linear 6 -> 6, 36 MACs */
-    mcp_fully_connected_s8_dsp(&siren_linear3, memory + 16, memory + 16, memory + 0);
-    MCP_LAYER_DONE(2, memory + 16, 6);
+    mcp_fully_connected_s8_dsp(&siren_linear3, memory + 0, memory + 8, memory + 16);
+    MCP_LAYER_DONE(2, memory + 8, 6);
     /* 3: sine4, Activation 6 -> 6 */
-    mcp_lookup_s8(&siren_sine4, memory + 16, memory + 0);
+    mcp_lookup_s8(&siren_sine4, memory + 8, memory + 0);
     MCP_LAYER_DONE(3, memory + 0, 6);
     /* 4: linear5, Linear 6 -> 3, 18 MACs */
     mcp_fully_connected_s8(&siren_linear5, memory + 0, memory + 8, NULL);
