@@ -11,6 +11,7 @@ from mcuprune.board import Board
 from mcuprune.codegen import ConstantData, Layer, Sources
 from mcuprune.codegen.c_structs import Pointer, Value, image, initialiser
 from mcuprune.codegen.c_text import Names, comment, dims, model_identifier, rows, times
+from mcuprune.codegen.ends import base, interface, places
 from mcuprune.codegen.lowering import Array, Operation, Struct, lower
 from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its operators)
     activation,
@@ -24,8 +25,17 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
     reduce,
     softmax,
 )
-from mcuprune.codegen.render import Constant, LayerText, LoopText, Package, StructText, render
+from mcuprune.codegen.render import (
+    Constant,
+    LayerText,
+    LoopText,
+    Package,
+    ResetText,
+    StructText,
+    render,
+)
 from mcuprune.codegen.row_loop import row_text
+from mcuprune.codegen.states import FirstValue, first_values
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph.ir import Node, QuantizedGraph, Stored
 from mcuprune.graph.memory import storages
@@ -35,7 +45,7 @@ from mcuprune.plan.ir import Call, Plan, RowLoop, kernels_of, row_loops
 from mcuprune.quantize.scheme import integer_parameters
 from mcuprune.resources.macs import macs
 
-PUBLIC = ("run", "quantize", "dequantize")  # what the header adds to the prefix
+PUBLIC = ("run", "reset", "quantize", "dequantize", "memory", "io")  # what the header adds to the prefix
 
 
 @dataclass
@@ -56,22 +66,26 @@ class _Constants:
 
 def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
     """The C package of ``graph``; see :func:`mcuprune.codegen.emit`."""
-    if plan.state_offsets:
-        raise UnsupportedError(f"model '{graph.name}': states are not generated")
-    source, target = _ends(graph)
+    if not plan.steps:
+        raise UnsupportedError(
+            f"model '{graph.name}': its output is its input; there is no layer to generate"
+        )
     name = model_identifier(graph.name)
     constants = _Constants(Names(f"{name}_{word}" for word in PUBLIC))
+    face = interface(graph, plan)
     stored, symbols = _stored(graph, constants, name)
-    places = {**_places(graph, plan, source, target), **symbols}
+    where = {**places(graph, plan, face), **symbols}
     nodes = {node.name: node for node in graph.nodes}
     texts = tuple(
-        _loop(index, step, graph, places, constants, name)
+        _loop(index, step, graph, where, base(face), constants, name)
         if isinstance(step, RowLoop)
-        else _layer(index, step, nodes[step.node], graph, places, constants, name)
+        else _layer(index, step, nodes[step.node], graph, where, base(face), constants, name)
         for index, step in enumerate(plan.steps)
     )
-    package = Package.of(name, graph, plan, board, source, target, (*stored, *texts))
-    files = {**render(package), **_kernel_files(kernels_of(plan), bool(row_loops(plan)))}
+    resets = tuple(_reset(value, constants, name) for value in first_values(graph, plan))
+    package = Package.of(name, graph, plan, board, face, resets, (*stored, *texts))
+    used = sorted({*kernels_of(plan), *(reset.function for reset in resets)})
+    files = {**render(package), **_kernel_files(used, bool(row_loops(plan)))}
     plain = {symbol: data.data for symbol, data in constants.structs.items() if not data.pointers}
     return Sources(
         name=name,
@@ -82,31 +96,19 @@ def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
     )
 
 
-def _ends(graph: QuantizedGraph) -> tuple[str, str]:
-    """The input and the output tensor; UnsupportedError unless there is one of each, with a layer between."""
-    for what, tensors in (("inputs", graph.inputs), ("outputs", graph.outputs)):
-        if len(tensors) != 1:
-            raise UnsupportedError(
-                f"model '{graph.name}' has {len(tensors)} {what} ({', '.join(tensors)}): the generated C "
-                f"function takes one input and gives one output; split the model or concatenate them"
-            )
-    storage = storages(graph.nodes)
-    if storage[graph.outputs[0]] == storage[graph.inputs[0]]:
-        raise UnsupportedError(
-            f"model '{graph.name}': its output is its input; there is no layer to generate"
-        )
-    return graph.inputs[0], graph.outputs[0]
-
-
-def _places(graph: QuantizedGraph, plan: Plan, source: str, target: str) -> dict[str, str]:
-    """The C expression of the first byte of every tensor that lies in memory as a whole."""
-    storage = storages(graph.nodes)
-    given = {storage[source]: "input", storage[target]: "output"}
-    return {
-        tensor: given.get(owner, f"memory + {plan.offsets[tensor]}")
-        for tensor, owner in storage.items()
-        if tensor in plan.offsets
-    }
+def _reset(value: FirstValue, constants: _Constants, name: str) -> ResetText:
+    """How one state gets its first value: filled, or copied from a constant."""
+    place = f"state + {value.offset}"
+    if value.array is None:
+        return ResetText("mcp_fill", f"mcp_fill({place}, {value.bytes}, {value.fill});", (), ())
+    arrays: list[Constant] = []
+    structs: list[StructText] = []
+    prefix = f"{name}_{value.state}"
+    source, text = constants.add(value.array, prefix)
+    arrays.append(text)
+    symbol = _struct(value.struct, prefix, value.state, constants, arrays, structs)
+    call = f"mcp_copy(&{symbol}, {source}, {place});"
+    return ResetText("mcp_copy", call, tuple(arrays), tuple(structs))
 
 
 def _stored(
@@ -131,6 +133,7 @@ def _layer(
     node: Node,
     graph: QuantizedGraph,
     places: Mapping[str, str],
+    arena: str,
     constants: _Constants,
     name: str,
 ) -> LayerText:
@@ -141,7 +144,7 @@ def _layer(
         parameters=integer_parameters(node, graph),
         inputs=tuple(places[tensor] for tensor in node.inputs),
         output=places[node.name],
-        scratch=f"memory + {call.scratch}" if call.scratch_bytes else "NULL",
+        scratch=f"{arena} + {call.scratch}" if call.scratch_bytes else "NULL",
     )
     prefix = f"{name}_{node.name}"
     arrays: list[Constant] = []
@@ -175,6 +178,7 @@ def _loop(
     loop: RowLoop,
     graph: QuantizedGraph,
     places: Mapping[str, str],
+    arena: str,
     constants: _Constants,
     name: str,
 ) -> LayerText:
@@ -191,7 +195,7 @@ def _loop(
     output = places[loop.node]
     return LayerText(
         title=f"{index}: {len(layers)} layers row by row, {comment(loop.source)} to {comment(loop.node)}",
-        calls=(f"{function}({places[loop.source]}, {output}, memory + {loop.scratch});",),
+        calls=(f"{function}({places[loop.source]}, {output}, {arena} + {loop.scratch});",),
         constants=tuple(arrays),
         structs=tuple(structs),
         done=f"MCP_LAYER_DONE({index}, {output}, {_bytes(graph, loop.node)});",
@@ -230,7 +234,7 @@ def _title(node: Node, graph: QuantizedGraph) -> str:
 
 
 def _bytes(graph: QuantizedGraph, tensor: str) -> int:
-    return math.prod(graph.shape(tensor))
+    return math.prod(graph.shape(tensor)) * graph.element_bytes(tensor)
 
 
 def _kernel_files(kernels: Sequence[str], row_buffers: bool) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +10,8 @@ import jinja2
 import mcuprune
 from mcuprune import share
 from mcuprune.board import Board
-from mcuprune.codegen.c_text import comment, float32, times
+from mcuprune.codegen.c_text import comment
+from mcuprune.codegen.ends import Interface
 from mcuprune.graph.ir import QuantizedGraph
 from mcuprune.kernels import catalogue
 from mcuprune.plan.ir import Plan, kernels_of
@@ -84,16 +84,13 @@ class LayerText:
 
 
 @dataclass(frozen=True)
-class End:
-    """The input or the output of the model; sizes in bytes."""
+class ResetText:
+    """How a state gets its first value: ``function`` called as ``call``, with the constants it needs."""
 
-    word: str
-    size: int
-    offset: int
-    shape: str
-    scale: str
-    scale_decimal: str
-    zero_point: int
+    function: str
+    call: str
+    constants: tuple[Constant, ...]
+    structs: tuple[StructText, ...]
 
 
 @dataclass(frozen=True)
@@ -113,12 +110,11 @@ class Package:
     board: str
     ram: int
     abi: int
-    arena: int
     align: int
-    ends: tuple[End, ...]
+    face: Interface
     guards: tuple[Guard, ...]
+    resets: tuple[ResetText, ...]
     layers: tuple[LayerText, ...]
-    uses_memory: bool
 
     @property
     def loops(self) -> bool:
@@ -127,9 +123,12 @@ class Package:
     @property
     def facts(self) -> tuple[tuple[str, int], ...]:
         """The header's numbers that who measures a linked image needs."""
-        sizes = ((f"{end.word}_SIZE", end.size) for end in self.ends)
-        offsets = ((f"{end.word}_OFFSET", end.offset) for end in self.ends)
-        return (("ABI_VERSION", self.abi), ("ARENA_SIZE", self.arena), *sizes, *offsets)
+        face = self.face
+        sizes = ((f"{end.word}_SIZE", end.size) for end in face.ends)
+        offsets = ((f"{end.word}_OFFSET", end.offset) for end in face.ends)
+        special = () if face.plain else (("TAKES_STRUCTS", 1),)
+        state = (("STATE_SIZE", face.state),) if face.state else ()
+        return (("ABI_VERSION", self.abi), ("ARENA_SIZE", face.arena), *special, *state, *sizes, *offsets)
 
     @staticmethod
     def of(
@@ -137,8 +136,8 @@ class Package:
         graph: QuantizedGraph,
         plan: Plan,
         board: Board,
-        source: str,
-        target: str,
+        face: Interface,
+        resets: tuple[ResetText, ...],
         layers: tuple[LayerText, ...],
     ) -> Package:
         families = sorted({catalogue.kernel(name).isa for name in kernels_of(plan)})
@@ -150,13 +149,16 @@ class Package:
             board=comment(board.name),
             ram=board.memory.main("ram").length,
             abi=ABI_VERSION,
-            arena=plan.arena_bytes,
             align=ALIGNMENT,
-            ends=(_end("INPUT", source, graph, plan), _end("OUTPUT", target, graph, plan)),
+            face=face,
             guards=tuple(Guard(*GUARDS[isa]) for isa in families if isa in GUARDS),
+            resets=resets,
             layers=layers,
-            uses_memory=any("memory + " in call for layer in layers for call in layer.calls),
         )
+
+    def uses(self, memory: str) -> bool:
+        """Whether a call of the run function has a place in the arena or the state."""
+        return any(f"{memory} + " in call for layer in self.layers for call in layer.calls)
 
 
 def render(package: Package) -> dict[str, str]:
@@ -166,20 +168,6 @@ def render(package: Package) -> dict[str, str]:
         f"src/{package.name}.c": _template("model.c.j2").render(m=package),
         "src/mcp_port.h": _template("mcp_port.h.j2").render(),
     }
-
-
-def _end(word: str, tensor: str, graph: QuantizedGraph, plan: Plan) -> End:
-    shape = graph.shape(tensor)
-    quantization = graph.quantization[tensor]
-    return End(
-        word=word,
-        size=math.prod(shape),
-        offset=plan.offsets[tensor],
-        shape=times(shape),
-        scale=float32(quantization.scale),
-        scale_decimal=f"{quantization.scale:.6g}",
-        zero_point=quantization.zero_point,
-    )
 
 
 @cache

@@ -13,7 +13,7 @@ from mcuprune.budget import Budget
 from mcuprune.deploy import BOARD, SOURCE, TFLITE, open_deployment, read_manifest, read_samples
 from mcuprune.errors import BudgetError, MismatchError, UsageError
 from mcuprune.frontends.tflite import load_tflite
-from mcuprune.quantize.run_int8 import run_int8
+from mcuprune.quantize.flat import run_flat
 from mcuprune.report.units import count, seconds
 from mcuprune.resources.model import breakdown
 from mcuprune.terminal import table
@@ -145,7 +145,7 @@ def check_image(
         run = run_model(elf, board, model, _inputs(model.layout.input_bytes))
     library = library_bytes(elf, model, run) if run is not None else {}
     flash = model.code + model.constants + sum(library.values())
-    static = model.static_ram + (model.layout.arena_bytes if model.layout else 0)
+    static = model.static_ram + (model.layout.memory if model.layout else 0)
     unmeasured = {} if run is not None else {"cycles": why, "ram": f"without the stack: {why}"}
     return CheckResult(
         subject=f"{elf}: model {model.name} on {board.name}",
@@ -177,7 +177,9 @@ def _parts(model: ForeignModel, library: Mapping[str, int], run: EmulatedRun | N
     parts: dict[str, float] = {"flash, constants": model.constants, "flash, code": model.code}
     parts |= {f"flash, {name}, shared with the application": size for name, size in library.items()}
     if model.layout is not None:
-        parts["RAM, arena"] = model.layout.arena_bytes
+        parts["RAM, arena"] = model.layout.arena
+        if model.layout.state:
+            parts["RAM, state"] = model.layout.state
     if model.static_ram:
         parts["RAM, copies and variables"] = model.static_ram
     return {**parts, **_stack(run)}
@@ -206,8 +208,7 @@ def _differing(package: Path | None, model: ForeignModel, run: EmulatedRun | Non
         return None
     inputs = _inputs(model.layout.input_bytes)
     graph = load_tflite(_inside(package, TFLITE))
-    expected = run_int8(graph, inputs.reshape(-1, *graph.shape(graph.inputs[0])))
-    assert isinstance(expected, np.ndarray)
+    expected = run_flat(graph, inputs)
     return int((expected.reshape(len(inputs), -1) != run.outputs).sum())
 
 

@@ -170,7 +170,7 @@ def _resources(e: Evidence) -> tuple[r.Resource, ...]:
             None if stack is None else sizes.static_ram + stack,
             budget=limits.get("ram"),
         ),
-        row("ram.arena", "arena", "bytes", "arena", sizes.static_ram, tolerance=0.0),
+        row("ram.arena", "arena", "bytes", "memory", sizes.static_ram, tolerance=0.0),
         row(
             "ram.stack",
             "stack",

@@ -154,6 +154,9 @@ void mcp_average_pool2d_s8_dsp(const mcp_pool2d *op, const int8_t *input, int8_t
 void mcp_concat_s8(const mcp_concat *op, const int8_t *input, int8_t *output);
 void mcp_pad_s8(const mcp_pad *op, const int8_t *input, int8_t *output);
 void mcp_lookup_s8(const mcp_lookup *op, const int8_t *input, int8_t *output);
+/* Support of the reset function of models with states. */
+void mcp_fill(int8_t *output, int32_t bytes, int8_t value);
+
 void mcp_copy(const mcp_copied *op, const int8_t *input, int8_t *output);
 void mcp_softmax_s8(const mcp_softmax *op, const int8_t *input, int8_t *output);
 

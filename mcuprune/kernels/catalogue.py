@@ -23,6 +23,9 @@ from mcuprune.kernels.portable import PORTABLE
 
 KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *DSP, *MVE)
 
+# Functions that only the reset function of a model with states calls.
+RESET_SUPPORT = ("mcp_fill",)
+
 HEADERS = ("mcp_kernels.h",)
 # What a loop over rows needs besides the kernels of its layers.
 ROW_LOOP_FILES = ("mcp_arithmetic.h", "mcp_rows.h", "portable/mcp_row_buffer.c")
@@ -139,6 +142,9 @@ def sources(names: Iterable[str]) -> tuple[str, ...]:
     """Files under ``codegen/kernels`` that these kernels need, headers included, sorted."""
     files = set(HEADERS)
     for name in names:
+        if name in RESET_SUPPORT:
+            files.update(("mcp_arithmetic.h", f"portable/{name}.c"))
+            continue
         chosen = kernel(name)
         files.add(f"{chosen.isa}/{chosen.name}.c")
         files.update(need if need.endswith(".h") else f"{chosen.isa}/{need}.c" for need in chosen.needs)

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from mcuprune.graph.ir import ALIASES, GIVEN, Input, Node, Stored
+from mcuprune.graph.ir import ALIASES, GIVEN, Constant, Input, Node, Stored
 from mcuprune.graph.memory import precedence, state_memory, storages
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, op_shape
 from mcuprune.kernels import catalogue
@@ -35,6 +35,8 @@ class Network(Protocol):
     def outputs(self) -> tuple[str, ...]: ...
     @property
     def updates(self) -> Mapping[str, str]: ...
+    @property
+    def constants(self) -> Mapping[str, Constant]: ...
     def shape(self, tensor: str) -> tuple[int, ...]: ...
     def element_bytes(self, tensor: str) -> int: ...
 

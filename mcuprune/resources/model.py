@@ -25,7 +25,7 @@ from mcuprune.plan.live import LiveStep, Network, ShapeOf, step_bytes
 from mcuprune.plan.make import live_steps, make_plan
 from mcuprune.plan.rows import row_shape
 from mcuprune.resources.cycles import upper_cycles
-from mcuprune.resources.flash import code_bytes, constant_bytes, stored_bytes
+from mcuprune.resources.flash import code_bytes, constant_bytes, reset_costs, stored_bytes
 from mcuprune.resources.loops import loop_code_bytes, loop_cycles, loop_stack_bytes
 from mcuprune.resources.macs import macs
 from mcuprune.resources.stack import stack_bytes
@@ -117,6 +117,7 @@ class Breakdown:
     constants: int
     code: int
     arena: int
+    state: int
     stack: int
     macs: int
     cycles: float
@@ -127,7 +128,12 @@ class Breakdown:
 
     @property
     def ram(self) -> int:
-        return self.arena + self.stack
+        return self.memory + self.stack
+
+    @property
+    def memory(self) -> int:
+        """What the caller provides: the arena, and the memory of the states."""
+        return self.arena + self.state
 
 
 @dataclass(frozen=True)
@@ -151,12 +157,16 @@ def breakdown(network: Network, plan: Plan, core: Core, toolchain: str = "zig") 
     """What a planned network takes: constants and arena exact, code and stack from toolchain tables."""
     calls = planned_calls(network, plan)
     names = [call.kernel.name for call in calls]
-    loops = row_loops(plan)
+    loops, resets = row_loops(plan), reset_costs(network, names)
     return Breakdown(
-        constants=int(constant_bytes([(call.kernel, call.shape) for call in calls])) + stored_bytes(network),
+        constants=int(constant_bytes([(call.kernel, call.shape) for call in calls]))
+        + stored_bytes(network)
+        + resets.constants,
         code=code_bytes(names, len(calls), core.name, toolchain)
-        + loop_code_bytes(loops, core.name, toolchain),
+        + loop_code_bytes(loops, core.name, toolchain)
+        + resets.code(core.name, toolchain),
         arena=plan.arena_bytes,
+        state=plan.state_bytes,
         stack=stack_bytes(names, core.name, toolchain) + loop_stack_bytes(loops),
         macs=sum(call.macs for call in calls),
         cycles=sum(upper_cycles(call.kernel, call.shape, core.name) * call.times for call in calls)

@@ -13,6 +13,7 @@ from mcuprune.errors import ToolchainError, UsageError
 from mcuprune.verify import stack
 from mcuprune.verify.cycles import Cycles
 from mcuprune.verify.image import Image, load_image
+from mcuprune.verify.interface import Buffer, Interface
 from mcuprune.verify.machine import Machine
 from mcuprune.verify.profile import Profile, Profiler
 from mcuprune.verify.trace import Recorder, block_range
@@ -22,14 +23,13 @@ GLOBAL_POINTER = "__global_pointer$"  # what RISC-V code may address its data fr
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where a model's input and output lie in its arena; all in bytes."""
+class CallResult:
+    """Where a kernel call leaves its tensor: ``bytes`` at ``offset`` of the arena, or of the states."""
 
-    arena_bytes: int
-    input_offset: int
-    input_bytes: int
-    output_offset: int
-    output_bytes: int
+    tensor: str
+    offset: int
+    bytes: int
+    in_state: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class LayerRun:
 @dataclass(frozen=True)
 class EmulatedRun:
     """``outputs`` (n, output bytes) int8 for all inputs; counts and stack are those of the first inference.
+    Several outputs follow each other in a row, as bytes.
 
     ``instructions`` and ``cycles`` run from entering the model's run function to leaving it; ``glue`` is what
     the run function executes itself.  ``stack_bytes`` counts from the stack pointer of its caller.
@@ -63,16 +64,17 @@ class Emulator:
     """Runs the model ``name`` of a firmware image on the emulated core of ``board``.
 
     An image with the measuring harness starts at its reset vector.  In any other image (a user's own
-    firmware) the model's run function is called with an arena and a stack in extra memory; ``layout`` is then
-    required.
+    firmware) the model's functions are called with an arena and a stack in extra memory; ``layout``, the
+    interface of its package, is then required.
     ToolchainError: no emulator for this core, an image that does not fit, or a run that faults or never ends.
     """
 
     def __init__(
-        self, elf: Path, board: Board, name: str, layout: Layout | None = None, time_limit_s: float = 60.0
+        self, elf: Path, board: Board, name: str, layout: Interface | None = None, time_limit_s: float = 60.0
     ) -> None:
         self.image = load_image(elf)
-        self.board = board
+        self.board, self.name = board, name
+        self._state, self._memory, self._first_state = 0, 0, b""
         self.run_symbol = self.image.symbol(f"{name}_run")
         self.machine = Machine(self.image, board, time_limit_s)
         self._profiler = Profiler(self.image, board.core)
@@ -91,8 +93,13 @@ class Emulator:
         self._stack_limit = self._stack_top - ADOPTED_STACK_BYTES if adopted else self._find_stack_limit()
 
     def run(self, inputs: np.ndarray) -> EmulatedRun:
-        """``inputs`` (n, input bytes) int8.  The first inference is counted, the others run at full speed."""
+        """``inputs`` (n, input bytes) int8, several inputs of a model following each other as bytes.
+
+        The first inference is counted, the others run at full speed.  A model with states gets them as one
+        sequence from reset.
+        """
         inputs = self._checked(inputs)
+        self._reset()
         stack.paint(self.machine, self._stack_limit, self._stack_top)
         recorder = self._recorder()
         outputs = [self._recorded(inputs[0], recorder)]
@@ -112,19 +119,26 @@ class Emulator:
             functions=self._functions(recorder),
         )
 
-    def tensors(self, values: np.ndarray, steps: Sequence[tuple[str, int, int]]) -> dict[str, np.ndarray]:
+    def tensors(
+        self, values: np.ndarray, steps: Sequence[CallResult], before: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Every layer's output of one inference, read when its kernel has returned.
 
-        ``steps`` gives (tensor, arena offset, bytes) for each kernel call in order; a tensor that several
-        calls write stands there as often.  Raises ToolchainError when the model makes other calls.
+        ``steps`` tells for each kernel call in order what it leaves where; a tensor that several calls write
+        stands there as often.  ``before`` is what a model with states has seen since its reset.  Raises
+        ToolchainError when the model makes other calls.
         """
         found: dict[str, np.ndarray] = {}
 
         def after_call(index: int) -> None:
             if index < len(steps):
-                tensor, offset, size = steps[index]
-                found[tensor] = np.frombuffer(self.machine.read(self._arena + offset, size), np.int8)
+                step = steps[index]
+                place = (self._state if step.in_state else self._arena) + step.offset
+                found[step.tensor] = np.frombuffer(self.machine.read(place, step.bytes), np.int8)
 
+        self._reset()
+        for row in () if before is None else before:
+            self._infer(row)
         recorder = self._recorder(after_call)
         self._recorded(self._checked(values[None])[0], recorder)
         if len(recorder.calls) != len(steps):
@@ -148,13 +162,18 @@ class Emulator:
 
     def _infer(self, row: np.ndarray) -> np.ndarray:
         machine, layout = self.machine, self.layout
-        machine.write(self._arena + layout.input_offset, row.tobytes())
+        write_inputs(row, layout, lambda offset, data: machine.write(self._arena + offset, data))
         self._prepare()
         machine.run(self._begin, self._until)
         status = machine.register("a0") if self._begin == self.run_symbol.address else self._status()
         if status:
             raise ToolchainError(f"{self.run_symbol.name} returned {status}")
-        return np.frombuffer(machine.read(self._arena + layout.output_offset, layout.output_bytes), np.int8)
+        return read_outputs(layout, lambda offset, size: machine.read(self._arena + offset, size))
+
+    def _reset(self) -> None:
+        """The memory of the states as the model's reset function leaves it."""
+        if self.layout.state:
+            self.machine.write(self._state, self._first_state)
 
     def _status(self) -> int:
         return int.from_bytes(self.machine.read(self.image.symbol("harness_status").address, 4), "little")
@@ -163,15 +182,19 @@ class Emulator:
         """Arguments and return address, for images that are called from outside."""
         if self._begin != self.run_symbol.address:
             return
-        registers = {
-            "a0": self._arena + self.layout.input_offset,
-            "a1": self._arena + self.layout.output_offset,
-            "a2": self._arena,
-            "sp": self._stack_top,
-            "lr": self._until,
-        }
-        for register, value in registers.items():
-            self.machine.set_register(register, value)
+        if self.layout.plain:
+            ends = (*self.layout.inputs, *self.layout.outputs)
+            arguments = [*(self._arena + end.offset for end in ends), self._arena]
+        else:
+            arguments = [self._memory, self._memory + 8]
+        self._call(arguments)
+
+    def _call(self, arguments: Sequence[int]) -> None:
+        """Registers for a call from outside, which returns to a place where nothing is executed."""
+        for number, value in enumerate(arguments):
+            self.machine.set_register(f"a{number}", value)
+        self.machine.set_register("sp", self._stack_top)
+        self.machine.set_register("lr", self.machine.outside)
 
     def _boot(self) -> tuple[int, int, int, Callable[[int], bool]]:
         """From reset to the harness's waiting point; an inference runs from its return to the next call."""
@@ -180,14 +203,28 @@ class Emulator:
         harness = self.image.section(".harness")
         if harness is None:
             raise ToolchainError("the image has the harness's symbols, but not its section")
+        if self.layout.state:
+            self._state = self.image.symbol("harness_state").address
+            self._first_state = self.machine.read(self._state, self.layout.state)
         return self.machine.register("lr"), wait, self.image.symbol("harness_arena").address, harness.holds
 
     def _adopt(self) -> tuple[int, int, int, Callable[[int], bool]]:
-        machine = self.machine
-        arena = machine.map_outside(ADOPTED_STACK_BYTES + self.layout.arena_bytes) + ADOPTED_STACK_BYTES
+        machine, layout = self.machine, self.layout
+        ends = (*layout.inputs, *layout.outputs)
+        extra = layout.arena + layout.state + 8 + 4 * len(ends)
+        arena = machine.map_outside(ADOPTED_STACK_BYTES + extra) + ADOPTED_STACK_BYTES
+        self._stack_top = arena
         machine.set_register("sp", arena)
         if GLOBAL_POINTER in self.image.by_name and self.board.core.family == "riscv":
             machine.set_register("gp", self.image.symbol(GLOBAL_POINTER).address)
+        self._state = arena + layout.arena
+        self._memory = self._state + layout.state  # the two structures of the interface lie behind the rest
+        words = [arena, self._state, *(arena + end.offset for end in ends)]
+        machine.write(self._memory, np.array(words, "<u4").tobytes())
+        if layout.state:
+            self._call([self._memory])
+            machine.run(self.image.symbol(f"{self.name}_reset").address, machine.outside)
+            self._first_state = machine.read(self._state, layout.state)
         return self.run_symbol.address, machine.outside, arena, lambda address: address == machine.outside
 
     def _find_stack_limit(self) -> int:
@@ -216,10 +253,27 @@ class Emulator:
         return inputs
 
 
-def harness_layout(image: Image) -> Layout:
+def harness_layout(image: Image) -> Interface:
     """What the harness of an image says about its model; raises ToolchainError without a harness."""
     symbol = image.symbol("harness_layout")
-    return Layout(*(int(value) for value in np.frombuffer(image.read(symbol.address, 20), "<u4")))
+    numbers = [int(value) for value in np.frombuffer(image.read(symbol.address, symbol.size), "<u4")]
+    arena, state, inputs = numbers[:3]
+    ends = [Buffer("", offset, size) for offset, size in zip(numbers[4::2], numbers[5::2], strict=True)]
+    plain = "harness_io" not in image.by_name
+    return Interface(arena, 1, state, tuple(ends[:inputs]), tuple(ends[inputs:]), plain)
+
+
+def write_inputs(row: np.ndarray, layout: Interface, write: Callable[[int, bytes], None]) -> None:
+    """``write(arena offset, bytes)`` for every input of one sample."""
+    data = row.tobytes()
+    for buffer in layout.inputs:
+        write(buffer.offset, data[: buffer.bytes])
+        data = data[buffer.bytes :]
+
+
+def read_outputs(layout: Interface, read: Callable[[int, int], bytes]) -> np.ndarray:
+    """The outputs of one inference, int8, from ``read(arena offset, size)``."""
+    return np.frombuffer(b"".join(read(end.offset, end.bytes) for end in layout.outputs), np.int8)
 
 
 def _layer(name: str, profile: Profile) -> LayerRun:

@@ -7,7 +7,6 @@ compiler left these out, they are read from the header itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ import numpy as np
 from mcuprune.board import Board
 from mcuprune.errors import ToolchainError, UsageError
 from mcuprune.memory import Region
-from mcuprune.verify.emulator import EmulatedRun, Emulator, Layout
+from mcuprune.verify.emulator import EmulatedRun, Emulator
 from mcuprune.verify.image import Image, Symbol, load_image
+from mcuprune.verify.interface import WORD, Interface, header_numbers, interface_of
 
 KERNEL_PREFIX = "mcp_"
-WORD = 4
-LAYOUT = ("ARENA_SIZE", "INPUT_OFFSET", "INPUT_SIZE", "OUTPUT_OFFSET", "OUTPUT_SIZE")
 MACHINES = {"arm": "EM_ARM", "riscv": "EM_RISCV"}
 
 
@@ -48,11 +46,9 @@ class ForeignModel:
     notes: tuple[str, ...]
 
     @property
-    def layout(self) -> Layout | None:
-        """Where input and output lie in the arena, if the image or the header says so."""
-        if any(key not in self.numbers for key in LAYOUT):
-            return None
-        return Layout(*(self.numbers[key] for key in LAYOUT))
+    def layout(self) -> Interface | None:
+        """How it is called, and where inputs and outputs lie in the arena, if image or header say so."""
+        return interface_of(self.numbers) if "ARENA_SIZE" in self.numbers else None
 
 
 def find_model(elf: Path, board: Board, name: str | None = None, header: str | None = None) -> ForeignModel:
@@ -128,7 +124,7 @@ def _describe(image: Image, board: Board, name: str, header: str | None) -> Fore
     parts = _parts(image, name)
     own = [*parts["code"], *parts["constants"], *parts["ram"]]
     in_ram = sum(_words(s.size) for s in own if any(_holds(bank, s) for bank in board.memory.banks("ram")))
-    numbers = _absolute(image, name) or _numbers(header or "", name)
+    numbers = _absolute(image, name) or header_numbers(header or "", name)
     run = next((symbol for symbol in image.functions if symbol.name == f"{name}_run"), None)
     kernels = tuple(s.name for s in parts["code"] if s.name.startswith(KERNEL_PREFIX))
     notes = []
@@ -137,7 +133,7 @@ def _describe(image: Image, board: Board, name: str, header: str | None) -> Fore
             f"{name}_run has no symbol: link-time optimization inlined it; compile it with -fno-lto, or "
             "keep the function, to measure cycles and stack"
         )
-    if any(key not in numbers for key in LAYOUT):
+    if "ARENA_SIZE" not in numbers:
         notes.append(
             f"{name.upper()}_ARENA_SIZE and the like have no symbols: give the model's folder with --package"
         )
@@ -180,11 +176,6 @@ def _absolute(image: Image, name: str) -> dict[str, int]:
         for symbol in image.symbols
         if symbol.kind == "absolute" and symbol.name.startswith(prefix)
     }
-
-
-def _numbers(header: str, name: str) -> dict[str, int]:
-    found = re.findall(rf"^#define {re.escape(name.upper())}_(\w+) \(?(-?\d+)\)?$", header, re.MULTILINE)
-    return {key: int(value) for key, value in found}
 
 
 def _words(size: int) -> int:

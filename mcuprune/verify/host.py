@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from mcuprune import share
 from mcuprune.codegen import Layer
 from mcuprune.errors import MismatchError, UsageError
+from mcuprune.verify.interface import read_interface
 from mcuprune.verify.toolchain import Toolchain, build_shared
 
 GUARD_BYTES = 64  # around the arena and the buffers: no kernel may touch them
@@ -40,29 +40,32 @@ class HostModel:
         flags: Sequence[str] = (),
     ) -> None:
         self.name, self.layers = name, tuple(layers)
-        sizes = header_numbers(files, name)
-        self.input_size, self.output_size = sizes["INPUT_SIZE"], sizes["OUTPUT_SIZE"]
-        self.arena_size, self.arena_align = sizes["ARENA_SIZE"], sizes["ARENA_ALIGN"]
-        self._input_offset, self._output_offset = sizes["INPUT_OFFSET"], sizes["OUTPUT_OFFSET"]
+        self.face = read_interface(files, name)
         self._files, self._directory = dict(files), directory
         self._toolchain, self._flags = toolchain, tuple(flags)
         self._library = self._load(self._files, HOST_FLAGS)
         self._traced: ctypes.CDLL | None = None
 
     def run(self, inputs: np.ndarray, in_arena: bool = False) -> np.ndarray:
-        """int8 ``(N, input size)``, or any shape with as many bytes a sample, to int8 ``(N, output size)``.
+        """int8 ``(N, input bytes)``, or any shape with as many bytes a sample, to int8 ``(N, output bytes)``.
 
-        ``in_arena`` places input and output in the arena, as firmware does; otherwise they have buffers of
-        their own.  Raises MismatchError when the code writes outside its memory or reports an error.
+        Several inputs, or outputs, follow each other in a sample, as bytes whatever their type.  A model with
+        states gets the samples as one sequence, from reset.  ``in_arena`` places inputs and outputs in the
+        arena, as firmware does; otherwise they have buffers of their own.  Raises MismatchError when the
+        code writes outside its memory or reports an error.
         """
         batch = self._batch(inputs)
-        outputs = np.empty((len(batch), self.output_size), np.int8)
+        state = self._reset(self._library)
+        outputs = np.empty((len(batch), self.face.output_bytes), np.int8)
         for index, sample in enumerate(batch):
-            outputs[index] = self._call(self._library, sample, in_arena)
+            outputs[index] = self._call(self._library, sample, in_arena, state)
         return outputs
 
-    def tensors(self, sample: np.ndarray) -> dict[str, np.ndarray]:
-        """The output of every layer on one input, flat int8, in the order in which the layers run."""
+    def tensors(self, sample: np.ndarray, before: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """The output of every layer on one input, flat int8, in the order in which the layers run.
+
+        ``before`` (samples of the same form) is what a model with states has seen since its reset.
+        """
         library = self._tracing()
         seen: dict[str, np.ndarray] = {}
 
@@ -70,43 +73,73 @@ class HostModel:
             seen[self.layers[index].node] = np.frombuffer(ctypes.string_at(pointer, size), np.int8)
 
         callback = _TRACE(layer_done)
+        state = self._reset(library)
+        for row in () if before is None else self._batch(before):
+            self._call(library, row, False, state)
         library.mcp_trace_set(callback)
-        self._call(library, self._batch(sample.reshape(1, -1))[0], False)
+        self._call(library, self._batch(sample.reshape(1, -1))[0], False, state)
         library.mcp_trace_set(_TRACE())
         if len(seen) != len(self.layers):
             raise MismatchError(f"{self.name}: {len(seen)} layers ran, {len(self.layers)} were generated")
         return seen
 
     def _batch(self, inputs: np.ndarray) -> np.ndarray:
-        if (
-            inputs.dtype != np.int8
-            or inputs.ndim < 2
-            or inputs[0:1].size != self.input_size * len(inputs[0:1])
-        ):
+        size = self.face.input_bytes
+        if inputs.dtype != np.int8 or inputs.ndim < 2 or inputs[0:1].size != size * len(inputs[0:1]):
             raise UsageError(
-                f"{self.name} takes int8 arrays of (N, {self.input_size}), not {inputs.dtype} {inputs.shape}"
+                f"{self.name} takes int8 arrays of (N, {size}), not {inputs.dtype} {inputs.shape}"
             )
-        return np.ascontiguousarray(inputs.reshape(len(inputs), self.input_size))
+        return np.ascontiguousarray(inputs.reshape(len(inputs), size))
 
-    def _call(self, library: ctypes.CDLL, sample: np.ndarray, in_arena: bool) -> np.ndarray:
-        arena = _Guarded(self.arena_size, self.arena_align)
-        source, target = _Guarded(self.input_size, 1), _Guarded(self.output_size, 1)
-        input_at, output_at = source.address, target.address
-        source.bytes[:] = sample
-        result = target.bytes
-        if in_arena:
-            input_at, output_at = arena.address + self._input_offset, arena.address + self._output_offset
-            arena.bytes[self._input_offset : self._input_offset + self.input_size] = sample
-            result = arena.bytes[self._output_offset : self._output_offset + self.output_size]
-        status = getattr(library, f"{self.name}_run")(input_at, output_at, arena.address)
+    def _reset(self, library: ctypes.CDLL) -> _Guarded | None:
+        """The memory of a model's states, reset; ``None`` for a model without."""
+        if not self.face.state:
+            return None
+        state = _Guarded(self.face.state, self.face.align)
+        memory = (ctypes.c_void_p * 2)(None, state.address)
+        status = getattr(library, f"{self.name}_reset")(memory)
+        if status != 0 or not state.intact():
+            raise MismatchError(f"{self.name}_reset returned {status}, or wrote outside the state")
+        return state
+
+    def _call(
+        self, library: ctypes.CDLL, sample: np.ndarray, in_arena: bool, state: _Guarded | None
+    ) -> np.ndarray:
+        face = self.face
+        arena = _Guarded(face.arena, face.align)
+        sources = [_Guarded(buffer.bytes, face.align) for buffer in face.inputs]
+        targets = [_Guarded(buffer.bytes, face.align) for buffer in face.outputs]
+        own = {
+            **dict(zip(face.inputs, sources, strict=True)),
+            **dict(zip(face.outputs, targets, strict=True)),
+        }
+        places = {
+            buffer: arena.bytes[buffer.offset : buffer.offset + buffer.bytes] if in_arena else memory.bytes
+            for buffer, memory in own.items()
+        }
+        parts = np.split(sample, np.cumsum([buffer.bytes for buffer in face.inputs])[:-1])
+        for buffer, part in zip(face.inputs, parts, strict=True):
+            places[buffer][:] = part
+        pointers = [places[buffer].ctypes.data for buffer in (*face.inputs, *face.outputs)]
+        status = self._invoke(library, pointers, arena, state)
         if status != 0:
             raise MismatchError(f"{self.name}_run returned {status} instead of 0")
-        for what, memory in (("arena", arena), ("input", source), ("output", target)):
+        named = [("arena", arena), *(("input", m) for m in sources), *(("output", m) for m in targets)]
+        for what, memory in (*named, *((("state", state),) if state else ())):
             if not memory.intact():
                 raise MismatchError(f"{self.name}_run wrote outside its {what}")
-        if not in_arena and not np.array_equal(source.bytes, sample):
+        if not in_arena and any((m.bytes != part).any() for m, part in zip(sources, parts, strict=True)):
             raise MismatchError(f"{self.name}_run changed its input, which is constant")
-        return result.copy()
+        return np.concatenate([places[buffer] for buffer in face.outputs])
+
+    def _invoke(
+        self, library: ctypes.CDLL, pointers: list[int], arena: _Guarded, state: _Guarded | None
+    ) -> int:
+        run = getattr(library, f"{self.name}_run")
+        if self.face.plain:
+            return int(run(*pointers, arena.address))
+        memory = (ctypes.c_void_p * 2)(arena.address, state.address if state else None)
+        return int(run(memory, (ctypes.c_void_p * len(pointers))(*pointers)))
 
     def _tracing(self) -> ctypes.CDLL:
         if not self.layers:
@@ -128,12 +161,13 @@ class HostModel:
         path = build_shared(files, self._directory, self._toolchain, flags, label)
         library = ctypes.CDLL(str(path.resolve()))
         run = getattr(library, f"{self.name}_run")
-        run.argtypes, run.restype = [ctypes.c_void_p] * 3, ctypes.c_int
+        run.argtypes = [ctypes.c_void_p] * (3 if self.face.plain else 2)
+        run.restype = ctypes.c_int
         return library
 
 
 def run_host(files: Mapping[str, str], name: str, inputs: np.ndarray) -> np.ndarray:
-    """int8 ``(N, input size)`` through a package, built for the occasion; int8 ``(N, output size)``."""
+    """int8 ``(N, input bytes)`` through a package, built for the occasion; int8 ``(N, output bytes)``."""
     with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder:
         return HostModel(files, name, Path(folder)).run(inputs)
 
@@ -151,9 +185,3 @@ class _Guarded:
 
     def intact(self) -> bool:
         return all(bool((part == GUARD).all()) for part in self._outside)
-
-
-def header_numbers(files: Mapping[str, str], name: str) -> dict[str, int]:
-    """The whole numbers that ``include/<name>.h`` defines, without the model's prefix."""
-    pattern = re.compile(rf"^#define {name.upper()}_(\w+) \(?(-?\d+)\)?$", re.MULTILINE)
-    return {key: int(value) for key, value in pattern.findall(files[f"include/{name}.h"])}

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from mcuprune.errors import ToolchainError, UsageError
+from mcuprune.errors import MismatchError, ToolchainError, UsageError
+from mcuprune.graph.ir import Quantization, QuantizedGraph
+from mcuprune.quantize.flat import join, split
 
 RUNTIMES = ("ai_edge_litert", "tflite_runtime", "tensorflow")
 _INTERPRETER_MODULES = {
@@ -45,22 +47,6 @@ def run_tflm(model: bytes, inputs: np.ndarray) -> np.ndarray:
     return _batch(one, inputs, interpreter.get_input_details(0), interpreter.get_output_details(0))
 
 
-def flat_tflm(model: bytes, inputs: np.ndarray) -> np.ndarray:
-    """:func:`run_tflm` for a file of one input and one output, of any shapes: (N, elements) in and out."""
-    interpreter = _open_tflm(model, inputs[0].size if len(inputs) else 0)
-    details = interpreter.get_input_details(0)
-    shape = tuple(int(size) for size in details["shape"])
-    if inputs.dtype != np.dtype(details["dtype"]) or inputs[:1].size != np.prod(shape) * len(inputs[:1]):
-        kind = np.dtype(details["dtype"])
-        raise UsageError(f"the model's input is {kind} {shape}, not {inputs.dtype} {inputs.shape[1:]}")
-    outputs = []
-    for x in inputs:
-        interpreter.set_input(np.ascontiguousarray(x).reshape(shape), 0)
-        interpreter.invoke()
-        outputs.append(interpreter.get_output(0).reshape(-1).copy())
-    return np.array(outputs)
-
-
 def sequence_tflm(model: bytes, steps: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:
     """Outputs of TensorFlow Lite Micro over a sequence of inferences, starting from its reset state.
 
@@ -77,6 +63,54 @@ def sequence_tflm(model: bytes, steps: Sequence[Sequence[np.ndarray]]) -> tuple[
         interpreter.invoke()
         results.append(_tflm_outputs(interpreter))
     return tuple(results)
+
+
+def flat_tflm(model: bytes, graph: QuantizedGraph, flat: np.ndarray) -> np.ndarray:
+    """:func:`sequence_tflm` on samples and results in the form of :mod:`mcuprune.quantize.flat`.
+
+    Where the file begins or ends with real numbers, the integers of ``graph`` stand for them; MismatchError
+    if a real result is not the number that its integer stands for.
+    """
+    given = split(graph, graph.inputs, flat)
+    kinds = [graph.quantization[name] for name in graph.inputs]
+    real = [_is_real(detail) for detail in _details(model, "get_input_details", len(kinds))]
+    steps = [
+        [
+            _dequantized(given[name][i], kind) if is_real else given[name][i]
+            for name, kind, is_real in zip(graph.inputs, kinds, real, strict=True)
+        ]
+        for i in range(len(flat))
+    ]
+    results = [_stored(graph, step) for step in sequence_tflm(model, steps)]
+    return np.stack(results) if results else np.zeros((0, 0), np.int8)
+
+
+def _stored(graph: QuantizedGraph, results: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The outputs of one inference as bytes."""
+    tensors = {}
+    for name, values in zip(graph.outputs, results, strict=True):
+        kind = graph.quantization[name]
+        if values.dtype == np.float32:
+            integers = np.round(values / np.float32(kind.scale)) + kind.zero_point
+            stored = integers.astype(kind.dtype)
+            if not np.array_equal(_dequantized(stored, kind), values):
+                raise MismatchError(f"output '{name}': real numbers between the steps of its scale")
+            values = stored
+        tensors[name] = values[np.newaxis]
+    return join(graph.outputs, tensors)[0]
+
+
+def _dequantized(values: np.ndarray, kind: Quantization) -> np.ndarray:
+    return np.float32(kind.scale) * (values.astype(np.int32) - kind.zero_point).astype(np.float32)
+
+
+def _details(model: bytes, getter: str, count: int) -> list[dict[str, Any]]:
+    interpreter = _open_tflm(model, 0)
+    return [getattr(interpreter, getter)(index) for index in range(count)]
+
+
+def _is_real(detail: dict[str, Any]) -> bool:
+    return np.dtype(detail["dtype"]) == np.float32
 
 
 def _tflm_outputs(interpreter: Any) -> tuple[np.ndarray, ...]:

@@ -16,12 +16,12 @@ from mcuprune.errors import MismatchError, ToolchainError
 from mcuprune.graph.ir import QuantizedGraph
 from mcuprune.plan.ir import Plan
 from mcuprune.plan.live import call_count
-from mcuprune.quantize.run_int8 import run_int8
+from mcuprune.quantize.flat import run_flat, run_tensors, sample_bytes, tensor_bytes
 from mcuprune.verify.compare import Difference, first_difference
 from mcuprune.verify.constants import compare_constants
-from mcuprune.verify.emulator import EmulatedRun, Emulator
+from mcuprune.verify.emulator import CallResult, EmulatedRun, Emulator
 from mcuprune.verify.host import HostModel
-from mcuprune.verify.oracle import flat_tflm, run_tflm
+from mcuprune.verify.oracle import flat_tflm
 from mcuprune.verify.qemu import run_qemu, why_not
 
 NUMPY, TFLM, HOST, ELF = "specification", "TensorFlow Lite Micro", "C on the host", "firmware, emulated"
@@ -78,33 +78,39 @@ class Proof:
 def make_inputs(
     graph: QuantizedGraph, count: int, samples: np.ndarray | None = None, seed: int = 0
 ) -> np.ndarray:
-    """(count, *shape) int8: the given real samples first, then random bytes."""
-    shape = graph.shape(graph.inputs[0])
+    """(count, bytes of a sample) int8: the given real samples first, then random bytes.
+
+    A sample of a network with one int8 input keeps that input's shape.
+    """
+    plain = len(graph.inputs) == 1 and graph.quantization[graph.inputs[0]].dtype == "int8"
+    shape = graph.shape(graph.inputs[0]) if plain else (sample_bytes(graph),)
     real = np.zeros((0, *shape), np.int8) if samples is None else samples.reshape(-1, *shape)[:count]
     random = np.random.default_rng(seed).integers(-128, 128, (count - len(real), *shape)).astype(np.int8)
     return np.concatenate([real, random])
 
 
 def prove(subject: Subject, inputs: np.ndarray, emulated: int | None = None) -> Proof:
-    """Run all executors on ``inputs`` (n, *shape) int8 and compare their output bytes.
+    """Run all executors on ``inputs``, int8 of :func:`make_inputs`' form, and compare their output bytes.
 
     ``emulated`` limits how many inputs the emulated core gets (None: all).
     """
-    expected = run_int8(subject.graph, inputs)
-    assert isinstance(expected, np.ndarray)
     flat = inputs.reshape(len(inputs), -1)
+    expected = run_flat(subject.graph, flat)
     outputs = {NUMPY: expected}
     comparisons = []
     with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder:
         host = HostModel(subject.files, subject.sources.name, Path(folder), subject.sources.layers)
         core = _emulator(subject)
-        outputs[TFLM] = run_tflm(subject.tflite, inputs)
+        outputs[TFLM] = flat_tflm(subject.tflite, subject.graph, flat)
         outputs[HOST] = host.run(flat)
         comparisons.append(_compare(TFLM, expected, outputs[TFLM], None))
-        comparisons += _original(subject, inputs, expected)
+        comparisons += _original(subject, flat, expected)
         comparisons.append(
             _compare(
-                HOST, expected, outputs[HOST], lambda i: _locate(subject, inputs, i, host.tensors(flat[i]))
+                HOST,
+                expected,
+                outputs[HOST],
+                lambda i: _locate(subject, flat[: i + 1], host.tensors(flat[i], flat[:i])),
             )
         )
         run = None
@@ -118,7 +124,7 @@ def prove(subject: Subject, inputs: np.ndarray, emulated: int | None = None) -> 
                     ELF,
                     expected[:count],
                     run.outputs,
-                    lambda i: _locate(subject, inputs, i, core.tensors(flat[i], steps)),
+                    lambda i: _locate(subject, flat[: i + 1], core.tensors(flat[i], steps, flat[:i])),
                 )
             )
         else:
@@ -129,14 +135,12 @@ def prove(subject: Subject, inputs: np.ndarray, emulated: int | None = None) -> 
     return Proof(tuple(comparisons), outputs, run)
 
 
-def _original(subject: Subject, inputs: np.ndarray, expected: np.ndarray) -> list[Comparison]:
+def _original(subject: Subject, flat: np.ndarray, expected: np.ndarray) -> list[Comparison]:
     """The model as it was given, in the oracle: what folding and importing must not have changed."""
     if subject.original is None or subject.original == subject.tflite:
         return []
-    if len(subject.graph.inputs) != 1 or len(subject.graph.outputs) != 1:
-        return [Comparison(ORIGINAL, "not run", reason="it has several inputs or outputs")]
     try:
-        found = flat_tflm(subject.original, inputs.reshape(len(inputs), -1))
+        found = flat_tflm(subject.original, subject.graph, flat)
     except ToolchainError as error:
         return [Comparison(ORIGINAL, "not run", reason=str(error))]
     return [_compare(ORIGINAL, expected, found, None)]
@@ -148,13 +152,15 @@ def _emulator(subject: Subject) -> Emulator | None:
     return Emulator(subject.elf, subject.board, subject.sources.name)
 
 
-def _calls(subject: Subject) -> list[tuple[str, int, int]]:
-    """Where each kernel call leaves its result: (node, arena offset, bytes)."""
+def _calls(subject: Subject) -> list[CallResult]:
+    """Where each kernel call leaves its result."""
     plan = subject.plan
     nodes = {node.name: node for node in subject.graph.nodes}
     found = []
     for step in plan.steps:
-        place = (step.node, plan.offsets[step.node], plan.sizes[step.node])
+        in_state = step.node in plan.state_offsets
+        offset = (plan.state_offsets if in_state else plan.offsets)[step.node]
+        place = CallResult(step.node, offset, tensor_bytes(subject.graph, step.node), in_state)
         found += [place] * call_count(step, nodes[step.node])
     return found
 
@@ -189,18 +195,13 @@ def _compare(
     return Comparison(name, "differs", len(expected), int(wrong.sum()), f"input {row}, {reason}")
 
 
-def _locate(
-    subject: Subject, inputs: np.ndarray, row: int, found: Mapping[str, np.ndarray | bytes]
-) -> Difference | None:
-    """The first layer, in the order in which they run, whose output differs for one input."""
-    tensors = run_int8(subject.graph, inputs[row : row + 1], keep_all=True)
-    assert isinstance(tensors, dict)
-    reference = {call.node: tensors[call.node][0].reshape(-1) for call in subject.plan.steps}
-    other = {
-        k: np.frombuffer(v, np.int8) if isinstance(v, bytes) else v.reshape(-1) for k, v in found.items()
-    }
-    trimmed = {k: other[k][: len(v)] for k, v in reference.items() if k in other}
-    return first_difference(reference, trimmed)
+def _locate(subject: Subject, flat: np.ndarray, found: Mapping[str, np.ndarray]) -> Difference | None:
+    """The first layer, in the order in which they run, whose output differs for the last sample."""
+    tensors = run_tensors(subject.graph, flat)
+    kinds = subject.graph.quantization
+    reference = {call.node: tensors[call.node][-1].reshape(-1) for call in subject.plan.steps}
+    other = {name: values.view(kinds[name].dtype) for name, values in found.items()}
+    return first_difference(reference, other)
 
 
 def _constants(subject: Subject) -> Comparison:

@@ -11,9 +11,10 @@ import numpy as np
 from mcuprune.board import Board
 from mcuprune.errors import ToolchainError
 from mcuprune.verify.disassembly import disassembler
-from mcuprune.verify.emulator import Layout, harness_layout
+from mcuprune.verify.emulator import harness_layout, read_outputs, write_inputs
 from mcuprune.verify.gdb_remote import Remote
 from mcuprune.verify.image import Image, load_image
+from mcuprune.verify.interface import Interface
 from mcuprune.verify.toolchain import first_line
 
 QEMU = {"arm": "qemu-system-arm", "riscv": "qemu-system-riscv32"}
@@ -62,27 +63,36 @@ def run_qemu(elf: Path, board: Board, name: str, inputs: np.ndarray) -> QemuRun 
     with Remote(command) as remote:
         wait = image.symbol("harness_wait").address
         remote.run_to(wait)
+        first = _state(remote, image, layout)
         instructions = _count(remote, image, layout, name, inputs[0], str(board.qemu))
+        if layout.state:
+            remote.write(image.symbol("harness_state").address, first)
         outputs = [_infer(remote, image, layout, row, wait) for row in inputs]
     return QemuRun(np.stack(outputs), instructions, str(board.qemu), _version(program))
 
 
-def _infer(remote: Remote, image: Image, layout: Layout, row: np.ndarray, wait: int) -> np.ndarray:
+def _state(remote: Remote, image: Image, layout: Interface) -> bytes:
+    """The memory of the model's states."""
+    return remote.read(image.symbol("harness_state").address, layout.state) if layout.state else b""
+
+
+def _infer(remote: Remote, image: Image, layout: Interface, row: np.ndarray, wait: int) -> np.ndarray:
     arena = image.symbol("harness_arena").address
-    remote.write(arena + layout.input_offset, row.tobytes())
+    write_inputs(row, layout, lambda offset, data: remote.write(arena + offset, data))
     remote.run_to(wait)
-    return np.frombuffer(remote.read(arena + layout.output_offset, layout.output_bytes), np.int8)
+    return read_outputs(layout, lambda offset, size: remote.read(arena + offset, size))
 
 
 def _count(
-    remote: Remote, image: Image, layout: Layout, name: str, row: np.ndarray, machine: str
+    remote: Remote, image: Image, layout: Interface, name: str, row: np.ndarray, machine: str
 ) -> int | None:
     """Instructions between entering and leaving the run function, from virtual time."""
     if machine not in COUNTERS:
         return None
     address, _ = COUNTERS[machine]
     run = image.symbol(f"{name}_run").address
-    remote.write(image.symbol("harness_arena").address + layout.input_offset, row.tobytes())
+    arena = image.symbol("harness_arena").address
+    write_inputs(row, layout, lambda offset, data: remote.write(arena + offset, data))
     remote.run_to(run)
     before = int.from_bytes(remote.read(address, 4), "little")
     remote.run_to(_return_address(image, run))

@@ -30,6 +30,7 @@ class ImageSizes:
     data        initialised variables: in flash and in RAM (none in generated code)
     bss         zeroed variables of the model (none in generated code)
     arena       the model's working memory
+    state       what it remembers from run to run
     harness     start-up code, vectors and inference loop, in flash
     image       everything that is flashed
     symbols     the model's parts by decreasing size
@@ -40,6 +41,7 @@ class ImageSizes:
     data: int
     bss: int
     arena: int
+    state: int
     harness: int
     image: int
     symbols: tuple[SymbolSize, ...]
@@ -52,7 +54,7 @@ class ImageSizes:
     @property
     def static_ram(self) -> int:
         """RAM of the model alone, without the stack."""
-        return self.arena + self.data + self.bss
+        return self.arena + self.state + self.data + self.bss
 
 
 def measure(elf: Path, name: str) -> ImageSizes:
@@ -76,6 +78,7 @@ def measure(elf: Path, name: str) -> ImageSizes:
         data=size(".data"),
         bss=size(".bss"),
         arena=size(".arena"),
+        state=size(".state"),
         harness=size(".vectors", ".harness"),
         image=sum(section.size for section in image.sections if section.stored),
         symbols=symbols,

@@ -19,6 +19,7 @@ import jinja2
 from mcuprune import share
 from mcuprune.board import Board
 from mcuprune.errors import BudgetError, ToolchainError
+from mcuprune.verify.interface import read_interface
 
 # What every generated file is compiled with, on any compiler.  -O2 is what vendors' builds use for kernels.
 C_FLAGS = (
@@ -100,7 +101,8 @@ def build_firmware(
     The same arguments give the same bytes, wherever the folder lies.  Raises BudgetError when the image does
     not fit into the board's memory, ToolchainError for anything else the compiler refuses.
     """
-    harness = {**_harness(name, board), **({} if main is None else {"harness.c": main})}
+    harness = _harness(board)
+    harness["harness.c"] = _harness_main(files, name) if main is None else main
     everything = {**files, **{f"harness/{path}": text for path, text in harness.items()}}
     sources = (*_sources(files), *(f"harness/{path}" for path in HARNESS if path.endswith(".c")))
     libraries = ("-lgcc",) if toolchain.name == "gcc" else ()
@@ -134,8 +136,13 @@ def _includes(files: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"-I{folder}" for folder in folders)
 
 
-def _harness(name: str, board: Board) -> dict[str, str]:
-    """The harness's files, filled in for one model and board."""
+def _harness_main(files: Mapping[str, str], name: str) -> str:
+    """The harness's main file: it calls the model the way its header says."""
+    face = read_interface(files, name)
+    return _template("harness.c").render(name=name, prefix=name.upper(), face=face)
+
+
+def _template(path: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(share.folder("firmware_templates") / "baremetal"),
         undefined=jinja2.StrictUndefined,
@@ -143,11 +150,14 @@ def _harness(name: str, board: Board) -> dict[str, str]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    return environment.get_template(f"{path}.j2")
+
+
+def _harness(board: Board) -> dict[str, str]:
+    """The harness's other files, filled in for one board."""
     code, constants = board.memory.main("flash", "code"), board.memory.main("flash", "constants")
     ram = board.memory.main("ram")
     values = {
-        "name": name,
-        "prefix": name.upper(),
         "board": board,
         "core": board.core,
         "code": code,
@@ -156,7 +166,7 @@ def _harness(name: str, board: Board) -> dict[str, str]:
         "regions": tuple({region.name: region for region in (code, constants, ram)}.values()),
         "minimum_stack": MINIMUM_STACK_BYTES,
     }
-    return {path: environment.get_template(f"{path}.j2").render(values) for path in HARNESS}
+    return {path: _template(path).render(values) for path in HARNESS if path != "harness.c"}
 
 
 def _build(files: Mapping[str, str], arguments: Sequence[str], toolchain: Toolchain, output: Path) -> Path:

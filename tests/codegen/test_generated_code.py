@@ -18,7 +18,8 @@ from mcuprune.plan.make import make_plan
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.verify.compare import compare_outputs, first_difference
 from mcuprune.verify.constants import compare_constants
-from mcuprune.verify.host import HostModel, header_numbers
+from mcuprune.verify.host import HostModel
+from mcuprune.verify.interface import read_interface
 from mcuprune.verify.sizes import measure
 from mcuprune.verify.toolchain import build_firmware, find_toolchain, host_compiler
 from tests.codegen.networks import MODELS, Builder, inputs_of
@@ -216,7 +217,7 @@ def test_the_linked_image_holds_exactly_the_constants_announced(board: str, tmp_
     elf = build_firmware(sources.files, sources.name, target, find_toolchain(target), tmp_path)
     sizes = measure(elf, sources.name)
     assert sizes.constants == sources.constant_bytes
-    assert sizes.arena == header_numbers(sources.files, sources.name)["ARENA_SIZE"]
+    assert sizes.arena == read_interface(sources.files, sources.name).arena
     assert (sizes.data, sizes.bss) == (0, 0)
     assert compare_constants(elf, sources) == []
     other = emit(MODELS[2](seed=1), make_plan(graph, target.core.isa), target)

@@ -35,7 +35,7 @@ from mcuprune.quantize.parameters import (
 )
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.verify.host import HostModel
-from tests.codegen.networks import MODELS, Builder, branches, inputs_of, plain
+from tests.codegen.networks import MODELS, Builder, inputs_of, plain
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTABLE = frozenset({"portable"})
@@ -205,13 +205,6 @@ def test_hostile_names_still_compute(tmp_path: Path) -> None:
     inputs = inputs_of(graph, 4)
     assert sources.name == "model_double"
     assert np.array_equal(model.run(inputs), run_int8(graph, inputs))
-
-
-def test_several_outputs_are_refused() -> None:
-    graph = branches()
-    several = replace(graph, outputs=(graph.nodes[1].name, graph.outputs[0]))
-    with pytest.raises(UnsupportedError, match="2 outputs"):
-        sources_of(several)
 
 
 def test_a_model_without_layers_is_refused() -> None:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcuprune.graph.ir import ALIASES, Concat, Flatten, Input, Node
+from mcuprune.graph.ir import ALIASES, Concat, Constant, Flatten, Input, Node
 from mcuprune.graph.memory import storages
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
@@ -40,6 +40,7 @@ class Network:
     exact: frozenset[str] = frozenset()
 
     updates: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, Constant] = field(default_factory=dict)
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         return (self.lengths[tensor],)

@@ -28,6 +28,7 @@ def tiny_inputs(count: int) -> np.ndarray:
 
 HEADER = """#include <stdint.h>
 #define PROBE_ARENA_SIZE 64
+#define PROBE_ARENA_ALIGN 4
 #define PROBE_INPUT_SIZE 4
 #define PROBE_INPUT_OFFSET 0
 #define PROBE_OUTPUT_SIZE 4

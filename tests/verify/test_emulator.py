@@ -12,7 +12,8 @@ import pytest
 from mcuprune.board import Board, load_board
 from mcuprune.errors import ToolchainError, UsageError
 from mcuprune.verify.cycles import Cycles
-from mcuprune.verify.emulator import EmulatedRun, Emulator, Layout
+from mcuprune.verify.emulator import CallResult, EmulatedRun, Emulator
+from mcuprune.verify.interface import Buffer, Interface
 from mcuprune.verify.qemu import run_qemu, why_not
 from mcuprune.verify.toolchain import build_firmware, compiler_environment, find_toolchain
 from tests.verify.firmware_models import assembly_model, tiny_files, tiny_inputs, tiny_reference
@@ -144,11 +145,11 @@ def test_tensors_of_every_layer(tiny: Path) -> None:
     inputs = tiny_inputs(1)
     mixed, output = tiny_reference(inputs)
     emulator = Emulator(tiny, STM32F4, "tiny")
-    found = emulator.tensors(inputs[0], [("mixed", 16, 16), ("output", 32, 8)])
+    found = emulator.tensors(inputs[0], [CallResult("mixed", 16, 16), CallResult("output", 32, 8)])
     np.testing.assert_array_equal(found["mixed"], mixed[0])
     np.testing.assert_array_equal(found["output"], output[0])
     with pytest.raises(ToolchainError, match=r"makes 2 calls \(tiny_xor, tiny_sum\), not 1"):
-        emulator.tensors(inputs[0], [("mixed", 16, 16)])
+        emulator.tensors(inputs[0], [CallResult("mixed", 16, 16)])
 
 
 def test_wrong_inputs_are_refused(tiny: Path) -> None:
@@ -243,7 +244,7 @@ def test_firmware_of_others(tiny: Path, tmp_path: Path) -> None:
     subprocess.run([*command, "-o", "app.elf"], cwd=tmp_path, env=compiler_environment(), check=True)
     with pytest.raises(UsageError, match="layout is needed"):
         Emulator(tmp_path / "app.elf", STM32F4, "tiny")
-    layout = Layout(arena_bytes=64, input_offset=0, input_bytes=16, output_offset=32, output_bytes=8)
+    layout = Interface(64, 4, 0, (Buffer("input", 0, 16),), (Buffer("output", 32, 8),))
     inputs = tiny_inputs(5)
     run = Emulator(tmp_path / "app.elf", STM32F4, "tiny", layout).run(inputs)
     np.testing.assert_array_equal(run.outputs, tiny_reference(inputs)[1])

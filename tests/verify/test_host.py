@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mcuprune.errors import MismatchError, ToolchainError, UsageError
-from mcuprune.verify.host import HostModel, header_numbers, run_host
+from mcuprune.verify.host import HostModel, run_host
+from mcuprune.verify.interface import header_numbers
 
 HEADER = """#include <stdint.h>
 #define NET_ARENA_SIZE 8
@@ -90,4 +91,4 @@ def test_code_that_does_not_compile_is_a_toolchain_error(tmp_path: Path) -> None
 
 
 def test_header_numbers() -> None:
-    assert header_numbers({"include/net.h": HEADER}, "net")["INPUT_ZERO_POINT"] == -7
+    assert header_numbers(HEADER, "net")["INPUT_ZERO_POINT"] == -7

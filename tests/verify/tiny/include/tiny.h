@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #define TINY_ARENA_SIZE 64
+#define TINY_ARENA_ALIGN 4
 #define TINY_INPUT_SIZE 16
 #define TINY_INPUT_OFFSET 0
 #define TINY_OUTPUT_SIZE 8

@@ -1,0 +1,12 @@
+/* A state's first value, where all its bytes are equal. */
+#include "mcp_arithmetic.h"
+#include "mcp_kernels.h"
+
+void mcp_fill(int8_t *output, int32_t bytes, int8_t value)
+{
+    MCP_ROLLED
+    for (int32_t i = 0; i < bytes; i++) {
+        output[i] = value;
+        MCP_KEEP_LOOP();
+    }
+}
