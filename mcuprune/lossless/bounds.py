@@ -25,6 +25,8 @@ from mcuprune.quantize.parameters import (
     FullyConnectedParameters,
     LookupParameters,
     Parameters,
+    ReduceExtremeParameters,
+    ReduceMeanParameters,
 )
 from mcuprune.quantize.run_int8 import evaluate
 from mcuprune.quantize.scheme import integer_parameters
@@ -96,6 +98,17 @@ def _(node: ir.Mul, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndar
         return np.stack([np.full(shape, p.clamp_min, np.int8), np.full(shape, p.clamp_max, np.int8)])
     corners = np.stack([evaluate(node, p, x, y) for x in (a, a[::-1]) for y in (b, b[::-1])])
     return np.stack([corners.min(axis=(0, 1)), corners.max(axis=(0, 1))])
+
+
+@ends.register
+def _(
+    node: ir.Reduce, parameters: ReduceMeanParameters | ReduceExtremeParameters, x: np.ndarray
+) -> np.ndarray:
+    """All kinds are monotone, unless the scaled sum of a very large map could wrap."""
+    p = parameters
+    if isinstance(p, ReduceMeanParameters) and 255 * p.walk.rows * p.walk.run << max(p.shift, 0) > INT32_MAX:
+        return anything((p.walk.outer * p.walk.inner,), "int8")
+    return evaluate(node, p, x)
 
 
 @singledispatch

@@ -20,7 +20,7 @@ Weighted = ir.Conv2d | ir.DepthwiseConv2d | ir.Linear
 WEIGHTED = (ir.Conv2d, ir.DepthwiseConv2d, ir.Linear)
 WINDOWED = (ir.MaxPool2d, ir.AveragePool2d)
 BINARY = (ir.Add, ir.Mul)
-KNOWN = (*WEIGHTED, *WINDOWED, *BINARY, ir.Activation, ir.Concat, ir.Pad, *ir.ALIASES)
+KNOWN = (*WEIGHTED, *WINDOWED, *BINARY, ir.Activation, ir.Concat, ir.Pad, ir.Reduce, *ir.ALIASES)
 
 
 def known(node: ir.Node, graph: ir.QuantizedGraph) -> bool:
@@ -73,6 +73,14 @@ def _(node: ir.Concat, graph: ir.QuantizedGraph) -> bool:
 @_sizes_agree.register(ir.Reshape)
 def _(node: ir.Flatten | ir.Reshape, graph: ir.QuantizedGraph) -> bool:
     return math.prod(graph.shape(node.name)) == math.prod(graph.shape(node.inputs[0]))
+
+
+@_sizes_agree.register
+def _(node: ir.Reduce, graph: ir.QuantizedGraph) -> bool:
+    """Only reductions in space: the channels of the input are those of the output."""
+    source, target = graph.shape(node.inputs[0]), graph.shape(node.name)
+    sizes = tuple(1 if axis in node.axes else size for axis, size in enumerate(source))
+    return 2 not in node.axes and len(source) == 3 and target == sizes
 
 
 @_sizes_agree.register

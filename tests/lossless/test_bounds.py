@@ -13,7 +13,9 @@ from mcuprune.graph import ir
 from mcuprune.lossless.bounds import bounds, constant_channels
 from tests.lossless.planted import plant, probes, random_quantized, tensors
 from tests.quantize.int8_graphs import OPERATORS, activations
+from tests.quantize.integer_graphs import INTEGER_OPERATORS
 
+ALL_OPERATORS = {**OPERATORS, **INTEGER_OPERATORS}
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -24,10 +26,10 @@ def assert_bounded(graph: ir.QuantizedGraph, seed: int) -> None:
         assert ((values >= low) & (values <= high)).all(), name
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", ALL_OPERATORS)
 def test_values_lie_within_the_bounds_of_each_operator(operator: str) -> None:
     @QUICK
-    @given(OPERATORS[operator], st.integers(0, 1000))
+    @given(ALL_OPERATORS[operator], st.integers(0, 1000))
     def check(graph: ir.QuantizedGraph, seed: int) -> None:
         assert_bounded(graph, seed)
 

@@ -15,7 +15,9 @@ from mcuprune.graph.memory import settle
 from mcuprune.lossless.optimise import optimise
 from tests.lossless.planted import assert_same_bytes, plant, probes, random_quantized, tensors, weight_bytes
 from tests.quantize.int8_graphs import OPERATORS, small_network
+from tests.quantize.integer_graphs import INTEGER_OPERATORS
 
+ALL_OPERATORS = {**OPERATORS, **INTEGER_OPERATORS}
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 ANY_SHARE = st.sampled_from((0.2, 0.5, 1.0))
 
@@ -30,10 +32,10 @@ def test_planted_networks_keep_their_bytes(network: int, seed: int, share: float
     assert all(size >= 1 for shape in folded.shapes.values() for size in shape)
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", ALL_OPERATORS)
 def test_single_operators_keep_their_bytes(operator: str) -> None:
     @settings(QUICK, max_examples=15)
-    @given(OPERATORS[operator], st.integers(0, 1000))
+    @given(ALL_OPERATORS[operator], st.integers(0, 1000))
     def check(graph: ir.QuantizedGraph, seed: int) -> None:
         assert_same_bytes(graph, optimise(graph).graph, probes(graph, seed=seed))
 
@@ -139,6 +141,19 @@ def test_a_constant_beside_padding_stays_unless_it_is_the_zero_point() -> None:
     graph = with_values(graph, a_w=zeroed(graph, "a.w", [1, 4]), a_b=bias)
     found = optimise(graph).graph
     assert widths(found) == {**widths(graph), "a": 7, "d": 7}
+    assert_same_bytes(graph, found, probes(graph))
+
+
+@pytest.mark.parametrize("kind", ir.REDUCTIONS)
+def test_constant_channels_go_through_a_reduction(kind: str) -> None:
+    """As TFLite spells global pooling: a mean over height and width instead of the average pool."""
+    graph = chain()
+    nodes = tuple(ir.Reduce("p", ("c",), kind, (0, 1)) if node.name == "p" else node for node in graph.nodes)
+    bias = graph.constants["c.b"].values.copy()
+    bias[[0, 6]] = 4000
+    graph = with_values(replace(graph, nodes=nodes), c_w=zeroed(graph, "c.w", [0, 6]), c_b=bias)
+    found = optimise(graph).graph
+    assert widths(found) == {**widths(graph), "c": 5, "p": 5, "f": 5}
     assert_same_bytes(graph, found, probes(graph))
 
 
