@@ -65,11 +65,6 @@ static inline uint32_t mcp_pair(int32_t low, int32_t high)
     return ((uint32_t)low & 0xffffU) | (uint32_t)high << 16;
 }
 
-/* Sums of two neighbouring windows. */
-typedef struct {
-    int32_t a, b;
-} mcp_two_sums;
-
 #if defined(MCP_DSP)
 /* Bytes 0 and 2, or 1 and 3, sign-extended; the second form adds them to a pair. */
 static inline uint32_t mcp_even_bytes(uint32_t word)
@@ -125,37 +120,6 @@ static inline int32_t mcp_multiply_low_high(uint32_t a, uint32_t b, int32_t sum)
     int32_t result;
     __asm__("smlabt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
-}
-
-/* A row of three taps at the pixels 0, 1, 2: x has the pixels 0 and 1, y 2 and 3; left has the taps 0 and 1,
- * right 1 and 2.  In one piece, because compilers would order the instructions worse. */
-static inline int32_t mcp_left_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
-{
-    int32_t result;
-    __asm__ volatile("smlad %0, %1, %3, %5\n\tsmlabt %0, %2, %4, %0"
-                     : "=&r"(result)
-                     : "r"(x), "r"(y), "r"(left), "r"(right), "r"(sum));
-    return result;
-}
-
-/* The same taps at the pixels 0, 1, 2 and 1, 2, 3. */
-static inline mcp_two_sums mcp_first_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
-{
-    mcp_two_sums s;
-    __asm__ volatile("smlad %0, %2, %4, %6\n\tsmlatb %1, %2, %4, %6\n\t"
-                     "smlabt %0, %3, %5, %0\n\tsmlad %1, %3, %5, %1"
-                     : "=&r"(s.a), "=&r"(s.b)
-                     : "r"(x), "r"(y), "r"(left), "r"(right), "r"(sum));
-    return s;
-}
-
-static inline mcp_two_sums mcp_add_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, mcp_two_sums s)
-{
-    __asm__ volatile("smlad %0, %2, %4, %0\n\tsmlatb %1, %2, %4, %1\n\t"
-                     "smlabt %0, %3, %5, %0\n\tsmlad %1, %3, %5, %1"
-                     : "+r"(s.a), "+r"(s.b)
-                     : "r"(x), "r"(y), "r"(left), "r"(right));
-    return s;
 }
 
 /* sum + round(a * b / 2^32), half upwards. */
@@ -234,24 +198,6 @@ static inline int32_t mcp_dot_pair(uint32_t a, uint32_t b, int32_t sum)
 static inline int32_t mcp_multiply_low_high(uint32_t a, uint32_t b, int32_t sum)
 {
     return sum + (int16_t)a * (int16_t)(b >> 16);
-}
-
-static inline int32_t mcp_left_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
-{
-    return mcp_multiply_low_high(y, right, mcp_dot_pair(x, left, sum));
-}
-
-static inline mcp_two_sums mcp_add_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, mcp_two_sums s)
-{
-    s.a = mcp_left_taps(x, y, left, right, s.a);
-    s.b = mcp_multiply_low_high(left, x, mcp_dot_pair(y, right, s.b));
-    return s;
-}
-
-static inline mcp_two_sums mcp_first_taps(uint32_t x, uint32_t y, uint32_t left, uint32_t right, int32_t sum)
-{
-    const mcp_two_sums s = {sum, sum};
-    return mcp_add_taps(x, y, left, right, s);
 }
 
 static inline int32_t mcp_add_high_product(int32_t a, int32_t b, int32_t sum)

@@ -150,31 +150,33 @@ def depthwise_dsp(shape: OpShape) -> Features:
 
 
 def depthwise_3x3_dsp(shape: OpShape) -> Features:
-    """Calls, channels; of every channel: strips, columns of words in them, words that hold input, words of
-    padding, words kept from one strip to the next, columns of outputs, blocks of outputs (four with stride 1,
-    of single columns two)."""
+    """Calls, channels.
+
+    Copying two channels at a time: channels, strips, pairs of columns in them, words that hold input, words
+    of padding, words kept from one strip to the next.  Computing: columns of outputs, blocks of four outputs,
+    blocks of two.
+    """
     out_h, out_w, channels = shape.output
     cut, stride, window = strips(shape), shape.window.stride[0], shape.window
-    (in_h, _, _), top = shape.inputs[0], window.padding[0]
     count = -(-out_h // cut.rows)
     rows = (out_h - 1) * stride + 3
-    inside = min(rows - top, in_h)
-    kept = (count - 1) * (3 - stride)
-    paired = out_w // 2 if stride == 1 else 0
-    single = out_w - 2 * paired
+    inside = min(rows - window.padding[0], shape.inputs[0][0])
+    wide = out_w // 2 if stride == 1 else 0
+    narrow = out_w - 2 * wide
     blocks = sum((min(out_h - row, cut.rows) + 1) // 2 for row in range(0, out_h, cut.rows))
+    copied = ceil_to(channels, 2)
     return (
         1,
         channels,
-        channels * count,
-        channels * count * cut.columns,
-        channels * inside * cut.columns,
-        channels * (rows - inside) * cut.columns,
-        channels * kept * cut.columns,
-        channels * count * (paired + single),
-        channels * blocks * paired,
-        channels * blocks * single * (stride == 1),
-        channels * blocks * single * (stride == 2),
+        copied,
+        copied * count,
+        copied * count * cut.columns,
+        copied * inside * cut.columns,
+        copied * (count > 1) * (rows - inside) * cut.columns,
+        copied * (count - 1) * (3 - stride) * cut.columns,
+        channels * count * (wide + narrow),
+        channels * blocks * wide,
+        channels * blocks * narrow,
     )
 
 

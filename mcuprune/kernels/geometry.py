@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mcuprune.graph.ir import Window
-from mcuprune.graph.op_shape import Number, OpShape
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 
 
 def positive(value: Number) -> Number:
@@ -98,7 +98,8 @@ def strips(shape: OpShape) -> Strips:
     out_h, out_w, _ = shape.output
     columns = ((out_w - 1) * stride + 4) // 2
     most = max((PLANE_WORDS // columns - 3 + stride) // stride // 2 * 2, 2)
-    rows = min(most, (out_h + 1) // 2 * 2)
+    count = -(-out_h // most)
+    rows = ceil_to(-(-out_h // count), 2)
     return Strips(columns, rows, (rows - 1) * stride + 3)
 
 

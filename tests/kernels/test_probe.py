@@ -28,7 +28,7 @@ def test_kernels_are_small() -> None:
     assert catalogue.function_bytes("mcp_rows_s8_dsp", "cortex-m4") <= 1900
     fast = {
         "mcp_fully_connected_s8_dsp": 1600,
-        "mcp_depthwise_conv2d_3x3_s8_dsp": 2500,
+        "mcp_depthwise_conv2d_3x3_s8_dsp": 2600,
         "mcp_depthwise_conv2d_s8_mve": 1300,
     }
     for kernel in catalogue.KERNELS:

@@ -13,17 +13,23 @@
 
 typedef struct {
     const mcp_conv2d *op;
-    int32_t stride, line; /* line: of outputs, in bytes */
+    int32_t stride;
     int32_t pairs;        /* of columns */
     int32_t rows;         /* outputs of a whole strip: an even number */
     int32_t height;       /* words of a pair of columns */
-    int32_t first, count; /* outputs of this strip */
+    int32_t first, count; /* rows of outputs of this strip */
+    int32_t blocks, odd;  /* of two rows; whether one row is left over */
+    int32_t line;         /* from one row of outputs to the next, in bytes; 0 where there is but one */
 } strip;
 
+/* What the blocks of outputs of a channel have in common; the assembly counts on this order. */
 typedef struct {
-    uint32_t left[3], right[3]; /* per row of taps: the first and the second, the second and the third */
+    struct {
+        uint32_t left, right; /* the first and the second tap of a row, the second and the third */
+    } row[3];
     int32_t bias;
     mcp_scaling scaling;
+    int32_t next, line; /* bytes to the next output of a row and to the next row, 0 if there is none */
 } channel;
 
 /* Rows first..end-1 of every column of both planes. */
@@ -120,110 +126,170 @@ static MCP_APART void gather(const strip *s, const int8_t *input, uint32_t *plan
     }
 }
 
-/* The outputs of pairs of columns, stride 1. */
-static MCP_APART void column_pairs(const strip *s, const volatile channel *k, const uint32_t *x,
-                                   int8_t *output)
+/* Where a block is: the pixels 0 and 1, 2 and 3 of its first row; its first output. */
+typedef struct {
+    const uint32_t *x, *y;
+    int8_t *to;
+} place;
+
+#if defined(MCP_DSP)
+/* clang-format off */
+#define PIXELS(end) "ldr %[p], [%[x]" end "\n\tldr %[q], [%[y]" end "\n\t"
+#define TAPS(left, right) "ldr %[l], [%[k], #" left "]\n\tldr %[r], [%[k], #" right "]\n\t"
+/* to = from + a row of taps, for the left and for the right one of two outputs */
+#define LEFT(to, from) \
+    "smlad %[" to "], %[p], %[l], %[" from "]\n\tsmlabt %[" to "], %[q], %[r], %[" to "]\n\t"
+#define RIGHT(to, from) \
+    "smlatb %[" to "], %[p], %[l], %[" from "]\n\tsmlad %[" to "], %[q], %[r], %[" to "]\n\t"
+/* multiplier, power, offset and line to p, q, l and r */
+#define SCALING \
+    "ldr %[p], [%[k], #28]\n\tldr %[q], [%[k], #32]\n\tldr %[l], [%[k], #36]\n\tldr %[r], [%[k], #44]\n\t"
+#define SCALE(sum) \
+    "smmlar %[" sum "], %[" sum "], %[p], %[" sum "]\n\tadd %[" sum "], %[" sum "], %[" sum "], asr #31\n\t" \
+    "smmlar %[" sum "], %[" sum "], %[q], %[l]\n\tssat %[" sum "], #8, %[" sum "]\n\t"
+
+/* Two by two outputs, stride 1; goes on to the next two rows.  Every tap is loaded once, between its use in
+ * the first and in the second row of outputs: compilers would rather keep all of them in registers, and
+ * everything else on the stack. */
+static inline place four_outputs(place at, const channel *k)
 {
-    const int32_t next = s->op->out_c, height = s->height;
-    int32_t columns = s->op->out_w;
-    MCP_ROLLED
-    do {
-        const uint32_t *const end = x + height, *y = end;
-        int32_t line = s->line, blocks = s->count / 2;
-        int8_t *to = output;
-        if (blocks == 0) {
-            line = 0;
-            blocks = 1;
-        }
-        do {
-            MCP_ROLLED
-            do {
-                mcp_two_sums first, second;
-                mcp_scaling scaling;
-                int8_t *below;
-                uint32_t left, right, p, q;
-                p = x[0];
-                q = y[0];
-                left = k->left[0];
-                right = k->right[0];
-                const int32_t bias = k->bias;
-                first = mcp_first_taps(p, q, left, right, bias);
-                p = x[1];
-                q = y[1];
-                second = mcp_first_taps(p, q, left, right, bias);
-                left = k->left[1];
-                right = k->right[1];
-                first = mcp_add_taps(p, q, left, right, first);
-                p = x[2];
-                q = y[2];
-                second = mcp_add_taps(p, q, left, right, second);
-                left = k->left[2];
-                right = k->right[2];
-                first = mcp_add_taps(p, q, left, right, first);
-                p = x[3];
-                q = y[3];
-                second = mcp_add_taps(p, q, left, right, second);
-                scaling.multiplier = k->scaling.multiplier;
-                scaling.power = k->scaling.power;
-                scaling.offset = k->scaling.offset;
-                below = to + line;
-                below[0] = mcp_rescale(second.a, scaling);
-                below[next] = mcp_rescale(second.b, scaling);
-                to[0] = mcp_rescale(first.a, scaling);
-                to[next] = mcp_rescale(first.b, scaling);
-                to = below + line;
-                x += 2;
-                y += 2;
-            } while (--blocks > 0);
-            blocks = line == 0 ? 0 : s->count % 2;
-            line = 0; /* an odd row is the first one of a block whose second one is overwritten */
-        } while (blocks > 0);
-        x = end;
-        output += 2 * next;
-        columns -= 2;
-    } while (columns > 1);
+    int32_t a, b, c, d;
+    uint32_t p, q, l, r;
+    __asm__ volatile(
+        PIXELS("]") TAPS("0", "4") "ldr %[d], [%[k], #24]\n\t"
+        LEFT("a", "d") RIGHT("b", "d")
+        PIXELS(", #4]")
+        LEFT("c", "d") RIGHT("d", "d")
+        TAPS("8", "12")
+        LEFT("a", "a") RIGHT("b", "b")
+        PIXELS(", #8]!")
+        LEFT("c", "c") RIGHT("d", "d")
+        TAPS("16", "20")
+        LEFT("a", "a") RIGHT("b", "b")
+        PIXELS(", #4]")
+        LEFT("c", "c") RIGHT("d", "d")
+        SCALING
+        SCALE("c") SCALE("d") SCALE("a") SCALE("b")
+        "ldr %[p], [%[k], #40]\n\t" /* next */
+        "add %[q], %[to], %[r]\n\t"
+        "add %[l], %[q], %[r]\n\t"
+        "strb %[c], [%[q]]\n\t"
+        "strb %[d], [%[q], %[p]]\n\t"
+        "strb %[a], [%[to]]\n\t"
+        "strb %[b], [%[to], %[p]]\n\t"
+        "mov %[to], %[l]"
+        : [x] "+r"(at.x), [y] "+r"(at.y), [to] "+r"(at.to),
+          [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d),
+          [p] "=&r"(p), [q] "=&r"(q), [l] "=&r"(l), [r] "=&r"(r)
+        : [k] "r"(k)
+        : "memory");
+    return at;
 }
 
-/* The outputs of single columns, any stride. */
-static MCP_APART void single_columns(const strip *s, const volatile channel *k, const uint32_t *x,
-                                     int8_t *output, int32_t columns)
+/* Two outputs, one below the other; the second one's pixels lie `step` bytes further in scratch. */
+static inline place two_outputs(place at, const channel *k, int32_t step)
 {
-    const int32_t stride = s->stride;
-    MCP_ROLLED
-    for (; columns > 0; columns--) {
-        const uint32_t *const end = x + s->height, *y = end;
-        int32_t line = s->line;
-        int8_t *to = output;
-        MCP_ROLLED
-        for (int32_t left = s->count; left > 0; left -= 2) {
-            int32_t first, second;
-            mcp_scaling scaling;
-            uint32_t l = k->left[0], r = k->right[0];
-            const int32_t bias = k->bias;
-            const uint32_t *x2 = x + stride, *y2 = y + stride;
-            first = mcp_left_taps(x[0], y[0], l, r, bias);
-            second = mcp_left_taps(x2[0], y2[0], l, r, bias);
-            l = k->left[1];
-            r = k->right[1];
-            first = mcp_left_taps(x[1], y[1], l, r, first);
-            second = mcp_left_taps(x2[1], y2[1], l, r, second);
-            l = k->left[2];
-            r = k->right[2];
-            first = mcp_left_taps(x[2], y[2], l, r, first);
-            second = mcp_left_taps(x2[2], y2[2], l, r, second);
-            scaling.multiplier = k->scaling.multiplier;
-            scaling.power = k->scaling.power;
-            scaling.offset = k->scaling.offset;
-            line = left == 1 ? 0 : line;
-            to[line] = mcp_rescale(second, scaling);
-            to[0] = mcp_rescale(first, scaling);
-            to += 2 * line;
-            x = x2 + stride;
-            y = y2 + stride;
-        }
-        x = end;
-        output += s->op->out_c;
+    int32_t a, c;
+    uint32_t p, q, l, r;
+    __asm__ volatile(
+        TAPS("0", "4") PIXELS(", %[step]]") "ldr %[a], [%[k], #24]\n\t"
+        LEFT("c", "a")
+        PIXELS("], #4")
+        LEFT("a", "a")
+        TAPS("8", "12") PIXELS(", %[step]]")
+        LEFT("c", "c")
+        PIXELS("], #4")
+        LEFT("a", "a")
+        TAPS("16", "20") PIXELS(", %[step]]")
+        LEFT("c", "c")
+        PIXELS("], #-8")
+        LEFT("a", "a")
+        SCALING
+        SCALE("c") SCALE("a")
+        "add %[x], %[x], %[step], lsl #1\n\t"
+        "add %[y], %[y], %[step], lsl #1\n\t"
+        "strb %[c], [%[to], %[r]]\n\t"
+        "strb %[a], [%[to]]\n\t"
+        "add %[to], %[to], %[r], lsl #1"
+        : [x] "+r"(at.x), [y] "+r"(at.y), [to] "+r"(at.to), [a] "=&r"(a), [c] "=&r"(c),
+          [p] "=&r"(p), [q] "=&r"(q), [l] "=&r"(l), [r] "=&r"(r)
+        : [k] "r"(k), [step] "r"(step)
+        : "memory");
+    return at;
+}
+/* clang-format on */
+#else
+static inline int8_t left_output(const uint32_t *x, const uint32_t *y, const channel *k)
+{
+    int32_t sum = k->bias;
+    for (int32_t row = 0; row < 3; row++) {
+        sum = mcp_multiply_low_high(y[row], k->row[row].right, mcp_dot_pair(x[row], k->row[row].left, sum));
     }
+    return mcp_rescale(sum, k->scaling);
+}
+
+static inline int8_t right_output(const uint32_t *x, const uint32_t *y, const channel *k)
+{
+    int32_t sum = k->bias;
+    for (int32_t row = 0; row < 3; row++) {
+        sum = mcp_multiply_low_high(k->row[row].left, x[row], mcp_dot_pair(y[row], k->row[row].right, sum));
+    }
+    return mcp_rescale(sum, k->scaling);
+}
+
+static inline place four_outputs(place at, const channel *k)
+{
+    at.to[k->line] = left_output(at.x + 1, at.y + 1, k);
+    at.to[k->line + k->next] = right_output(at.x + 1, at.y + 1, k);
+    at.to[0] = left_output(at.x, at.y, k);
+    at.to[k->next] = right_output(at.x, at.y, k);
+    return (place){at.x + 2, at.y + 2, at.to + 2 * k->line};
+}
+
+static inline place two_outputs(place at, const channel *k, int32_t step)
+{
+    const int32_t stride = step / 4;
+    at.to[k->line] = left_output(at.x + stride, at.y + stride, k);
+    at.to[0] = left_output(at.x, at.y, k);
+    return (place){at.x + 2 * stride, at.y + 2 * stride, at.to + 2 * k->line};
+}
+#endif
+
+/* The outputs of pairs of columns, stride 1, or of single columns. */
+static inline void columns(const strip *s, channel *k, const uint32_t *plane, int8_t *output, int32_t count,
+                           int32_t width)
+{
+    const int32_t height = s->height, step = 4 * s->stride;
+    MCP_ROLLED
+    for (; count > 0; count--) {
+        place at = {plane, plane + height, output};
+        int32_t blocks = s->blocks;
+        k->line = s->line;
+        for (;;) {
+            MCP_ROLLED
+            do {
+                at = width == 2 ? four_outputs(at, k) : two_outputs(at, k, step);
+            } while (--blocks > 0);
+            if (k->line == 0 || !s->odd) {
+                break;
+            }
+            k->line = 0; /* the row too many is written first, and overwritten */
+        }
+        plane += height;
+        output += width * k->next;
+    }
+}
+
+static MCP_APART void column_pairs(const strip *s, channel *k, const uint32_t *plane, int8_t *output,
+                                   int32_t count)
+{
+    columns(s, k, plane, output, count, 2);
+}
+
+static MCP_APART void single_columns(const strip *s, channel *k, const uint32_t *plane, int8_t *output,
+                                     int32_t count)
+{
+    columns(s, k, plane, output, count, 1);
 }
 
 /* Any shift, slowly. */
@@ -242,7 +308,7 @@ static MCP_APART void one_by_one(const strip *s, const uint32_t *plane, int8_t *
                 const uint32_t word = plane[column / 2 * s->height + y * s->stride + tap / 3];
                 sum += (int16_t)(column % 2 == 0 ? word : word >> 16) * *weight++;
             }
-            output[y * s->line + x * op->out_c] =
+            output[(y * op->out_w + x) * op->out_c] =
                 mcp_requantize_wide(sum, op->multiplier[c], op->shift[c], op->output_offset);
         }
     }
@@ -252,42 +318,49 @@ static MCP_APART void compute(const strip *s, const uint32_t *plane, int8_t *out
 {
     const mcp_conv2d *const op = s->op;
     const int8_t *weight = op->weight + 9 * c;
-    int32_t columns = op->out_w;
+    int32_t count = op->out_w;
     channel k;
-    output += s->first * s->line;
+    output += s->first * op->out_w * op->out_c;
     if (op->shift[c] > -2) {
         one_by_one(s, plane, output, c);
         return;
     }
     for (int32_t row = 0; row < 3; row++) {
-        k.left[row] = mcp_pair(weight[0], weight[1]);
-        k.right[row] = mcp_pair(weight[1], weight[2]);
+        k.row[row].left = mcp_pair(weight[0], weight[1]);
+        k.row[row].right = mcp_pair(weight[1], weight[2]);
         weight += 3;
     }
     k.bias = op->bias[c];
     k.scaling = mcp_scaling_of(op->multiplier[c], op->shift[c], op->output_offset);
-    if (s->stride == 1 && columns > 1) {
-        column_pairs(s, &k, plane, output);
-        plane += columns / 2 * s->height;
-        output += (columns & ~1) * op->out_c;
-        columns &= 1;
+    k.next = op->out_c;
+    if (s->stride == 1) {
+        column_pairs(s, &k, plane, output, count / 2);
+        plane += count / 2 * s->height;
+        output += (count & ~1) * op->out_c;
+        count &= 1;
     }
-    single_columns(s, &k, plane, output, columns);
+    single_columns(s, &k, plane, output, count);
+}
+
+/* As many strips as the scratch needs, of equal height. */
+static strip cut(const mcp_conv2d *op)
+{
+    strip s = {.op = op, .stride = op->stride_w};
+    int32_t most, strips;
+    s.pairs = ((op->out_w - 1) * s.stride + 4) / 2;
+    most = (PLANE_WORDS / s.pairs - 3 + s.stride) / s.stride & ~1;
+    most = most < 2 ? 2 : most;
+    strips = (op->out_h + most - 1) / most;
+    s.rows = ((op->out_h + strips - 1) / strips + 1) & ~1;
+    s.height = (s.rows - 1) * s.stride + 3;
+    return s;
 }
 
 void mcp_depthwise_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch)
 {
     uint32_t *const plane = scratch;
     const uint32_t zeros = mcp_pair(-op->input_offset, -op->input_offset);
-    strip s;
-    s.op = op;
-    s.stride = op->stride_w;
-    s.line = op->out_w * op->out_c;
-    s.pairs = ((op->out_w - 1) * s.stride + 4) / 2;
-    s.rows = (PLANE_WORDS / s.pairs - 3 + s.stride) / s.stride & ~1;
-    s.rows = s.rows < 2 ? 2 : s.rows;
-    s.rows = s.rows > op->out_h ? (op->out_h + 1) & ~1 : s.rows;
-    s.height = (s.rows - 1) * s.stride + 3;
+    strip s = cut(op);
     fill(&s, plane, 0, s.height, zeros);
     MCP_ROLLED
     for (int32_t next = 0; next < op->out_c; next += 2) {
@@ -296,6 +369,9 @@ void mcp_depthwise_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, 
         MCP_ROLLED
         for (s.first = 0; s.first < op->out_h; s.first += s.rows) {
             s.count = op->out_h - s.first < s.rows ? op->out_h - s.first : s.rows;
+            s.odd = s.count & 1 && s.count > 1;
+            s.blocks = s.count > 1 ? s.count >> 1 : 1;
+            s.line = s.count > 1 ? op->out_w * op->out_c : 0;
             gather(&s, input + c, plane, zeros);
             if (c == next) {
                 compute(&s, plane, output + c, c);
@@ -303,5 +379,5 @@ void mcp_depthwise_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, 
             compute(&s, plane + s.pairs * s.height, output + c + 1, c + 1);
         }
     }
-    mcp_clamp_all(output, output + op->out_h * s.line, op->clamp_min, op->clamp_max);
+    mcp_clamp_all(output, output + op->out_h * op->out_w * op->out_c, op->clamp_min, op->clamp_max);
 }
