@@ -266,7 +266,6 @@ static inline void columns(const strip *s, channel *k, const uint32_t *plane, in
         int32_t blocks = s->blocks;
         k->line = s->line;
         for (;;) {
-            MCP_ROLLED
             do {
                 at = width == 2 ? four_outputs(at, k) : two_outputs(at, k, step);
             } while (--blocks > 0);
