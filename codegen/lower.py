@@ -20,6 +20,7 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
     copy,
     elementwise,
     fully_connected,
+    movement,
     pad,
     pool2d,
     reduce,

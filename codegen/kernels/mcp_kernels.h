@@ -79,6 +79,29 @@ typedef struct {
     int32_t output_offset;
 } mcp_reduce_mean;
 
+/* Output element (i, j, k, n) is input element start + i * stride0 + j * stride1 + k * stride2 + n * stride3.
+ */
+typedef struct {
+    int32_t start;
+    int32_t count0, count1, count2, count3;
+    int32_t stride0, stride1, stride2, stride3;
+} mcp_rearrange;
+
+/* Output pixel (y, x) is the input's pixel (row[y], column[x]). */
+typedef struct {
+    int32_t channels, row_stride;
+    int16_t out_h, out_w;
+    const int16_t *row;    /* (out_h) */
+    const int16_t *column; /* (out_w) */
+} mcp_take;
+
+/* Bilinear interpolation: output position p lies at p * step + half, in 1/1024 of an input pixel. */
+typedef struct {
+    int32_t channels;
+    int32_t step_h, step_w, half_h, half_w;
+    int16_t in_h, in_w, out_h, out_w;
+} mcp_resize_bilinear;
+
 /* Largest value, or the smallest. */
 typedef struct {
     mcp_reduction walk;
@@ -89,7 +112,7 @@ typedef struct {
  */
 typedef struct {
     int32_t hw;
-    int16_t in_c, out_c, offset;
+    int32_t in_c, out_c, offset;
 } mcp_concat;
 
 /* Spatial padding with a constant. */
@@ -167,6 +190,9 @@ void mcp_squared_difference_s8(const mcp_elementwise *op, const int8_t *a, const
 void mcp_minimum_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_maximum_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_prelu_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_rearrange_s8(const mcp_rearrange *op, const int8_t *input, int8_t *output);
+void mcp_take_s8(const mcp_take *op, const int8_t *input, int8_t *output);
+void mcp_resize_bilinear_s8(const mcp_resize_bilinear *op, const int8_t *input, int8_t *output);
 void mcp_reduce_mean_s8(const mcp_reduce_mean *op, const int8_t *input, int8_t *output);
 void mcp_reduce_extreme_s8(const mcp_reduce_extreme *op, const int8_t *input, int8_t *output);
 

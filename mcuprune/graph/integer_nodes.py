@@ -87,5 +87,39 @@ class Reduce(Node):
     arithmetic: str = "s8"
 
 
+@dataclass(frozen=True)
+class Rearrange(Node):
+    """Elements of the input in another order, or some of them.
+
+    Element ``(i, j, k, n)`` of ``counts``, the outputs in memory order, is input element
+    ``start + i * strides[0] + j * strides[1] + k * strides[2] + n * strides[3]``: slices, transpositions,
+    space to depth and back, repetitions along an axis (stride 0).
+    """
+
+    start: int
+    counts: tuple[int, int, int, int]
+    strides: tuple[int, int, int, int]
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
+class Take(Node):
+    """Output pixel ``(y, x)`` is input pixel ``(rows[y], columns[x])``, all channels."""
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
+class ResizeBilinear(Node):
+    """Interpolation between pixels; how ends and centres of pixels are mapped, as TFLite names it."""
+
+    size: tuple[int, int]
+    align_corners: bool = False
+    half_pixel_centers: bool = False
+    arithmetic: str = "s8"
+
+
 BINARY: tuple[type[Node], ...] = (Sub, SquaredDifference, Minimum, Maximum, Prelu)
-INTEGER_ONLY: tuple[type[Node], ...] = (Reshape, Copy, State, Stored, *BINARY, Reduce)
+INTEGER_ONLY: tuple[type[Node], ...] = (Reshape, Copy, State, Stored, *BINARY, Reduce, Rearrange, Take, ResizeBilinear)

@@ -25,12 +25,15 @@ from mcuprune.graph.integer_nodes import (  # noqa: F401  (node classes like tho
     Maximum,
     Minimum,
     Prelu,
+    Rearrange,
     Reduce,
     Reshape,
+    ResizeBilinear,
     SquaredDifference,
     State,
     Stored,
     Sub,
+    Take,
 )
 from mcuprune.graph.node import Node
 
@@ -203,9 +206,10 @@ class Flatten(Node):
 
 @dataclass(frozen=True)
 class Pad(Node):
-    """Zero padding in space, ``(top, left, bottom, right)``."""
+    """Zero padding in space, ``(top, left, bottom, right)``; ``fill``: with this stored integer instead."""
 
     padding: tuple[int, int, int, int]
+    fill: int | None = None
     arithmetic: str = "s8"
 
 

@@ -95,6 +95,36 @@ def _(
     return tuple(1 if axis in node.axes else size for axis, size in enumerate(inputs[0], first))
 
 
+@output_shape.register(ir.Rearrange)
+def _(
+    node: ir.Rearrange, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    """Any shape with the right number of elements, all read inside the input."""
+    reach = [(count - 1) * stride for count, stride in zip(node.counts, node.strides, strict=True)]
+    first, last = (node.start + sum(f(0, step) for step in reach) for f in (min, max))
+    if first < 0 or last >= math.prod(inputs[0]) or math.prod(node.counts) != math.prod(declared):
+        raise UnsupportedError(f"layer '{node.name}': elements {first}..{last} of {inputs[0]} to {declared}")
+    return declared
+
+
+@output_shape.register(ir.Take)
+def _(
+    node: ir.Take, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    height, width, channels = inputs[0]
+    for numbers, size in ((node.rows, height), (node.columns, width)):
+        if not all(0 <= number < size for number in numbers):
+            raise UnsupportedError(f"layer '{node.name}': it reads outside its input {inputs[0]}")
+    return (len(node.rows), len(node.columns), channels)
+
+
+@output_shape.register(ir.ResizeBilinear)
+def _(
+    node: ir.ResizeBilinear, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    return (*node.size, inputs[0][2])
+
+
 def _broadcast(
     node: ir.Node, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
 ) -> Shape:

@@ -16,7 +16,10 @@ STRUCT_BYTES = {
     "mcp_elementwise": 64,
     "mcp_reduce_mean": 48,
     "mcp_reduce_extreme": 36,
-    "mcp_concat": 12,
+    "mcp_rearrange": 36,
+    "mcp_take": 20,
+    "mcp_resize_bilinear": 28,
+    "mcp_concat": 16,
     "mcp_pad": 20,
     "mcp_lookup": 8,
     "mcp_copied": 4,
@@ -82,6 +85,19 @@ def reduce_mean(shape: OpShape) -> Number:
 
 def reduce_extreme(shape: OpShape) -> Number:
     return STRUCT_BYTES["mcp_reduce_extreme"]
+
+
+def rearrange(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_rearrange"]
+
+
+def take(shape: OpShape) -> Number:
+    out_h, out_w, _ = shape.output
+    return STRUCT_BYTES["mcp_take"] + ceil_to(2 * out_h, WORD) + ceil_to(2 * out_w, WORD)
+
+
+def resize_bilinear(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_resize_bilinear"]
 
 
 def concat(shape: OpShape) -> Number:

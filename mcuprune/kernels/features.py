@@ -59,6 +59,18 @@ def reduction(shape: OpShape) -> Features:
     return (1, outputs, outputs * runs, elements(shape.inputs[0]))
 
 
+def rearrange(shape: OpShape) -> Features:
+    """Calls, and how often each loop is entered from without: the innermost one's rounds last."""
+    first, second, third, fourth = shape.node.counts  # type: ignore[attr-defined]
+    return (1, first, first * second, first * second * third, first * second * third * fourth)
+
+
+def pixels(shape: OpShape) -> Features:
+    """Calls, output rows, output pixels, outputs."""
+    out_h, out_w, channels = shape.output
+    return (1, out_h, out_h * out_w, out_h * out_w * channels)
+
+
 def concat(shape: OpShape) -> Features:
     """Calls, rows copied, elements."""
     out_h, out_w, _ = shape.output

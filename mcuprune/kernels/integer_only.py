@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcuprune.graph import ir
+from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels import accepts, constants, features
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import ADD, ARITHMETIC, in_place, no_scratch
+from mcuprune.kernels.portable import ADD, ARITHMETIC, Distances, disjoint, in_place, no_scratch
 
 _BINARY = replace(ADD, needs=("mcp_elementwise.h", *ARITHMETIC))
 _REDUCE = Kernel(
@@ -22,6 +23,30 @@ _REDUCE = Kernel(
     needs=("mcp_reduce.h", *ARITHMETIC),
 )
 
+_TAKE = Kernel(
+    name="mcp_take_s8",
+    op=ir.Take,
+    isa="portable",
+    accepts=accepts.s8,
+    scratch=no_scratch,
+    overlap=disjoint,
+    constants=constants.take,
+    features=features.pixels,
+    needs=ARITHMETIC,
+)
+
+
+def _in_reading_order(shape: OpShape) -> Distances:
+    """Elements that are taken from where they stand or from further on, the nearer ones first: in place."""
+    node = shape.node
+    below = [1]
+    for count in node.counts[:0:-1]:  # type: ignore[attr-defined]
+        below.insert(0, below[0] * count)
+    levels = zip(node.counts, node.strides, below, strict=True)  # type: ignore[attr-defined]
+    forward = all(count == 1 or stride >= size for count, stride, size in levels)
+    return (0,) if forward else (None,)
+
+
 INTEGER_ONLY: tuple[Kernel, ...] = (
     replace(_BINARY, name="mcp_sub_s8", op=ir.Sub),
     replace(_BINARY, name="mcp_squared_difference_s8", op=ir.SquaredDifference),
@@ -34,5 +59,23 @@ INTEGER_ONLY: tuple[Kernel, ...] = (
         name="mcp_reduce_extreme_s8",
         accepts=accepts.extreme,
         constants=constants.reduce_extreme,
+    ),
+    Kernel(
+        name="mcp_rearrange_s8",
+        op=ir.Rearrange,
+        isa="portable",
+        accepts=accepts.s8,
+        scratch=no_scratch,
+        overlap=_in_reading_order,
+        constants=constants.rearrange,
+        features=features.rearrange,
+        needs=ARITHMETIC,
+    ),
+    _TAKE,
+    replace(
+        _TAKE,
+        name="mcp_resize_bilinear_s8",
+        op=ir.ResizeBilinear,
+        constants=constants.resize_bilinear,
     ),
 )

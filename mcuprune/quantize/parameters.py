@@ -146,6 +146,48 @@ class ReduceExtremeParameters:
 
 
 @dataclass(frozen=True)
+class RearrangeParameters:
+    """``mcp_rearrange``."""
+
+    start: int
+    count0: int
+    count1: int
+    count2: int
+    count3: int
+    stride0: int
+    stride1: int
+    stride2: int
+    stride3: int
+
+
+@dataclass(frozen=True, eq=False)
+class TakeParameters:
+    """``mcp_take``."""
+
+    channels: int
+    row_stride: int
+    out_h: int
+    out_w: int
+    row: np.ndarray  # int16 (out_h)
+    column: np.ndarray  # int16 (out_w)
+
+
+@dataclass(frozen=True)
+class ResizeBilinearParameters:
+    """``mcp_resize_bilinear``; steps and halves in 1/1024 of a pixel."""
+
+    channels: int
+    step_h: int
+    step_w: int
+    half_h: int
+    half_w: int
+    in_h: int
+    in_w: int
+    out_h: int
+    out_w: int
+
+
+@dataclass(frozen=True)
 class ConcatPart:
     """``mcp_concat``: one input of a concatenation."""
 
@@ -208,6 +250,9 @@ Parameters = (
     | Pool2dParameters
     | ElementwiseParameters
     | ReduceMeanParameters
+    | RearrangeParameters
+    | TakeParameters
+    | ResizeBilinearParameters
     | ReduceExtremeParameters
     | ConcatParameters
     | PadParameters

@@ -16,7 +16,7 @@ import numpy as np
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, elements, op_shape
-from mcuprune.quantize import elementwise, reduce  # noqa: F401  (each registers its operators)
+from mcuprune.quantize import elementwise, movement, reduce  # noqa: F401  (each registers its operators)
 from mcuprune.quantize.arithmetic import MAX_SHIFT, quantize_multiplier
 from mcuprune.quantize.dispatch import integer_parameters
 from mcuprune.quantize.operands import (
@@ -188,7 +188,8 @@ def _(node: ir.Pad, qgraph: ir.QuantizedGraph) -> PadParameters:
     require_s8(node)
     require_equal_quantization(node, qgraph)
     shape = op_shape(node, qgraph.shape)
-    return PadParameters(*shape.inputs[0], *node.padding, value=quantization_of(node.name, qgraph).zero_point)
+    fill = quantization_of(node.name, qgraph).zero_point if node.fill is None else node.fill
+    return PadParameters(*shape.inputs[0], *node.padding, value=fill)
 
 
 @integer_parameters.register(ir.Activation)

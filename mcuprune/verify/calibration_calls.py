@@ -138,9 +138,30 @@ def _(node: ir.Reduce, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.
 
 
 @parameters.register
+def _(node: ir.Rearrange, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    return struct.pack("<9i", node.start, *node.counts, *node.strides)
+
+
+@parameters.register
+def _(node: ir.Take, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    _, width, channels = shape.inputs[0]
+    sizes = struct.pack("<2i2h", channels, width * channels, *shape.output[:2])
+    tables = (memory.add(np.array(numbers, np.int16)) for numbers in (node.rows, node.columns))
+    return sizes + struct.pack("<2I", *tables)
+
+
+@parameters.register
+def _(
+    node: ir.ResizeBilinear, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
+) -> bytes:
+    steps = [1024 * a // b for a, b in zip(shape.inputs[0][:2], shape.output[:2], strict=True)]
+    return struct.pack("<5i4h", shape.output[2], *steps, 0, 0, *shape.inputs[0][:2], *shape.output[:2])
+
+
+@parameters.register
 def _(node: ir.Concat, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
     height, width, channels = shape.output
-    return struct.pack("<i3h2x", height * width, shape.inputs[0][2], channels, 0)
+    return struct.pack("<4i", height * width, shape.inputs[0][2], channels, 0)
 
 
 @parameters.register

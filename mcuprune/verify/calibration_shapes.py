@@ -85,6 +85,10 @@ def _random_shape(op: type[ir.Node], rng: np.random.Generator, pointwise: bool) 
     if op is ir.Reduce:
         axes, kind = AXES[int(rng.integers(len(AXES)))], str(rng.choice(["mean", "max"]))
         return _reduction(dims, axes, kind)
+    if op is ir.Rearrange:
+        return _slice(dims) if rng.random() < 0.5 else _transposition(dims)
+    if op in (ir.Take, ir.ResizeBilinear):
+        return _twice_as_large(op, dims)
     if op is ir.Softmax:
         return OpShape(ir.Softmax("x", ("i",)), ((1, 1, in_c + 1),), (1, 1, in_c + 1))
     return _elementwise(op, dims)
@@ -146,6 +150,43 @@ def _reduction(dims: Dims, axes: tuple[int, ...], kind: str) -> OpShape:
     return OpShape(ir.Reduce("x", ("i",), kind, axes), (dims,), output)  # type: ignore[arg-type]
 
 
+def _rearrangements() -> Iterator[OpShape]:
+    """Transpositions and slices."""
+    for dims in SIZES:
+        yield _transposition(dims)
+        yield _slice(dims)
+
+
+def _transposition(dims: Dims) -> OpShape:
+    height, width, channels = dims
+    node = ir.Rearrange("x", ("i",), 0, (1, width, channels, height), (0, channels, 1, width * channels))
+    return OpShape(node, (dims,), (width, channels, height))
+
+
+def _slice(dims: Dims) -> OpShape:
+    height, width, channels = dims
+    source = (height, width + 2, channels + 3)
+    strides = (0, (width + 2) * (channels + 3), channels + 3, 1)
+    return OpShape(ir.Rearrange("x", ("i",), 1, (1, *dims), strides), (source,), dims)
+
+
+def _takes() -> Iterator[OpShape]:
+    return (_twice_as_large(ir.Take, dims) for dims in SIZES)
+
+
+def _resizes() -> Iterator[OpShape]:
+    return (_twice_as_large(ir.ResizeBilinear, dims) for dims in SIZES)
+
+
+def _twice_as_large(op: type[ir.Node], dims: Dims) -> OpShape:
+    height, width, channels = dims
+    output = (2 * height, 2 * width, channels)
+    if op is ir.ResizeBilinear:
+        return OpShape(ir.ResizeBilinear("x", ("i",), output[:2]), (dims,), output)
+    rows, columns = (tuple(i // 2 for i in range(2 * size)) for size in (height, width))
+    return OpShape(ir.Take("x", ("i",), rows, columns), (dims,), output)
+
+
 def _concatenations() -> Iterator[OpShape]:
     """One call copies one input."""
     return (_elementwise(ir.Concat, dims) for dims in SIZES)
@@ -178,6 +219,9 @@ _SHAPES: Mapping[type[ir.Node], Callable[[], Iterator[OpShape]]] = {
     ir.AveragePool2d: _average_pools,
     **{op: partial(_pairs, op) for op in ir.ELEMENTWISE},
     ir.Reduce: _reductions,
+    ir.Rearrange: _rearrangements,
+    ir.Take: _takes,
+    ir.ResizeBilinear: _resizes,
     ir.Concat: _concatenations,
     ir.Pad: _pads,
     ir.Activation: _activations,

@@ -74,8 +74,20 @@ class ReduceExtreme(c.Structure):
     _fields_ = [("walk", Reduction), *_fields(i32="smallest")]
 
 
+class Rearrange(c.Structure):
+    _fields_ = _fields(i32="start count0 count1 count2 count3 stride0 stride1 stride2 stride3")
+
+
+class Take(c.Structure):
+    _fields_ = _fields(i32="channels row_stride", i16="out_h out_w", p="row column")
+
+
+class ResizeBilinear(c.Structure):
+    _fields_ = _fields(i32="channels step_h step_w half_h half_w", i16="in_h in_w out_h out_w")
+
+
 class Concat(c.Structure):
-    _fields_ = _fields(i32="hw", i16="in_c out_c offset")
+    _fields_ = _fields(i32="hw in_c out_c offset")
 
 
 class Pad(c.Structure):
@@ -103,6 +115,9 @@ STRUCTURES: dict[type, type[c.Structure]] = {
     quantized.Reduction: Reduction,
     quantized.ReduceMeanParameters: ReduceMean,
     quantized.ReduceExtremeParameters: ReduceExtreme,
+    quantized.RearrangeParameters: Rearrange,
+    quantized.TakeParameters: Take,
+    quantized.ResizeBilinearParameters: ResizeBilinear,
     quantized.ConcatPart: Concat,
     quantized.PadParameters: Pad,
     quantized.LookupParameters: Lookup,
