@@ -123,7 +123,7 @@ def _(node: ir.Flatten | ir.Reshape, file: TfliteFile) -> None:
 @lower.register(ir.Pad)
 def _(node: ir.Pad, file: TfliteFile) -> None:
     source = file.activation(node.inputs[0])
-    _pad(file, source, file.activation(node.name), node.name, node.padding)
+    _pad(file, source, file.activation(node.name), node.name, node.padding, node.fill)
 
 
 @lower.register(ir.Softmax)

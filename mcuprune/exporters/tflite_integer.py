@@ -55,3 +55,50 @@ def _(node: ir.Reduce, file: TfliteFile) -> None:
     options = schema.ReducerOptionsT(keepDims=True)
     code = _REDUCTIONS[node.kind]
     file.operator(code, inputs, file.activation(node.name), options, "ReducerOptions")
+
+
+def _gathered(file: TfliteFile, name: str, source: int, indices: np.ndarray, axis: int, target: int) -> None:
+    options = schema.GatherOptionsT(axis=axis)
+    inputs = [source, file.constant(f"{name}/indices", indices.astype(np.int32))]
+    file.operator("GATHER", inputs, target, options, "GatherOptions")
+
+
+def _reshaped(file: TfliteFile, name: str, source: int, shape: tuple[int, ...], target: int) -> None:
+    dims = np.array([1, *shape], np.int32)
+    inputs = [source, file.constant(f"{name}/shape", dims)]
+    file.operator("RESHAPE", inputs, target, schema.ReshapeOptionsT(newShape=dims), "ReshapeOptions")
+
+
+@lower.register(ir.Rearrange)
+def _(node: ir.Rearrange, file: TfliteFile) -> None:
+    """Every element by its number: whatever the node was, this says the same."""
+    shape, quantization = file.qgraph.shape(node.name), file.qgraph.quantization[node.name]
+    index = np.array([node.start])
+    for count, stride in zip(node.counts, node.strides, strict=True):
+        index = (index[:, None] + np.arange(count) * stride).reshape(-1)
+    size = int(np.prod(file.qgraph.shape(node.inputs[0])))
+    flat = file.quantized(f"{node.name}/flat", (size,), quantization)
+    _reshaped(file, f"{node.name}/flat", file.activation(node.inputs[0]), (size,), flat)
+    taken = file.quantized(f"{node.name}/taken", (len(index),), quantization)
+    _gathered(file, node.name, flat, index, 1, taken)
+    _reshaped(file, node.name, taken, shape, file.activation(node.name))
+
+
+@lower.register(ir.Take)
+def _(node: ir.Take, file: TfliteFile) -> None:
+    _, width, channels = file.qgraph.shape(node.inputs[0])
+    quantization = file.qgraph.quantization[node.name]
+    rows = file.quantized(f"{node.name}/rows", (len(node.rows), width, channels), quantization)
+    source, target = file.activation(node.inputs[0]), file.activation(node.name)
+    _gathered(file, f"{node.name}/rows", source, np.array(node.rows), 1, rows)
+    _gathered(file, f"{node.name}/columns", rows, np.array(node.columns), 2, target)
+
+
+@lower.register(ir.ResizeBilinear)
+def _(node: ir.ResizeBilinear, file: TfliteFile) -> None:
+    size = file.constant(f"{node.name}/size", np.array(node.size, np.int32))
+    options = schema.ResizeBilinearOptionsT(
+        alignCorners=node.align_corners, halfPixelCenters=node.half_pixel_centers
+    )
+    inputs = [file.activation(node.inputs[0]), size]
+    file.operator("RESIZE_BILINEAR", inputs, file.activation(node.name), options, "ResizeBilinearOptions")

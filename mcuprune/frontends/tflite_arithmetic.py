@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -29,6 +30,7 @@ def elementwise(kind: type[ir.Node], fuses: bool = False) -> Operator:
         if shapes is None:
             raise reader.refuse(operator, f"broadcasting {operands[0]} and {operands[1]} to {dims}")
         inputs = tuple(operand(reader, operator, i, shape) for i, shape in enumerate(shapes[:2]))
+        inputs = _two_loops(reader, inputs, shapes[2])
         reader.define(kind(reader.names[index], inputs, *clamp), index, shapes[2])
 
     return convert
@@ -59,6 +61,37 @@ def _common_shapes(operands: list[Dims], dims: Dims) -> tuple[Dims, Dims, Dims] 
         for side in (0, 1)
     )
     return first, second, found.shape
+
+
+def _two_loops(reader: TfliteReader, names: tuple[str, ...], result: Dims) -> tuple[str, ...]:
+    """The operands, as few of them as need be repeated to the size of the result: kernels have two loops."""
+    sizes = [math.prod(reader.shapes[name]) for name in names]
+    first = int(sizes[1] < sizes[0])  # rather the smaller one
+    for repeated in ((), (first,), (1 - first,), (0, 1)):
+        shapes = [result if i in repeated else reader.shapes[name] for i, name in enumerate(names)]
+        levels = broadcast_levels((as_dims(shapes[0]), as_dims(shapes[1])), as_dims(result))
+        if levels is not None and len(levels) <= 2:
+            return tuple(
+                _repeated(reader, name, result) if i in repeated else name for i, name in enumerate(names)
+            )
+    raise AssertionError("two operands as large as the result need one loop")
+
+
+def _repeated(reader: TfliteReader, name: str, result: Dims) -> str:
+    """A node with the elements of ``name`` repeated to the shape ``result``."""
+    shape, node = reader.shapes[name], next(node for node in reader.nodes if node.name == name)
+    quantization, wish = reader.quantization[name], reader.fresh(f"{name}/repeated")
+    if isinstance(node, ir.Stored):
+        reader.constants[f"{wish}/values"] = ir.Constant(
+            np.ascontiguousarray(np.broadcast_to(reader.constants[node.constant].values, result))
+        )
+        reader.record(ir.Stored(wish, (), f"{wish}/values"), result, quantization)
+        return wish
+    strides = [0 if size == 1 else math.prod(shape[axis + 1 :]) for axis, size in enumerate(shape)]
+    counts = (1, *result)
+    node = ir.Rearrange(wish, (name,), 0, counts, (0, *strides))  # type: ignore[arg-type]
+    reader.record(node, result, quantization)
+    return wish
 
 
 def operand(reader: TfliteReader, operator: schema.OperatorT, position: int, shape: Dims) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import UsageError
 from mcuprune.frontends.tflite_arithmetic import ARITHMETIC, elementwise
+from mcuprune.frontends.tflite_axes import integers
+from mcuprune.frontends.tflite_movement import MOVEMENT
 from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReader
 from mcuprune.frontends.tflite_states import STATE_OPERATORS
 from mcuprune.graph import ir
@@ -112,22 +115,45 @@ def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]
 
 
 def _pad(reader: TfliteReader, operator: schema.OperatorT) -> None:
-    """PAD and PADV2: fused into the window that follows if that pads with the same value, else a node."""
+    """PAD and PADV2: fused into the window that follows if that pads with the same value, else nodes."""
     name, index = _result(reader, operator)
-    source = reader.image(operator)
-    amounts = reader.array(int(operator.inputs[1]))
-    if amounts.shape != (4, 2) or amounts[[0, 3]].any() or (amounts < 0).any():
-        raise reader.refuse(operator, "only height and width can be padded")
-    padding = (int(amounts[1, 0]), int(amounts[2, 0]), int(amounts[1, 1]), int(amounts[2, 1]))
+    source, dims = reader.source(operator), reader.dimensions(int(operator.inputs[0]))
+    amounts = np.reshape(integers(reader, operator, 1, "the padding"), (-1, 2))
+    if len(amounts) != len(dims) or (amounts < 0).any():
+        raise reader.refuse(operator, f"paddings {amounts.tolist()} of {dims}")
     zero = reader.quantization[source].zero_point
     fill = int(reader.array(int(operator.inputs[2])).reshape(-1)[0]) if len(operator.inputs) > 2 else zero
+    if len(dims) != 4 or dims[0] != 1 or amounts[[0, 3]].any():
+        _pad_axes(reader, operator, source, amounts, None if fill == zero else fill)
+        return
+    padding = (int(amounts[1, 0]), int(amounts[2, 0]), int(amounts[1, 1]), int(amounts[2, 1]))
     follower = reader.sole_reader(operator)
     if follower is not None and _pads_itself(reader, follower, fill, zero):
         reader.pads[index] = PendingPad(source, padding)
-    elif fill == zero:
-        reader.define(ir.Pad(name, (source,), padding), index)
     else:
-        raise reader.refuse(operator, f"padding with {fill} instead of the zero point {zero}")
+        reader.define(ir.Pad(name, (source,), padding, None if fill == zero else fill), index)
+
+
+def _pad_axes(
+    reader: TfliteReader, operator: schema.OperatorT, source: str, amounts: np.ndarray, fill: int | None
+) -> None:
+    """Padding along any axes, one after the other: each as the width of an image."""
+    name, index = _result(reader, operator)
+    dims = list(reader.dimensions(int(operator.inputs[0])))
+    axes = [axis for axis in range(len(dims)) if amounts[axis].any()]
+    if not axes:
+        reader.values[index] = reader.alias(source, index)
+    for axis in axes:
+        before, after = (int(amount) for amount in amounts[axis])
+        shape = (math.prod(dims[:axis]), dims[axis], math.prod(dims[axis + 1 :]))
+        dims[axis] += before + after
+        padded = (shape[0], dims[axis], shape[2])
+        node = ir.Pad(name, (reader.view(source, shape),), (0, before, 0, after), fill)
+        if axis == axes[-1]:
+            reader.define(node, index, padded)
+            return
+        source = reader.fresh(f"{name}/axis_{axis}")
+        reader.record(replace(node, name=source), padded, reader.quantization[node.inputs[0]])
 
 
 def _pads_itself(reader: TfliteReader, follower: schema.OperatorT, fill: int, zero: int) -> bool:
@@ -149,15 +175,6 @@ def _sum_or_product(kind: type[ir.Add] | type[ir.Mul], step: str) -> Operator:
             on_integers(reader, operator)
 
     return convert
-
-
-def _concatenation(reader: TfliteReader, operator: schema.OperatorT) -> None:
-    name, index = _result(reader, operator)
-    rank = len(reader.dimensions(index))
-    if operator.builtinOptions.axis not in (-1, rank - 1) or reader.fused(operator) is not None:
-        raise reader.refuse(operator, "only along channels, without activation")
-    inputs = tuple(reader.source(operator, position) for position in range(len(operator.inputs)))
-    reader.define(ir.Concat(name, inputs), index)
 
 
 def _reshape(reader: TfliteReader, operator: schema.OperatorT) -> None:
@@ -272,6 +289,7 @@ def _rescale(reader: TfliteReader, operator: schema.OperatorT) -> None:
 
 OPERATORS: Mapping[str, Operator] = {
     **ARITHMETIC,
+    **MOVEMENT,
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
@@ -279,7 +297,6 @@ OPERATORS: Mapping[str, Operator] = {
     "AVERAGE_POOL_2D": _pool(ir.AveragePool2d),
     "ADD": _sum_or_product(ir.Add, "add"),
     "MUL": _sum_or_product(ir.Mul, "mul"),
-    "CONCATENATION": _concatenation,
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,
     "EXPAND_DIMS": _reshape,

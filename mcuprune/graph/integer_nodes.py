@@ -122,4 +122,14 @@ class ResizeBilinear(Node):
 
 
 BINARY: tuple[type[Node], ...] = (Sub, SquaredDifference, Minimum, Maximum, Prelu)
-INTEGER_ONLY: tuple[type[Node], ...] = (Reshape, Copy, State, Stored, *BINARY, Reduce, Rearrange, Take, ResizeBilinear)
+INTEGER_ONLY: tuple[type[Node], ...] = (
+    Reshape,
+    Copy,
+    State,
+    Stored,
+    *BINARY,
+    Reduce,
+    Rearrange,
+    Take,
+    ResizeBilinear,
+)

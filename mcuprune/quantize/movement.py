@@ -47,6 +47,9 @@ def _(node: ir.ResizeBilinear, qgraph: ir.QuantizedGraph) -> ResizeBilinearParam
         raise UnsupportedError(f"layer '{node.name}': a side longer than {_LARGEST_SIDE}")
     step_h, step_w = (_step(a, b, node.align_corners) for a, b in ((in_h, out_h), (in_w, out_w)))
     half_h, half_w = ((s // 2 - _UNIT // 2) if node.half_pixel_centers else 0 for s in (step_h, step_w))
+    for count, step, half, size in ((out_h, step_h, half_h, in_h), (out_w, step_w, half_w, in_w)):
+        if (count - 1) * step + half >= size * _UNIT:
+            raise UnsupportedError(f"layer '{node.name}': {size} pixels cannot be resized to {count} exactly")
     return ResizeBilinearParameters(channels, step_h, step_w, half_h, half_w, in_h, in_w, out_h, out_w)
 
 

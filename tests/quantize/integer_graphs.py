@@ -95,3 +95,60 @@ INTEGER_OPERATORS = {
     **{kind.__name__: with_constant(kind=kind) for kind in ir.ELEMENTWISE},
     **{f"reduce_{kind}": reductions(kind=kind) for kind in ir.REDUCTIONS},
 }
+
+
+@st.composite
+def rearrangements(draw) -> ir.QuantizedGraph:
+    """Transpositions, slices with steps (backwards too) and repetitions of a (height, width, channels)."""
+    shape = (draw(SIZES), draw(SIZES), draw(CHANNELS))
+    steps = (shape[1] * shape[2], shape[2], 1)
+    start, levels = 0, [(draw(st.integers(1, 2)), 0)]
+    for axis in draw(st.permutations((0, 1, 2))):
+        taken = range(shape[axis])[
+            draw(st.integers(0, shape[axis] - 1)) :: draw(st.sampled_from((1, 1, 2, -1)))
+        ]
+        start += taken[0] * steps[axis]
+        levels.append((len(taken), taken.step * steps[axis]))
+    counts, strides = zip(*levels, strict=True)
+    both = draw(quantizations())
+    node = ir.Rearrange("y", ("x",), start, counts, strides)
+    return one_op(node, shape, (counts[0] * counts[1], *counts[2:]), both, both)
+
+
+@st.composite
+def takes(draw) -> ir.QuantizedGraph:
+    shape = (draw(SIZES), draw(SIZES), draw(CHANNELS))
+    rows, columns = (
+        tuple(draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=9))) for size in shape[:2]
+    )
+    both = draw(quantizations())
+    node = ir.Take("y", ("x",), rows, columns)
+    return one_op(node, shape, (len(rows), len(columns), shape[2]), both, both)
+
+
+@st.composite
+def resizes(draw) -> ir.QuantizedGraph:
+    shape, size = (
+        (draw(SIZES), draw(SIZES), draw(CHANNELS)),
+        (draw(st.integers(1, 20)), draw(st.integers(1, 20))),
+    )
+    both = draw(quantizations())
+    ends = draw(st.sampled_from(((False, False), (True, False), (False, True))))
+    return one_op(ir.ResizeBilinear("y", ("x",), size, *ends), shape, (*size, shape[2]), both, both)
+
+
+@st.composite
+def filled_pads(draw) -> ir.QuantizedGraph:
+    shape = (draw(SIZES), draw(SIZES), draw(CHANNELS))
+    top, left, bottom, right = padding = tuple(draw(st.integers(0, 3)) for _ in range(4))
+    both = draw(quantizations())
+    node = ir.Pad("y", ("x",), padding, draw(st.integers(-128, 127)))
+    return one_op(node, shape, (shape[0] + top + bottom, shape[1] + left + right, shape[2]), both, both)
+
+
+INTEGER_OPERATORS |= {
+    "rearrange": rearrangements(),
+    "take": takes(),
+    "resize_bilinear": resizes(),
+    "filled_pad": filled_pads(),
+}
