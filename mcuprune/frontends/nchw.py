@@ -141,7 +141,7 @@ class Builder(Pending):
         """``kind`` is "max" or "average"; without ``keep_dims`` the result is a vector."""
         x = self._need_map(x, "pooling")
         pool = {"max": self.max_pool, "average": self.average_pool}[kind]
-        made = pool(x, Window(x.size))
+        made = pool(x, Window(self.shapes[x.tensor][:2]))  # type: ignore[arg-type]
         return made if keep_dims else self.reshape(made, (x.channels,))
 
     def add(self, a: Value, b: Value) -> Value:
@@ -246,13 +246,13 @@ class Builder(Pending):
         out: int,
         **constants: np.ndarray | None,
     ) -> Value:
-        size = node.window.output_size(*x.size)
+        size = node.window.output_size(*self.shapes[x.tensor][:2])
         return self._map_value(x, self.emit(node, (*size, out), constants))
 
     def _map_value(self, x: Value, tensor: str) -> Value:
         """A new map with as many axes as the source's value ``x`` had."""
         height, width, channels = self.shapes[tensor]
-        return Value(tensor, (channels, height, width)[: len(x.shape)])
+        return Value(tensor, (channels, height, width) if len(x.shape) == 3 else (channels, height * width))
 
     def _pairwise(self, node: Node, a: Value, b: Value) -> Value:
         if len(a.shape) != len(b.shape):

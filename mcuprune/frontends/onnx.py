@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from mcuprune.errors import McupruneError, UsageError
 from mcuprune.frontends.onnx_call import Call
 from mcuprune.frontends.onnx_file import first_line, parse
-from mcuprune.frontends.onnx_ops import CHANNELS_LAST, READERS
+from mcuprune.frontends.onnx_fold import computed, is_folded, result_size
+from mcuprune.frontends.onnx_layout import INDIFFERENT, channels_first, is_transposed
+from mcuprune.frontends.onnx_ops import READERS
 from mcuprune.frontends.onnx_qoperator import spelled_out
 from mcuprune.frontends.qdq import Described, integer_graph
 from mcuprune.frontends.quantized import QuantizedBuilder, int8_quantization
@@ -23,13 +23,8 @@ from mcuprune.frontends.value import Value
 from mcuprune.graph.ir import Graph, Quantization, QuantizedGraph
 
 DYNAMIC_BATCH = 7919  # an unknown batch in shape arithmetic; a prime, so that no size divides it by chance
-FOLDED = (  # computed here when all inputs are constants
-    *("Add", "Cast", "Concat", "Div", "Gather", "Identity", "Mul", "Neg", "Reciprocal", "Reshape", "Slice"),
-    *("DequantizeLinear", "QuantizeLinear", "Shape", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
-)
 KEEP_SCALES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")
 MOST_FOLDED = 1 << 26  # elements that folding may compute in all
-LARGEST_FILL = 1 << 16  # elements that a ConstantOfShape may make
 WEIGHT_READERS = ("Conv", "Gemm", "MatMul")
 
 
@@ -106,10 +101,9 @@ class _Model:
     def _input(self, entry: onnx.ValueInfoProto) -> Value:
         """A model input; one that is only transposed to channels first is taken as channels last."""
         shape = self._input_shape(entry)
-        there = (0, len(shape), *range(1, len(shape)))
-        if len(shape) > 1 and self._orders(entry.name) == {there}:
-            last_first = (shape[-1], *shape[:-1])
-            return replace(self.builder.input(entry.name, last_first), last=True)
+        if len(shape) > 1 and self._orders(entry.name) == {(0, 3, 1, 2)}:
+            found = self.builder.input(entry.name, (shape[-1], *(1,) * (3 - len(shape)), *shape[:-1]))
+            return replace(found, shape=(shape[-1], *shape[:-1]), last=True)
         return self.builder.input(entry.name, shape)
 
     def _orders(self, name: str) -> set[tuple[int, ...]]:
@@ -121,7 +115,7 @@ class _Model:
                 continue
             if node.op_type == "Transpose":
                 found.add(tuple(_attributes(node).get("perm", ())))
-            elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            elif node.op_type in ("QuantizeLinear", "DequantizeLinear", "Unsqueeze"):
                 waiting.append(node.output[0])
             else:
                 found.add(())
@@ -158,15 +152,25 @@ class _Model:
             return self._quantized(node, inputs)
         if node.op_type not in READERS:
             raise self.builder.fail("is not supported; replace the layer ('mcuprune ops' lists what works)")
-        if node.op_type not in CHANNELS_LAST and any(getattr(value, "last", False) for value in inputs):
-            raise self.builder.fail("reads a map whose channels stand last; export the model channels-first")
         self._claim_weights(node)
-        made = READERS[node.op_type](
-            Call(self.builder, inputs, _attributes(node), self.opsets.get("ai.onnx", 1), self.batch)
-        )
+        made = self._read(node, inputs)
         if node.op_type in WEIGHT_READERS and node.input[1] in self.scales:
             self.builder.weight_scales[made.tensor] = self.scales[node.input[1]]
         return made
+
+    def _read(self, node: onnx.NodeProto, inputs: tuple[Any, ...]) -> Value:
+        """What the operator's reader makes of the inputs; channels-last maps are read as channels first."""
+        options, opset = _attributes(node), self.opsets.get("ai.onnx", 1)
+        transposed = node.op_type not in INDIFFERENT and is_transposed(inputs)
+        if transposed:
+            found = channels_first(node.op_type, inputs, options)
+            if found is None:
+                raise self.builder.fail(
+                    "reads a map whose channels stand last; export the model channels-first"
+                )
+            inputs, options = found
+        made = READERS[node.op_type](Call(self.builder, inputs, options, opset, self.batch))
+        return replace(made, last=True) if transposed and made.is_map else made
 
     def _quantized(self, node: onnx.NodeProto, inputs: tuple[Any, ...]) -> Value:
         """QuantizeLinear and DequantizeLinear of a computed tensor: a note on how it is stored."""
@@ -210,26 +214,17 @@ class _Model:
 
     def _fold(self, node: onnx.NodeProto, inputs: tuple[Any, ...]) -> np.ndarray:
         """Compute a node of constants, such as the shape arithmetic that exporters leave in."""
-        filled = node.op_type == "ConstantOfShape" and math.prod(map(int, inputs[0])) <= LARGEST_FILL
-        if node.op_type not in FOLDED and not filled:
+        if not is_folded(node, inputs):
             raise self.builder.fail("computes on constants in an unsupported way; simplify the model first")
-        self.folded += _result_size(node.op_type, inputs)
+        self.folded += result_size(node.op_type, inputs)
         if self.folded > MOST_FOLDED:
             raise self.builder.fail(
                 "computes constants larger than any model needs; simplify the model first"
             )
-        given = {name: value for name, value in zip(node.input, inputs, strict=True) if value is not None}
-        entries = [
-            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
-            for name, value in given.items()
-        ]
-        result = helper.make_tensor_value_info(node.output[0], onnx.TensorProto.UNDEFINED, None)
-        graph = helper.make_graph([node], "constants", entries, [result])
-        opsets = [helper.make_opsetid("", self.opsets.get("ai.onnx", 1))]
         self.origins[node.output[0]] = frozenset().union(
-            *(self.origins.get(name, frozenset()) for name in given)
+            *(self.origins.get(name, frozenset()) for name in _carriers(node))
         )
-        return ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets)).run(None, given)[0]  # type: ignore[index]
+        return computed(node, inputs, self.opsets.get("ai.onnx", 1))
 
     def _claim_weights(self, node: onnx.NodeProto) -> None:
         """Refuse a second layer on the same weights: layers are pruned and stored one by one."""
@@ -244,14 +239,9 @@ class _Model:
             self.readers_of_weight[origin] = self.builder.layer
 
 
-def _result_size(operator: str, inputs: tuple[Any, ...]) -> int:
-    """Elements that the result of a folded operator has at most."""
-    arrays = [value for value in inputs if value is not None]
-    if operator in ("Add", "Sub", "Mul", "Div"):
-        return math.prod(np.broadcast_shapes(*(value.shape for value in arrays)))
-    if operator == "Gather":
-        return math.prod(value.size for value in arrays)
-    return sum(value.size for value in arrays)
+def _carriers(node: onnx.NodeProto) -> list[str]:
+    """The inputs that a folded node takes its values from: scales and zero points are shared by many."""
+    return list(node.input[:1] if node.op_type in ("QuantizeLinear", "DequantizeLinear") else node.input)
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

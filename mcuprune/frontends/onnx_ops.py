@@ -149,7 +149,7 @@ def _flatten(c: Call) -> Value:
 
 
 def _reshape(c: Call) -> Value:
-    source = (c.batch, *c.value().shape)
+    source = (c.batch, *c.value().seen)
     target = [int(size) for size in np.ravel(c.option("shape", 1))]
     if not c.attributes.get("allowzero", 0):
         target = [source[axis] if size == 0 else size for axis, size in enumerate(target)]
@@ -160,7 +160,7 @@ def _reshape(c: Call) -> Value:
 
 
 def _squeeze(c: Call) -> Value:
-    sizes = [c.batch, *c.value().shape]
+    sizes = [c.batch, *c.value().seen]
     found = c.option("axes", 1)
     axes = (
         [i for i, n in enumerate(sizes) if n == 1]
@@ -172,7 +172,7 @@ def _squeeze(c: Call) -> Value:
 
 def _unsqueeze(c: Call) -> Value:
     axes = [int(axis) for axis in np.ravel(c.option("axes", 1))]
-    sizes = [c.batch, *c.value().shape]
+    sizes = [c.batch, *c.value().seen]
     for axis in sorted(axis % (c.rank + len(axes)) for axis in axes):
         sizes.insert(axis, 1)
     return _keep_batch(c, sizes)
@@ -183,8 +183,16 @@ def _keep_batch(c: Call, target: Sequence[int]) -> Value:
         raise c.fail(
             f"reshapes {('batch', *c.value().shape)} to {tuple(target)}, which mixes or drops the batch axis"
         )
-    if c.value().last and len(target) != 2:
-        raise c.fail("reshapes a map whose channels stand last; only flattening works there")
+    x = c.value()
+    moved = (1,) * (len(x.shape) - 1) + (x.channels,)
+    if x.shape[1:] == moved[:-1] and x.channels > 1 and tuple(target[1:]) in (x.shape, moved):
+        return replace(x, last=tuple(target[1:]) == moved)  # a transposition in disguise
+    if x.last and len(target) > 2:
+        spatial = (*(1,) * (4 - len(target)), *target[1:-1])
+        stored = c.builder.shapes[x.tensor]
+        if target[-1] != x.channels or (len(target) == 4 and stored[:2] != spatial):
+            raise c.fail(f"reshapes a map {x.seen} whose channels stand last to {tuple(target[1:])}")
+        return replace(x, shape=(target[-1], *target[1:-1]))
     return c.builder.reshape(c.value(), tuple(target[1:]))
 
 
@@ -233,12 +241,6 @@ def _cast(c: Call) -> Value:
         raise c.fail("casts to integers")
     return c.value()
 
-
-# Operators that may read a map whose channels stand last; all others need them first
-CHANNELS_LAST = (
-    *("Transpose", "Reshape", "Flatten", "Identity", "Dropout", "Cast", "QuantizeLinear", "DequantizeLinear"),
-    *("Relu", "Sigmoid", "Tanh", "HardSwish", "Sin", "Cos", "LeakyRelu", "Clip", "HardSigmoid"),
-)
 
 READERS: dict[str, Reader] = {
     "Conv": _conv,

@@ -31,6 +31,11 @@ class Value:
         return self.shape[0]
 
     @property
+    def seen(self) -> tuple[int, ...]:
+        """The shape without the batch in the order in which the source sees it."""
+        return (*self.shape[1:], self.shape[0]) if self.last else self.shape
+
+    @property
     def is_map(self) -> bool:
         return len(self.shape) > 1
 

@@ -92,6 +92,16 @@ def test_weights_are_the_stored_integers(tmp_path: Path) -> None:
     assert any(values.shape == first.values.shape and (values == first.values).all() for values in stored)
 
 
+def test_weights_that_are_quantized_in_the_file_itself(tmp_path: Path) -> None:
+    """As training frameworks write it: real weights with a QuantizeLinear behind them."""
+    path = quantized_file(
+        float_file(Residual, tmp_path),
+        weight_type=QuantType.QInt8,
+        extra_options={"AddQDQPairToWeight": True},
+    )
+    assert_one_step(path, integers(path), DIFFERING["Residual"])
+
+
 def test_asymmetric_weights_are_quantized_anew(tmp_path: Path) -> None:
     """Zero points other than 0 in weights have no counterpart: the numbers they stand for are kept."""
     path = quantized_file(

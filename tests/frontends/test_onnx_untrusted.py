@@ -201,15 +201,52 @@ def channels_last(quantized: bool = False) -> onnx.ModelProto:
     return model(nodes, SHAPE, **constants)
 
 
-def test_maps_with_channels_last_are_read_as_they_are(tmp_path: Path) -> None:
-    path = tmp_path / "net.onnx"
-    onnx.save(channels_last(), path)
+def transposed_branches() -> onnx.ModelProto:
+    """Sums, products, concatenation and a mean of maps whose channels stand last; then a mean in disguise."""
+    nodes = [
+        node("Transpose", "x", "first", perm=[0, 3, 1, 2]),
+        node("Conv", "first w", "c", pads=[1, 1, 1, 1]),
+        node("Transpose", "c", "t", perm=[0, 2, 3, 1]),
+        node("Mul", "t factors", "m"),
+        node("Add", "m t", "a"),
+        node("Concat", "a t", "j", axis=3),
+        node("ReduceMean", "j", "r", axes=[1, 2], keepdims=1),
+        node("Reshape", "r moved", "u"),
+        node("Conv", "u k", "v"),
+        node("Reshape", "v back", "z"),
+        node("Squeeze", "z axes"),
+    ]
+    constants = {
+        **{"w": f32(4, SHAPE[2], 3, 3), "factors": f32(4), "k": f32(5, 8, 1, 1)},
+        **{"moved": np.array([1, 8, 1, 1]), "back": np.array([1, 1, 1, 5]), "axes": np.array([1, 2])},
+    }
+    return model(nodes, SHAPE, **constants)
+
+
+def transposed_sequence() -> onnx.ModelProto:
+    nodes = [
+        node("Unsqueeze", "x one", "u"),
+        node("Transpose", "u", "first", perm=[0, 3, 1, 2]),
+        node("Conv", "first w", "c"),
+        node("Transpose", "c", "t", perm=[0, 2, 3, 1]),
+        node("Squeeze", "t one", "s"),
+        node("Relu", "s", "r"),
+        node("ReduceMean", "r", axes=[1], keepdims=0),
+    ]
+    return model(nodes, (9, 3), w=f32(4, 3, 1, 3), one=np.array([1]))
+
+
+@pytest.mark.parametrize("make", [channels_last, transposed_branches, transposed_sequence])
+def test_maps_with_channels_last_are_read_as_they_are(make, tmp_path: Path) -> None:
+    path, made = tmp_path / "net.onnx", make()
+    onnx.save(made, path)
     graph = load(path)
     assert isinstance(graph, Graph)
-    assert graph.shape(graph.inputs[0]) == SHAPE
-    x = f32(1, *SHAPE)
+    sizes = [dim.dim_value for dim in made.graph.input[0].type.tensor_type.shape.dim]
+    x = f32(*sizes)
     expected = onnxruntime.InferenceSession(str(path)).run(None, {"x": x})[0]
-    np.testing.assert_allclose(run_float(graph, x), expected, rtol=1e-4, atol=1e-5)
+    ours = run_float(graph, x.reshape(1, *graph.shape(graph.inputs[0])))
+    np.testing.assert_allclose(ours.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_other_operators_on_such_maps_are_refused(tmp_path: Path) -> None:
