@@ -172,6 +172,7 @@ void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t pairs, const int16_t *input, 
 
 void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_average_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
+void mcp_average_pool2d_s8_mve(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_max_pool2d_s8_dsp(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_average_pool2d_s8_dsp(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_concat_s8(const mcp_concat *op, const int8_t *input, int8_t *output);
@@ -184,6 +185,7 @@ void mcp_copy(const mcp_copied *op, const int8_t *input, int8_t *output);
 void mcp_softmax_s8(const mcp_softmax *op, const int8_t *input, int8_t *output);
 
 void mcp_add_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_add_s8_mve(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_mul_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_sub_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_squared_difference_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);

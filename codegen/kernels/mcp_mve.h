@@ -20,7 +20,7 @@ static inline void mcp_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
                      "vldrb.8 q0, [%[from]], #16\n\t"
                      "vstrb.8 q0, [%[to]], #16\n\t"
                      "letp lr, 1b"
-                     : [to] "+r"(to), [from] "+r"(from)
+                     : [to] "+&r"(to), [from] "+&r"(from)
                      : [count] "r"(count)
                      : "q0", "lr", "memory");
 }
@@ -32,7 +32,7 @@ static inline void mcp_fill_bytes(int8_t *to, int32_t value, int32_t count)
                      "1:\n\t"
                      "vstrb.8 q0, [%[to]], #16\n\t"
                      "letp lr, 1b"
-                     : [to] "+r"(to)
+                     : [to] "+&r"(to)
                      : [value] "r"(value), [count] "r"(count)
                      : "q0", "lr", "memory");
 }
@@ -58,8 +58,8 @@ static inline mcp_words mcp_dot_four(const int8_t *row, const int8_t *const *oth
             "letp lr, 1b\n\t"
             "vmov %q[sums][2], %q[sums][0], %[s0], %[s2]\n\t"
             "vmov %q[sums][3], %q[sums][1], %[s1], %[s3]"
-            : [sums] "=&w"(sums), [row] "+r"(row), [x0] "+r"(x0), [x1] "+r"(x1), [x2] "+r"(x2), [x3] "+r"(x3),
-              [s0] "+Te"(s0), [s1] "+Te"(s1), [s2] "+Te"(s2), [s3] "+Te"(s3)
+            : [sums] "=&w"(sums), [row] "+&r"(row), [x0] "+&r"(x0), [x1] "+&r"(x1), [x2] "+&r"(x2),
+              [x3] "+&r"(x3), [s0] "+&Te"(s0), [s1] "+&Te"(s1), [s2] "+&Te"(s2), [s3] "+&Te"(s3)
             : [count] "r"(count)
             : "q0", "q1", "q2", "lr", "memory");
     return sums;
@@ -92,11 +92,23 @@ static inline mcp_words mcp_add(mcp_words a, mcp_words b)
     return vaddq_s32(a, b);
 }
 
-/* values + offset, clamped. */
-static inline mcp_words mcp_output(mcp_words values, int32_t offset, int32_t low, int32_t high)
+static inline mcp_words mcp_shift_left(mcp_words values, int32_t bits)
 {
-    const mcp_words moved = vaddq_n_s32(values, offset);
-    return vminq_s32(vmaxq_s32(moved, vdupq_n_s32(low)), vdupq_n_s32(high));
+    return vshlq_r_s32(values, bits);
+}
+
+/* The same number in all lanes, kept there: a compiler may otherwise load it again for every use. */
+static inline mcp_words mcp_spread(int32_t value)
+{
+    mcp_words all;
+    __asm__("vdup.32 %q0, %1" : "=w"(all) : "r"(value));
+    return all;
+}
+
+/* values + offset, clamped. */
+static inline mcp_words mcp_output(mcp_words values, mcp_words offset, mcp_words low, mcp_words high)
+{
+    return vminq_s32(vmaxq_s32(vaddq_s32(values, offset), low), high);
 }
 
 /* mcp_scale of every lane.  The doubling multiplication by 1 adds the sign, -1 or 0, so that the rounding
@@ -141,6 +153,16 @@ static inline mcp_halves mcp_load_halves(const int8_t *from)
     return vldrbq_s16(from);
 }
 
+static inline mcp_halves mcp_zero_halves(void)
+{
+    return vdupq_n_s16(0);
+}
+
+static inline void mcp_store_halves(int16_t *to, mcp_halves values)
+{
+    vstrhq_s16(to, values);
+}
+
 static inline mcp_halves mcp_multiply_halves(mcp_halves a, mcp_halves b)
 {
     return vmulq_s16(a, b);
@@ -176,7 +198,7 @@ static inline int32_t mcp_smallest(const int8_t *values, int32_t count)
             "vldrb.8 q0, [%[values]], #16\n\t"
             "vminv.s8 %[least], q0\n\t"
             "letp lr, 1b"
-            : [values] "+r"(values), [least] "+r"(least)
+            : [values] "+&r"(values), [least] "+&r"(least)
             : [count] "r"(count)
             : "q0", "lr", "memory");
     return least;
@@ -190,7 +212,7 @@ static inline int32_t mcp_largest(const int8_t *values, int32_t count)
             "vldrb.8 q0, [%[values]], #16\n\t"
             "vmaxv.s8 %[most], q0\n\t"
             "letp lr, 1b"
-            : [values] "+r"(values), [most] "+r"(most)
+            : [values] "+&r"(values), [most] "+&r"(most)
             : [count] "r"(count)
             : "q0", "lr", "memory");
     return most;
@@ -271,11 +293,25 @@ static inline mcp_words mcp_add(mcp_words a, mcp_words b)
     return a;
 }
 
-static inline mcp_words mcp_output(mcp_words values, int32_t offset, int32_t low, int32_t high)
+static inline mcp_words mcp_shift_left(mcp_words values, int32_t bits)
 {
     for (int32_t i = 0; i < 4; i++) {
-        const int32_t moved = (int32_t)((uint32_t)values.lane[i] + (uint32_t)offset);
-        values.lane[i] = mcp_clamp(moved, low, high);
+        values.lane[i] = (int32_t)((uint32_t)values.lane[i] << bits);
+    }
+    return values;
+}
+
+static inline mcp_words mcp_spread(int32_t value)
+{
+    const mcp_words all = {{value, value, value, value}};
+    return all;
+}
+
+static inline mcp_words mcp_output(mcp_words values, mcp_words offset, mcp_words low, mcp_words high)
+{
+    values = mcp_add(values, offset);
+    for (int32_t i = 0; i < 4; i++) {
+        values.lane[i] = mcp_clamp(values.lane[i], low.lane[i], high.lane[i]);
     }
     return values;
 }
@@ -328,6 +364,19 @@ static inline mcp_halves mcp_load_halves(const int8_t *from)
     return loaded;
 }
 
+static inline mcp_halves mcp_zero_halves(void)
+{
+    const mcp_halves zero = {{0, 0, 0, 0, 0, 0, 0, 0}};
+    return zero;
+}
+
+static inline void mcp_store_halves(int16_t *to, mcp_halves values)
+{
+    for (int32_t i = 0; i < 8; i++) {
+        to[i] = values.lane[i];
+    }
+}
+
 static inline mcp_halves mcp_multiply_halves(mcp_halves a, mcp_halves b)
 {
     for (int32_t i = 0; i < 8; i++) {
@@ -351,11 +400,9 @@ static inline mcp_words mcp_scale_down(mcp_words values, mcp_words multipliers, 
 
 static inline void mcp_output_lanes(int8_t *to, mcp_lanes values, int32_t offset, int32_t low, int32_t high)
 {
-    const mcp_words even = mcp_output(values.even, offset, low, high);
-    const mcp_words odd = mcp_output(values.odd, offset, low, high);
     for (int32_t i = 0; i < 4; i++) {
-        to[2 * i] = (int8_t)even.lane[i];
-        to[2 * i + 1] = (int8_t)odd.lane[i];
+        to[2 * i] = mcp_clamp(values.even.lane[i] + offset, low, high);
+        to[2 * i + 1] = mcp_clamp(values.odd.lane[i] + offset, low, high);
     }
 }
 

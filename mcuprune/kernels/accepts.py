@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcuprune.graph.axes import broadcast_levels
-from mcuprune.graph.op_shape import Number, OpShape
+from mcuprune.graph.op_shape import Dims, Number, OpShape
 
 _BYTE, _SHORT = 255, 32767
 
@@ -73,3 +73,19 @@ def extreme(shape: OpShape) -> bool:
 def depthwise_eight_channels(shape: OpShape) -> bool:
     """One output channel per input channel, eight or more of them, no dilation."""
     return depthwise_one_to_one(shape) and _smallest(shape.output[2]) >= 8
+
+
+def pool_eight_channels(shape: OpShape) -> bool:
+    return up_to_255_taps(shape) and _smallest(shape.output[2]) >= 8
+
+
+def same_size(first: Dims, second: Dims) -> bool:
+    if first[:2] != second[:2]:
+        return False
+    differs = first[2] != second[2]
+    return not bool(differs.any() if hasattr(differs, "any") else differs)
+
+
+def same_sizes(shape: OpShape) -> bool:
+    """No operand is broadcast."""
+    return s8(shape) and all(same_size(dims, shape.output) for dims in shape.inputs)

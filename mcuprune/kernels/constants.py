@@ -55,6 +55,13 @@ def depthwise(shape: OpShape) -> Number:
     return ceil_to(kernel_h * kernel_w * out_c, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
 
 
+def depthwise_eights(shape: OpShape) -> Number:
+    """Weights in groups of eight channels, the last one overlapping the one before it."""
+    kernel_h, kernel_w = shape.window.kernel
+    out_c = shape.output[2]
+    return kernel_h * kernel_w * ceil_to(out_c, 8) + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
+
+
 def fully_connected(shape: OpShape) -> Number:
     in_c, out_c = shape.inputs[0][2], shape.output[2]
     return ceil_to(in_c * out_c, WORD) + _outputs(shape) + STRUCT_BYTES["mcp_fully_connected"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcuprune.graph.op_shape import Number, OpShape, ceil_to
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements
 from mcuprune.kernels.constants import filter_size
 from mcuprune.kernels.features import Features
 from mcuprune.kernels.geometry import window_taps
@@ -48,30 +48,53 @@ def pointwise_mve(shape: OpShape) -> Features:
 
 
 def depthwise_mve(shape: OpShape) -> Features:
-    """Calls, vectors of weights, output rows, output pixels; of windows over the edge: number, runs, vectors
-    in runs, vectors of padding; of eight channels: groups, rows of taps, pairs of taps, taps left over."""
+    """Calls, vectors of weights looked at, output rows, output pixels.
+
+    Windows over the edge: number, runs, vectors in runs, vectors of padding.  Eight channels: groups with a
+    window of 3x3, other groups, rows of taps of these, taps of these.
+    """
     out_h, out_w, channels = shape.output
     kernel_h, kernel_w = shape.window.kernel
     rows, columns = window_taps(shape)
-    whole = columns.count(kernel_w)
-    edges = out_h * out_w - rows.count(kernel_h) * whole
+    edges = out_h * out_w - rows.count(kernel_h) * columns.count(kernel_w)
     outer_rows = sum(taps for taps in rows if taps < kernel_h)
-    runs = [(outer_rows if taps == kernel_w else sum(rows)) for taps in columns]
+    runs = [(outer_rows if taps == kernel_w else sum(rows)) if taps else 0 for taps in columns]
     groups = out_h * out_w * _blocks(channels, LANES)
+    nine = shape.window.kernel == (3, 3)
     return (
         1,
-        _blocks(kernel_h * kernel_w * channels, VECTOR),
+        nine * _blocks(9 * channels, VECTOR),
         out_h,
         out_h * out_w,
         edges,
         sum(runs),
         sum(n * _blocks(taps * channels, VECTOR) for n, taps in zip(runs, columns, strict=True)),
         edges * _blocks(kernel_h * kernel_w * channels, VECTOR),
-        groups,
-        groups * kernel_h,
-        groups * kernel_h * (kernel_w // 2),
-        groups * kernel_h * (kernel_w % 2),
+        nine * groups,
+        (1 - nine) * groups,
+        (1 - nine) * groups * kernel_h,
+        (1 - nine) * groups * kernel_h * kernel_w,
     )
+
+
+def pool_mve(shape: OpShape) -> Features:
+    """Calls, output rows, output pixels, eight channels of these, rows of taps of these, taps of these."""
+    out_h, out_w, channels = shape.output
+    rows, columns = (sum(taps) for taps in window_taps(shape))
+    groups = _blocks(channels, LANES)
+    return (
+        1,
+        out_h,
+        out_h * out_w,
+        out_h * out_w * groups,
+        rows * out_w * groups,
+        rows * columns * groups,
+    )
+
+
+def elementwise_mve(shape: OpShape) -> Features:
+    """Calls, fours of elements."""
+    return (1, _blocks(elements(shape.output), 4))
 
 
 def fully_connected_mve(shape: OpShape) -> Features:

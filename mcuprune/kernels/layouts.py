@@ -61,12 +61,21 @@ def _channels(weight: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(weight.reshape(-1, weight.shape[-1]).T).reshape(-1)
 
 
+def _channel_eights(weight: np.ndarray) -> np.ndarray:
+    """``(kh, kw, channels)``: tap after tap of eight channels, of the next eight, then of the last eight,
+    some of which may be there already."""
+    taps = weight.reshape(-1, weight.shape[-1])
+    starts = np.minimum(np.arange(0, taps.shape[1], 8), max(taps.shape[1] - 8, 0))
+    return np.concatenate([taps[:, start : start + 8].reshape(-1) for start in starts])
+
+
 LAYOUTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
     {
         "ohwi": _as_is,
         "row_pairs": _row_pairs,
         "row_fours": _row_fours,
         "channel_fours": _channel_fours,
+        "channel_eights": _channel_eights,
         "channels": _channels,
     }
 )

@@ -6,7 +6,7 @@ from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import accepts, constants, features_mve, geometry
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import Distances, all_outputs, no_scratch
+from mcuprune.kernels.portable import Distances, all_outputs, no_scratch, unless_broadcast
 
 LANES = 8  # channels that the depthwise kernel computes at once
 PIXELS = 4  # that share the loads of weights
@@ -72,8 +72,9 @@ MVE: tuple[Kernel, ...] = (
         accepts=accepts.depthwise_eight_channels,
         scratch=_one_patch,
         overlap=_last_lanes_again,
-        constants=constants.depthwise,
+        constants=constants.depthwise_eights,
         features=features_mve.depthwise_mve,
+        layout="channel_eights",
         folds_input_offset=True,
         needs=_PATCHES,
     ),
@@ -87,6 +88,28 @@ MVE: tuple[Kernel, ...] = (
         constants=constants.fully_connected,
         features=features_mve.fully_connected_mve,
         folds_input_offset=True,
+        needs=_VECTORS,
+    ),
+    Kernel(
+        name="mcp_average_pool2d_s8_mve",
+        op=ir.AveragePool2d,
+        isa="mve",
+        accepts=accepts.pool_eight_channels,
+        scratch=no_scratch,
+        overlap=_last_lanes_again,
+        constants=constants.pool,
+        features=features_mve.pool_mve,
+        needs=(*_VECTORS, "mcp_window.h"),
+    ),
+    Kernel(
+        name="mcp_add_s8_mve",
+        op=ir.Add,
+        isa="mve",
+        accepts=accepts.same_sizes,
+        scratch=no_scratch,
+        overlap=unless_broadcast,
+        constants=constants.elementwise,
+        features=features_mve.elementwise_mve,
         needs=_VECTORS,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcuprune.graph import ir
-from mcuprune.graph.op_shape import Dims, Number, OpShape
+from mcuprune.graph.op_shape import Number, OpShape
 from mcuprune.kernels import accepts, constants, features, geometry
 from mcuprune.kernels.kernel import Kernel
 
@@ -39,14 +39,7 @@ def disjoint(shape: OpShape) -> Distances:
 
 
 def unless_broadcast(shape: OpShape) -> Distances:
-    return tuple(0 if _same_size(dims, shape.output) else None for dims in shape.inputs)
-
-
-def _same_size(first: Dims, second: Dims) -> bool:
-    if first[:2] != second[:2]:
-        return False
-    differs = first[2] != second[2]
-    return not bool(differs.any() if hasattr(differs, "any") else differs)
+    return tuple(0 if accepts.same_size(dims, shape.output) else None for dims in shape.inputs)
 
 
 def padding(shape: OpShape) -> Distances:

@@ -152,9 +152,9 @@ def linear(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def pool(draw: st.DrawFn, op: type[ir.Node]) -> Case:
+def pool(draw: st.DrawFn, op: type[ir.Node], least: int = 1) -> Case:
     window, (height, width) = draw(windows(dilated=False))
-    channels, rng = draw(st.integers(1, 11)), draw(rngs)
+    channels, rng = draw(st.integers(least, least + 10)), draw(rngs)
     shape = OpShape(
         op("node", ("x",), window),  # type: ignore[call-arg]
         ((height, width, channels),),
@@ -172,16 +172,17 @@ def pool(draw: st.DrawFn, op: type[ir.Node]) -> Case:
 
 
 @st.composite
-def elementwise(draw: st.DrawFn, op: type[ir.Node]) -> Case:
+def elementwise(draw: st.DrawFn, op: type[ir.Node], broadcast: bool = True) -> Case:
     height, width, channels = draw(st.tuples(*[st.integers(1, 5)] * 3))
     whole = (height, width, channels)
-    sizes = ((height, width, 1), (1, 1, channels), (1, 1, 1), whole, whole, whole)
+    sizes = ((height, width, 1), (1, 1, channels), (1, 1, 1), whole, whole, whole) if broadcast else (whole,)
     rng = draw(rngs)
     first = draw(st.sampled_from(sizes))
     second = whole if first != whole else draw(st.sampled_from(sizes))
     operands = []
     for dims in (first, second):
-        multiplier, shift = quantize_multiplier(float(rng.uniform(2.0**-20, 0.5)))
+        real = float(rng.uniform(2.0**-20, 0.5)) if rng.random() < 0.5 else 0.5
+        multiplier, shift = quantize_multiplier(real)
         stride_hw = 0 if dims[:2] == (1, 1) and whole[:2] != (1, 1) else dims[2]
         stride_c = 0 if dims[2] == 1 and channels != 1 else 1
         operands.append(
@@ -284,4 +285,6 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_conv2d_1x1_s8_mve": pointwise_conv2d(depth=40),
     "mcp_depthwise_conv2d_s8_mve": depthwise(plain=True, least=8),
     "mcp_fully_connected_s8_mve": linear(),
+    "mcp_average_pool2d_s8_mve": pool(ir.AveragePool2d, least=8),
+    "mcp_add_s8_mve": elementwise(ir.Add, broadcast=False),
 }

@@ -7,6 +7,8 @@ void mcp_fully_connected_s8_mve(const mcp_fully_connected *op, const int8_t *inp
 {
     const int32_t length = op->in_c;
     const int8_t *weight = op->weight;
+    const mcp_words zero = mcp_spread(op->output_offset);
+    const mcp_words low = mcp_spread(op->clamp_min), high = mcp_spread(op->clamp_max);
     (void)scratch;
     MCP_ROLLED
     for (int32_t c = 0; c < op->out_c; c += 4) {
@@ -23,6 +25,6 @@ void mcp_fully_connected_s8_mve(const mcp_fully_connected *op, const int8_t *inp
         } else {
             sums = mcp_scale_all(sums, op->multiplier[0], op->shift[0]);
         }
-        mcp_store_bytes(output + c, mcp_output(sums, op->output_offset, op->clamp_min, op->clamp_max), left);
+        mcp_store_bytes(output + c, mcp_output(sums, zero, low, high), left);
     }
 }

@@ -15,13 +15,13 @@ void mcp_rows_s8_mve(const mcp_conv2d *op, int32_t length, const int8_t **pixels
         pixels[i] = pixels[pixel];
         places[i] = pixel * channels;
     }
-    const mcp_words offsets = mcp_load_words(places, 4);
+    const mcp_words offsets = mcp_load_words(places, 4), zero = mcp_spread(op->output_offset);
+    const mcp_words low = mcp_spread(op->clamp_min), high = mcp_spread(op->clamp_max);
     MCP_ROLLED
     for (int32_t c = 0; c < channels; c++) {
         const mcp_words sums = mcp_dot_four(weight, pixels, length, op->bias[c]);
         const mcp_words scaled = mcp_scale_all(sums, op->multiplier[c], op->shift[c]);
-        mcp_scatter_bytes(output + c, offsets,
-                          mcp_output(scaled, op->output_offset, op->clamp_min, op->clamp_max));
+        mcp_scatter_bytes(output + c, offsets, mcp_output(scaled, zero, low, high));
         weight += length;
     }
 }
