@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +172,10 @@ def _second_witness(subject: Subject, expected: np.ndarray, flat: np.ndarray) ->
     if run is None:
         status = "not applicable" if subject.board.core.unicorn else "not run"
         return Comparison(QEMU, status, reason=str(reason))
-    return _compare(QEMU, expected, run.outputs, None)
+    found = _compare(QEMU, expected, run.outputs, None)
+    if found.status != "equal" or run.instructions is None:
+        return found
+    return replace(found, reason=f"{run.instructions:,} instructions an inference")
 
 
 def _compare(
