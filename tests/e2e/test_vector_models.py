@@ -1,4 +1,4 @@
-"""The MLPerf Tiny models with vector kernels in QEMU: every byte, in fewer instructions than CMSIS-NN takes."""
+"""The MLPerf Tiny models with vector kernels in QEMU: every byte, in fewer instructions than CMSIS-NN."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.verify.prove import make_inputs
 from mcuprune.verify.qemu import run_qemu, why_not
 
-# CMSIS-NN 4ab83cc3cc98 called directly, arm-none-eabi-gcc 12.2 -O2 -mcpu=cortex-m55, same machine and counter.
+# CMSIS-NN 4ab83cc3cc98 called directly, gcc 12.2 -O2 -mcpu=cortex-m55, on the same machine and counter.
 CMSIS_NN = {
     "image_classification__pretrainedResnet_quant": 4_906_103,
     "keyword_spotting__kws_ref_model": 1_811_484,
