@@ -114,3 +114,25 @@ def test_output_takes_exactly_its_inputs_place() -> None:
     offsets = pack(problem)
     assert problem.total(offsets) == 48
     assert offsets[2] == offsets[0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(problems(14, st.integers(0, 20)))
+def test_more_placements_are_never_worse(problem: Problem) -> None:
+    totals = [problem.total(pack(problem, placement_limit=limit)) for limit in (0, 300, 3000)]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_climbing_packs_a_long_chain_without_a_gap() -> None:
+    """Every layer may overwrite its input and needs scratch; two of them are far larger than the others."""
+    sizes = [400, 360, 1200, 800, 200, 160, 240, 80] + [120, 100] * 6
+    buffers = [Buffer(f"x{step}", size, step, step + 1) for step, size in enumerate(sizes)]
+    sharings = [
+        Sharing(step, step - 1, max(16, sizes[step] - sizes[step - 1])) for step in range(1, len(sizes))
+    ]
+    buffers += [Buffer(f"scratch{step}", 40, step, step) for step in range(1, len(sizes))]
+    bound = 1200 + 16 + 40
+    problem = Problem(tuple(buffers), tuple(sharings), bound)
+    offsets = pack(problem)
+    assert is_valid(problem, offsets)
+    assert problem.total(offsets) == bound < problem.total(pack(problem, placement_limit=0))
