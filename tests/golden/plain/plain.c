@@ -17,8 +17,8 @@ __asm__(
     ".globl PLAIN_ARENA_SIZE\n.set PLAIN_ARENA_SIZE, 336\n"
     ".globl PLAIN_INPUT_SIZE\n.set PLAIN_INPUT_SIZE, 64\n"
     ".globl PLAIN_OUTPUT_SIZE\n.set PLAIN_OUTPUT_SIZE, 5\n"
-    ".globl PLAIN_INPUT_OFFSET\n.set PLAIN_INPUT_OFFSET, 272\n"
-    ".globl PLAIN_OUTPUT_OFFSET\n.set PLAIN_OUTPUT_OFFSET, 0\n"
+    ".globl PLAIN_INPUT_OFFSET\n.set PLAIN_INPUT_OFFSET, 200\n"
+    ".globl PLAIN_OUTPUT_OFFSET\n.set PLAIN_OUTPUT_OFFSET, 8\n"
 );
 #endif
 
@@ -205,16 +205,16 @@ int plain_run(const int8_t *input, int8_t *output, void *arena)
     }
 
     /* 0: conv1, Conv2d 8x8x1 -> 8x8x4, 2304 MACs */
-    mcp_conv2d_s8_dsp(&plain_conv1, input, memory + 72, memory + 0);
-    MCP_LAYER_DONE(0, memory + 72, 256);
+    mcp_conv2d_s8_dsp(&plain_conv1, input, memory + 0, memory + 264);
+    MCP_LAYER_DONE(0, memory + 0, 256);
     /* 1: pool2, MaxPool2d 8x8x4 -> 4x4x4 */
-    mcp_max_pool2d_s8_dsp(&plain_pool2, memory + 72, memory + 8);
-    MCP_LAYER_DONE(1, memory + 8, 64);
+    mcp_max_pool2d_s8_dsp(&plain_pool2, memory + 0, memory + 256);
+    MCP_LAYER_DONE(1, memory + 256, 64);
     /* 2: conv3, Conv2d 4x4x4 -> 2x2x6, 864 MACs */
-    mcp_conv2d_s8_dsp(&plain_conv3, memory + 8, memory + 4, memory + 72);
-    MCP_LAYER_DONE(2, memory + 4, 24);
+    mcp_conv2d_s8_dsp(&plain_conv3, memory + 256, memory + 216, memory + 0);
+    MCP_LAYER_DONE(2, memory + 216, 24);
     /* 3: linear5, Linear 24 -> 5, 120 MACs */
-    mcp_fully_connected_s8_dsp(&plain_linear5, memory + 4, memory + 0, NULL);
+    mcp_fully_connected_s8_dsp(&plain_linear5, memory + 216, memory + 0, NULL);
     MCP_LAYER_DONE(3, memory + 0, 5);
     /* 4: softmax6, Softmax 5 -> 5 */
     mcp_softmax_s8(&plain_softmax6, memory + 0, output);

@@ -17,8 +17,8 @@ __asm__(
     ".globl RESIDUAL_ARENA_SIZE\n.set RESIDUAL_ARENA_SIZE, 684\n"
     ".globl RESIDUAL_INPUT_SIZE\n.set RESIDUAL_INPUT_SIZE, 108\n"
     ".globl RESIDUAL_OUTPUT_SIZE\n.set RESIDUAL_OUTPUT_SIZE, 4\n"
-    ".globl RESIDUAL_INPUT_OFFSET\n.set RESIDUAL_INPUT_OFFSET, 0\n"
-    ".globl RESIDUAL_OUTPUT_OFFSET\n.set RESIDUAL_OUTPUT_OFFSET, 16\n"
+    ".globl RESIDUAL_INPUT_OFFSET\n.set RESIDUAL_INPUT_OFFSET, 168\n"
+    ".globl RESIDUAL_OUTPUT_OFFSET\n.set RESIDUAL_OUTPUT_OFFSET, 8\n"
 );
 #endif
 
@@ -456,34 +456,34 @@ int residual_run(const int8_t *input, int8_t *output, void *arena)
     }
 
     /* 0: conv1, Conv2d 6x6x3 -> 6x6x5, 4860 MACs */
-    mcp_conv2d_s8_dsp(&residual_conv1, input, memory + 504, memory + 108);
-    MCP_LAYER_DONE(0, memory + 504, 180);
+    mcp_conv2d_s8_dsp(&residual_conv1, input, memory + 288, memory + 0);
+    MCP_LAYER_DONE(0, memory + 288, 180);
     /* 1: conv2, Conv2d 6x6x5 -> 6x6x5, 8100 MACs */
-    mcp_conv2d_s8_dsp(&residual_conv2, memory + 504, memory + 36, memory + 216);
-    MCP_LAYER_DONE(1, memory + 36, 180);
+    mcp_conv2d_s8_dsp(&residual_conv2, memory + 288, memory + 504, memory + 0);
+    MCP_LAYER_DONE(1, memory + 504, 180);
     /* 2: conv3, Conv2d 6x6x5 -> 6x6x5, 8100 MACs */
-    mcp_conv2d_s8_dsp(&residual_conv3, memory + 36, memory + 0, memory + 216);
-    MCP_LAYER_DONE(2, memory + 0, 180);
+    mcp_conv2d_s8_dsp(&residual_conv3, memory + 504, memory + 468, memory + 0);
+    MCP_LAYER_DONE(2, memory + 468, 180);
     /* 3: add4, Add 6x6x5, 6x6x5 -> 6x6x5 */
-    mcp_add_s8(&residual_add4, memory + 504, memory + 0, memory + 288);
-    MCP_LAYER_DONE(3, memory + 288, 180);
+    mcp_add_s8(&residual_add4, memory + 288, memory + 468, memory + 468);
+    MCP_LAYER_DONE(3, memory + 468, 180);
     /* 4: conv5, Conv2d 6x6x5 -> 3x3x7, 315 MACs */
-    mcp_conv2d_1x1_s8_dsp(&residual_conv5, memory + 288, memory + 468, memory + 0);
-    MCP_LAYER_DONE(4, memory + 468, 63);
+    mcp_conv2d_1x1_s8_dsp(&residual_conv5, memory + 468, memory + 384, memory + 0);
+    MCP_LAYER_DONE(4, memory + 384, 63);
     /* 5: conv6, Conv2d 6x6x5 -> 3x3x7, 2835 MACs */
-    mcp_conv2d_s8_dsp(&residual_conv6, memory + 288, memory + 532, memory + 0);
-    MCP_LAYER_DONE(5, memory + 532, 63);
+    mcp_conv2d_s8_dsp(&residual_conv6, memory + 468, memory + 448, memory + 0);
+    MCP_LAYER_DONE(5, memory + 448, 63);
     /* 6: conv7, Conv2d 3x3x7 -> 3x3x7, 3969 MACs */
-    mcp_conv2d_s8_dsp(&residual_conv7, memory + 532, memory + 384, memory + 0);
-    MCP_LAYER_DONE(6, memory + 384, 63);
+    mcp_conv2d_s8_dsp(&residual_conv7, memory + 448, memory + 512, memory + 0);
+    MCP_LAYER_DONE(6, memory + 512, 63);
     /* 7: add8, Add 3x3x7, 3x3x7 -> 3x3x7 */
-    mcp_add_s8(&residual_add8, memory + 384, memory + 468, memory + 0);
+    mcp_add_s8(&residual_add8, memory + 512, memory + 384, memory + 0);
     MCP_LAYER_DONE(7, memory + 0, 63);
     /* 8: mean9, AveragePool2d 3x3x7 -> 1x1x7 */
-    mcp_average_pool2d_s8_dsp(&residual_mean9, memory + 0, memory + 0);
-    MCP_LAYER_DONE(8, memory + 0, 7);
+    mcp_average_pool2d_s8_dsp(&residual_mean9, memory + 0, memory + 64);
+    MCP_LAYER_DONE(8, memory + 64, 7);
     /* 9: linear11, Linear 7 -> 4, 28 MACs */
-    mcp_fully_connected_s8_dsp(&residual_linear11, memory + 0, output, memory + 8);
+    mcp_fully_connected_s8_dsp(&residual_linear11, memory + 64, output, memory + 0);
     MCP_LAYER_DONE(9, output, 4);
     return 0;
 }

@@ -18,13 +18,13 @@ extern "C" {
 
 /* Input: 6x6x3; value = scale * (byte - zero point), scale 0.03125. */
 #define RESIDUAL_INPUT_SIZE 108
-#define RESIDUAL_INPUT_OFFSET 0
+#define RESIDUAL_INPUT_OFFSET 168
 #define RESIDUAL_INPUT_SCALE 0x1p-5f
 #define RESIDUAL_INPUT_ZERO_POINT (3)
 
 /* Output: 4; value = scale * (byte - zero point), scale 0.0278745. */
 #define RESIDUAL_OUTPUT_SIZE 4
-#define RESIDUAL_OUTPUT_OFFSET 16
+#define RESIDUAL_OUTPUT_OFFSET 8
 #define RESIDUAL_OUTPUT_SCALE 0x1.c8b23ap-6f
 #define RESIDUAL_OUTPUT_ZERO_POINT (2)
 

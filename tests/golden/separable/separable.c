@@ -418,19 +418,19 @@ int separable_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_1x1_s8(&separable_conv5, memory + 8, memory + 0, NULL);
     MCP_LAYER_DONE(4, memory + 0, 8);
     /* 5: hard_sigmoid6, Activation 1x1x8 -> 1x1x8 */
-    mcp_lookup_s8(&separable_hard_sigmoid6, memory + 0, memory + 0);
-    MCP_LAYER_DONE(5, memory + 0, 8);
+    mcp_lookup_s8(&separable_hard_sigmoid6, memory + 0, memory + 8);
+    MCP_LAYER_DONE(5, memory + 8, 8);
     /* 6: mul7, Mul 7x5x8, 1x1x8 -> 7x5x8 */
-    mcp_mul_s8(&separable_mul7, memory + 48, memory + 0, memory + 32);
+    mcp_mul_s8(&separable_mul7, memory + 48, memory + 8, memory + 32);
     MCP_LAYER_DONE(6, memory + 32, 280);
     /* 7: depthwise8, DepthwiseConv2d 7x5x8 -> 4x3x8, 2400 MACs */
     mcp_depthwise_conv2d_s8_dsp(&separable_depthwise8, memory + 32, memory + 0, NULL);
     MCP_LAYER_DONE(7, memory + 0, 96);
     /* 8: conv9, Conv2d 4x3x8 -> 4x3x6, 576 MACs */
-    mcp_conv2d_1x1_s8_dsp(&separable_conv9, memory + 0, memory + 0, memory + 96);
-    MCP_LAYER_DONE(8, memory + 0, 72);
+    mcp_conv2d_1x1_s8_dsp(&separable_conv9, memory + 0, memory + 96, memory + 168);
+    MCP_LAYER_DONE(8, memory + 96, 72);
     /* 9: hard_swish10, Activation 4x3x6 -> 4x3x6 */
-    mcp_lookup_s8(&separable_hard_swish10, memory + 0, output);
+    mcp_lookup_s8(&separable_hard_swish10, memory + 96, output);
     MCP_LAYER_DONE(9, output, 72);
     return 0;
 }
