@@ -10,7 +10,7 @@ import numpy as np
 
 from mcuprune.board import Board, board_path, load_board
 from mcuprune.codegen import emit
-from mcuprune.errors import UsageError
+from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.exporters.onnx import write_onnx
 from mcuprune.exporters.tflite import write_tflite
 from mcuprune.frontends.tflite import load_tflite, takes_int8
@@ -50,12 +50,16 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A built model: all its forms, what its image measures, and (when just built) what was folded."""
+    """A built model: all its forms, what its image measures, and (when just built) what was folded.
+
+    ``without_onnx`` says why there is no model.onnx, where there is none.
+    """
 
     subject: Subject
     toolchain: Toolchain
     sizes: ImageSizes
     folded: Folded | None = None
+    without_onnx: str = ""
 
 
 def deploy(
@@ -84,10 +88,19 @@ def deploy(
     (folder / TFLITE).write_bytes(tflite)
     (folder / ORIGINAL).write_bytes(original)
     _write(folder / RECORD, json.dumps([asdict(change) for change in folded.changes], indent=1) + "\n")
-    (folder / ONNX).write_bytes(write_onnx(graph))
+    missing = _write_onnx(folder / ONNX, graph)
     elf = build_firmware(sources.files, sources.name, board, toolchain, folder)
     subject = Subject(graph, plan, sources, sources.files, tflite, elf, board, original)
-    return Deployment(subject, toolchain, measure(elf, sources.name), folded)
+    return Deployment(subject, toolchain, measure(elf, sources.name), folded, missing)
+
+
+def _write_onnx(path: Path, graph: QuantizedGraph) -> str:
+    """Write the model as ONNX too, or say why ONNX has no form for it."""
+    try:
+        path.write_bytes(write_onnx(graph))
+    except UnsupportedError as error:
+        return str(error)
+    return ""
 
 
 def fold(graph: QuantizedGraph, lossless: bool) -> Folded:

@@ -193,8 +193,11 @@ class Exported:
         lines = _folding(folded.changes if folded else (), before, after)
         quality = [] if self.quality is None else [self.quality.text(), ""]
         price = "" if self.price is None else f"\n{self.price.text()}"
+        reason = self.deployment.without_onnx
+        without = f"\nno model.onnx: {reason}" if reason else ""
         return "\n".join([*lines, *quality]) + (
-            f"wrote {self.out}: C package, model.tflite, model.onnx, firmware.elf\n"
+            f"wrote {self.out}: C package, model.tflite, {'' if reason else 'model.onnx, '}firmware.elf"
+            f"{without}\n"
             f"flash {count(sizes.flash)} B ({count(sizes.constants)} constants, {count(sizes.code)} code), "
             f"arena {count(sizes.arena)} B, {self.deployment.toolchain}{price}"
         )

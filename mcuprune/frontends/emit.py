@@ -38,11 +38,15 @@ WEIGHTED = Conv2d | DepthwiseConv2d | Linear
 CONSTANT_FIELDS = ("weight", "bias", "gamma", "beta", "mean", "variance")
 
 LARGEST_TENSOR = 1 << 28  # elements of an activation
+LONGEST_NAME = 80  # characters; names are prefixes of C symbols
 
 
 def safe_name(text: str) -> str:
-    """``text`` as a C identifier: "features.3" becomes "features_3", "0" becomes "layer_0"."""
-    name = re.sub(r"[^0-9A-Za-z_]+", "_", text).strip("_")
+    """``text`` as a C identifier: "features.3" becomes "features_3", "0" becomes "layer_0".
+
+    Of the names of several merged layers, joined by ';' as TensorFlow does, the first is taken.
+    """
+    name = re.sub(r"[^0-9A-Za-z_]+", "_", text.split(";")[0]).strip("_")[:LONGEST_NAME].rstrip("_")
     return f"layer_{name}" if not name or name[0].isdigit() else name
 
 

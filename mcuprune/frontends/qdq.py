@@ -2,7 +2,8 @@
 
 The arithmetic is ours (TensorFlow Lite Micro's): where the source computes in floats between dequantizing
 and quantizing again, results can differ by a step.  Where our operators demand one quantization for what they
-read and write and the source has two, a rescaling comes between; a mean becomes a depthwise layer.
+read and write and the source has two, a rescaling comes between; a mean over windows becomes a depthwise
+layer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mcuprune.graph.ir import (
     Node,
     Quantization,
     QuantizedGraph,
+    Reduce,
     Softmax,
     TensorType,
 )
@@ -158,6 +160,8 @@ def _reconciled(graph: Graph, marks: Marks) -> tuple[Graph, Marks]:
         differing = [name for name in node.inputs if marks[name] != q]
         if not isinstance(node, KEEPS_QUANTIZATION) or not differing:
             nodes.append(node)
+        elif isinstance(node, AveragePool2d) and _is_global(node, graph):
+            nodes.append(Reduce(node.name, node.inputs, "mean", (0, 1)))
         elif isinstance(node, AveragePool2d) and not any(node.window.padding):
             layer, weight = _mean_layer(node, graph)
             added[layer.weight] = weight
@@ -169,6 +173,12 @@ def _reconciled(graph: Graph, marks: Marks) -> tuple[Graph, Marks]:
             moved = rescaled(node.inputs[0], f"{node.inputs[0]}.rescaled", q)
             nodes.append(replace(node, inputs=(moved,)))
     return rebuilt(replace(graph, tensors=tensors), nodes, {}, added), marks
+
+
+def _is_global(node: AveragePool2d, graph: Graph) -> bool:
+    """Whether one window covers all of its input, and nothing else happens."""
+    spatial = graph.tensors[node.inputs[0]].spatial
+    return node.window.kernel == spatial and not any(node.window.padding) and node.activation is None
 
 
 def _mean_layer(node: AveragePool2d, graph: Graph) -> tuple[DepthwiseConv2d, Constant]:

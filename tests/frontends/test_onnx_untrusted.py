@@ -249,6 +249,13 @@ def test_maps_with_channels_last_are_read_as_they_are(make, tmp_path: Path) -> N
     np.testing.assert_allclose(ours.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_names_are_short_and_of_the_first_of_merged_layers(tmp_path: Path) -> None:
+    relu = helper.make_node("Relu", ["x"], ["y"], name="a" * 300 + "/b;" + "c" * 20)
+    onnx.save(model([relu], (8,)), tmp_path / "net.onnx")
+    graph = load(tmp_path / "net.onnx")
+    assert graph.outputs == ("a" * 80,)
+
+
 def test_other_operators_on_such_maps_are_refused(tmp_path: Path) -> None:
     nodes = [
         node("Transpose", "x", "t", perm=[0, 2, 3, 1]),

@@ -161,3 +161,15 @@ def test_float_files_of_every_kind_are_analysed_and_exported(kind: str, model: P
     assert samples.shape == (20, *SIZES)
     with pytest.raises(UsageError, match="is quantized already"):
         export(tmp_path / "out" / "model.tflite", board, tmp_path / "again", data=str(tmp_path / "x.npy"))
+
+
+def test_what_onnx_has_no_form_for_is_exported_without_it(tmp_path: Path) -> None:
+    """A mean with a scale of its own, as an int8 model has it; the export says why a file is missing."""
+    onnxruntime = pytest.importorskip("onnxruntime.quantization", reason="writes the quantized file")
+    from tests.frontends.qdq_files import Pooled, float_file, quantized_file
+
+    path = quantized_file(float_file(Pooled, tmp_path), weight_type=onnxruntime.QuantType.QInt8)
+    exported = export(path, load_board("stm32f4"), tmp_path / "out")
+    assert (tmp_path / "out" / "firmware.elf").is_file()
+    assert (tmp_path / "out" / "model.onnx").is_file() == (not exported.deployment.without_onnx)
+    assert ("no model.onnx: layer" in exported.text()) == bool(exported.deployment.without_onnx)
