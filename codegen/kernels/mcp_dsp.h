@@ -301,11 +301,62 @@ static inline void mcp_clamp_all(int8_t *values, const int8_t *end, int32_t low,
     }
 }
 
+#if defined(MCP_DSP)
+/* Four or more bytes at a time, as many as there are; loads stand together, because only neighbours overlap
+ * in time.  Returns how many are left. */
+static inline int32_t mcp_widen_words(int16_t **output, const int8_t **input, int32_t count, uint32_t offsets)
+{
+    int16_t *out = *output;
+    const int8_t *in = *input;
+    uint32_t a, b, c, d, even, odd;
+    __asm__ volatile("subs %[count], #16\n"
+                     "blt 2f\n"
+                     "1:\n"
+                     "ldr %[a], [%[in]], #4\n"
+                     "ldr %[b], [%[in]], #4\n"
+                     "ldr %[c], [%[in]], #4\n"
+                     "ldr %[d], [%[in]], #4\n"
+                     ".irp word, %[a], %[b], %[c], %[d]\n"
+                     "sxtab16 %[odd], %[offsets], \\word, ror #8\n"
+                     "sxtab16 \\word, %[offsets], \\word\n"
+                     "pkhbt %[even], \\word, %[odd], lsl #16\n"
+                     "pkhtb %[odd], %[odd], \\word, asr #16\n"
+                     "str %[even], [%[out]], #4\n"
+                     "str %[odd], [%[out]], #4\n"
+                     ".endr\n"
+                     "subs %[count], #16\n"
+                     "bge 1b\n"
+                     "2:\n"
+                     "adds %[count], #12\n"
+                     "blt 4f\n"
+                     "3:\n"
+                     "ldr %[a], [%[in]], #4\n"
+                     "sxtab16 %[odd], %[offsets], %[a], ror #8\n"
+                     "sxtab16 %[a], %[offsets], %[a]\n"
+                     "pkhbt %[even], %[a], %[odd], lsl #16\n"
+                     "pkhtb %[odd], %[odd], %[a], asr #16\n"
+                     "str %[even], [%[out]], #4\n"
+                     "str %[odd], [%[out]], #4\n"
+                     "subs %[count], #4\n"
+                     "bge 3b\n"
+                     "4:\n"
+                     : [count] "+r"(count), [in] "+r"(in), [out] "+r"(out), [a] "=&r"(a), [b] "=&r"(b),
+                       [c] "=&r"(c), [d] "=&r"(d), [odd] "=&r"(odd), [even] "=&r"(even)
+                     : [offsets] "r"(offsets)
+                     : "cc", "memory");
+    *output = out;
+    *input = in;
+    return count + 4;
+}
+#endif
+
 /* count bytes as 16-bit numbers, offset added. */
 static inline void mcp_widen(int16_t *output, const int8_t *input, int32_t count, int32_t offset)
 {
     const uint32_t offsets = mcp_pair(offset, offset);
-    MCP_ROLLED
+#if defined(MCP_DSP)
+    count = mcp_widen_words(&output, &input, count, offsets);
+#else
     for (; count >= 4; count -= 4) {
         const uint32_t word = mcp_load_word(input);
         const uint32_t even = mcp_add_even_bytes(offsets, word);
@@ -315,19 +366,24 @@ static inline void mcp_widen(int16_t *output, const int8_t *input, int32_t count
         input += 4;
         output += 4;
     }
+#endif
     MCP_ROLLED
     for (; count > 0; count--) {
         *output++ = (int16_t)(*input++ + offset);
     }
 }
 
-static inline void mcp_clear(int16_t *output, int32_t count)
+/* An even number of words, not none. */
+static inline void mcp_clear_words(int16_t *output, int32_t words)
 {
     MCP_ROLLED
-    for (; count > 0; count--) {
-        *output++ = 0;
+    do {
+        mcp_store_word(output, 0);
+        mcp_store_word(output + 2, 0);
+        output += 4;
+        words -= 2;
         MCP_KEEP_LOOP();
-    }
+    } while (words != 0);
 }
 
 #endif

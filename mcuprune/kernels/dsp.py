@@ -68,7 +68,7 @@ DSP: tuple[Kernel, ...] = (
         scratch=_three_patches,
         overlap=_pixel_copied,
         constants=constants.conv2d_padded_rows,
-        features=features.conv2d_dsp,
+        features=features.pointwise_dsp,
         layout="row_pairs",
         needs=("mcp_rows_s8_dsp", *_FLAT),
     ),

@@ -102,22 +102,17 @@ def _below(value: Number, multiple: int) -> Number:
 def conv2d_dsp(shape: OpShape) -> Features:
     """Calls, words of scratch, output rows, output pixels.
 
-    Gathering: runs, inputs, inputs beyond whole words, zeros.  Computing: groups of three pixels, and in them
-    pairs of channels, rounds and steps of their loop; of pixels left over pairs of channels and steps; of an
-    odd last channel outputs and words.
+    Gathering: runs, inputs, inputs beyond whole sixteens, beyond whole words, windows over the edge, words of
+    these.  Computing: see :func:`_rows_dsp`.
     """
-    out_h, out_w, out_c = shape.output
+    out_h, out_w, _ = shape.output
     in_c = shape.inputs[0][2]
     kernel_h, kernel_w = shape.window.kernel
     rows, columns = window_taps(shape)
     pixels, runs = out_h * out_w, sum(rows) * out_w
     clipped = pixels - rows.count(kernel_h) * columns.count(kernel_w)
     run = kernel_w * in_c
-    groups, left = pixels // 3, pixels % 3
-    channel_pairs = _below(out_c, 2) / 2
-    odd = out_c - 2 * channel_pairs
     words = ceil_to(filter_size(shape), WORD) / WORD
-    rounds = ceil_to(words, 8) / 8
     return (
         1,
         words,
@@ -125,11 +120,52 @@ def conv2d_dsp(shape: OpShape) -> Features:
         pixels,
         runs,
         sum(rows) * sum(columns) * in_c,
+        runs * (_below(run, WORD) - _below(run, 16)),
         runs * (run - _below(run, WORD)),
-        clipped * filter_size(shape),
+        clipped,
+        clipped * words,
+        *_rows_dsp(shape),
+    )
+
+
+def pointwise_dsp(shape: OpShape) -> Features:
+    """Calls, words of scratch, output rows, output pixels.
+
+    Widening: copies of single pixels, of groups without gaps; inputs in sixteens, in further words, beyond
+    whole words.  Computing: see :func:`_rows_dsp`.
+    """
+    out_h, out_w, _ = shape.output
+    in_c = shape.inputs[0][2]
+    pixels = out_h * out_w
+    dense = 1 * (in_c % WORD == 0) * (shape.window.stride == (1, 1))
+    groups, left = pixels // 3, pixels % 3
+    sixteens = groups * _below(3 * in_c, 16) + (left > 0) * _below(left * in_c, 16)
+    return (
+        1,
+        ceil_to(in_c, WORD),
+        (1 - dense) * out_h,
+        pixels,
+        (1 - dense) * pixels,
+        dense * (groups + (left > 0)),
+        dense * sixteens + (1 - dense) * pixels * _below(in_c, 16),
+        dense * (pixels * in_c - sixteens) + (1 - dense) * pixels * (_below(in_c, WORD) - _below(in_c, 16)),
+        pixels * (in_c - _below(in_c, WORD)),
+        *_rows_dsp(shape),
+    )
+
+
+def _rows_dsp(shape: OpShape) -> Features:
+    """Groups of three pixels, and in them pairs of channels, rounds and steps of their loop; of pixels left
+    over pairs of channels and steps; of an odd last channel outputs and words."""
+    pixels, out_c = shape.output[0] * shape.output[1], shape.output[2]
+    groups, left = pixels // 3, pixels % 3
+    channel_pairs = _below(out_c, 2) / 2
+    odd = out_c - 2 * channel_pairs
+    words = ceil_to(filter_size(shape), WORD) / WORD
+    return (
         groups,
         groups * channel_pairs,
-        groups * channel_pairs * rounds,
+        groups * channel_pairs * ceil_to(words, 8) / 8,
         groups * channel_pairs * words,
         left * channel_pairs,
         left * channel_pairs * words,
