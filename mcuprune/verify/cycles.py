@@ -20,8 +20,8 @@ RV32: an in-order core of four stages without published timing.  Everything 1; l
 branch and jump 1, 2 or 3 more; division 2 to 33.
 
 Cortex-M55: QEMU counts its instructions and nothing else.  The core does half of a vector instruction in a
-cycle, and may overlap it with its neighbour: so all instructions are taken as 1 (low) or 2 (mid, high).  An
-estimate, not a model: scalar instructions mostly take 1, and memory is not looked at.
+cycle, and may overlap it with its neighbour: so all instructions are taken as 1 (low), 1.5 (mid) or 2 (high).
+An estimate, not a model: nothing tells the kinds of instructions apart, and memory is not looked at.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def cycle_rules(timing: str) -> CycleRules:
 
 def from_instructions(count: int) -> Cycles:
     """What a number of instructions may take on a core with vectors that do half of their work in a cycle."""
-    return Cycles(count, 2 * count, 2 * count)
+    return Cycles(count, 1.5 * count, 2.0 * count)
 
 
 def _same(cycles: float) -> Cycles:
