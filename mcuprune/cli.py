@@ -33,7 +33,7 @@ app.add_typer(boards_app, name="boards")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 BoardName = Annotated[str, typer.Option("--board", "-b", help="Family, board name or board file.")]
-ModelPath = Annotated[str, typer.Argument(help="file.py:Net, .onnx, or an int8 .tflite.")]
+ModelPath = Annotated[str, typer.Argument(help="file.py:Net, .onnx, .tflite or a Keras file.")]
 Lossless = Annotated[
     bool, typer.Option(help="Fold channels that are constant or unread first; no output byte changes.")
 ]
@@ -59,7 +59,8 @@ def _print_report(found: Report, times: Times | None, as_json: bool) -> None:
 @app.command()
 def compress(
     model: Annotated[
-        str | None, typer.Argument(help="file.py:Net, .onnx or an image; none: one that suits the data.")
+        str | None,
+        typer.Argument(help="file.py:Net, .onnx, .tflite, Keras or an image; none: what suits the data."),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Built-in data and model.")] = None,
     data: Annotated[str | None, typer.Option(help="Image folder, .npz, or file.py:function.")] = None,

@@ -59,14 +59,15 @@ def integer_graph(source: Described) -> tuple[QuantizedGraph | None, tuple[str, 
     if missing:
         return None, missing
     graph, marks = _reconciled(graph, marks)
-    constants = {
-        name: constant
-        for node in graph.nodes
-        for name, constant in _constants(node, graph, marks, source.weight_scales).items()
-    }
+    constants: dict[str, Constant] = {}
+    nodes = []
+    for node in graph.nodes:
+        found = _constants(node, graph, marks, source.weight_scales)
+        nodes.append(_with_one_scale(node, found))
+        constants |= found
     shapes = {name: graph.shape(name) for name in graph.tensors}
     quantization = {name: marks[name] for name in graph.tensors}
-    integers = QuantizedGraph(graph.name, graph.nodes, graph.outputs, shapes, quantization, constants)
+    integers = QuantizedGraph(graph.name, tuple(nodes), graph.outputs, shapes, quantization, constants)
     return integers, ()
 
 
@@ -213,6 +214,17 @@ def _constants(
         bias = np.round(graph.constants[node.bias].values.astype(np.float64) / steps)
         found[node.bias] = Constant(bias.astype(np.int32), steps.astype(np.float32))
     return found
+
+
+def _with_one_scale(node: Node, constants: dict[str, Constant]) -> Node:
+    """A linear layer whose outputs share a scale stores it once; ``constants`` are changed to match."""
+    if not isinstance(node, Linear):
+        return node
+    scale = constants[node.weight].scale
+    if scale is None or np.any(scale != scale[0]):
+        return node
+    constants[node.weight] = replace(constants[node.weight], scale=scale[:1])
+    return replace(node, one_scale=True)
 
 
 def _on_grid(levels: np.ndarray) -> bool:
