@@ -11,7 +11,7 @@ setup(
     ],
     package_dir={f"mcuprune._share.{name}": name for name in SHARED},
     package_data={
-        "": ["py.typed", "*.json", "*.j2", "*.css"],
+        "": ["py.typed", "*.json", "*.toml", "*.j2", "*.css"],
         **{f"mcuprune._share.{name}": ["**/*"] for name in SHARED},
     },
     exclude_package_data={"": ["**/__pycache__/*", "__pycache__/*", "*.pyc"]},

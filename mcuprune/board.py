@@ -28,9 +28,25 @@ class Reserved:
     ram: int = 0
 
 
+FLASH_BUFFERS = ("none", "prefetch", "cache")
+
+
+@dataclass(frozen=True)
+class FlashTiming:
+    """``wait_states`` cycles for each ``line`` of bytes that is fetched from flash.
+
+    buffer   what hides them: ``none``, a ``prefetch`` buffer that holds loops of code, or a ``cache`` that
+             holds the constants in use as well
+    """
+
+    wait_states: int = 0
+    line: int = 16
+    buffer: str = "prefetch"
+
+
 @dataclass(frozen=True)
 class Board:
-    """``clock_hz`` and ``flash_wait_states`` belong together; ``qemu`` is a system emulator's machine name.
+    """``clock_hz`` and ``flash``'s timing belong together; ``qemu`` is a system emulator's machine name.
 
     ``sources`` says where each group of numbers comes from.
     """
@@ -41,7 +57,7 @@ class Board:
     core: Core
     memory: Memory
     clock_hz: int
-    flash_wait_states: int
+    flash: FlashTiming
     reserved: Reserved
     qemu: str | None
     aliases: tuple[str, ...]
@@ -128,7 +144,9 @@ def _parse(path: Path) -> Board:
         core=CORES[core],
         memory=memory,
         clock_hz=clock["hz"],
-        flash_wait_states=clock["flash_wait_states"],
+        flash=FlashTiming(
+            clock["flash_wait_states"], clock.get("flash_line", 16), clock.get("flash_buffer", "prefetch")
+        ),
         reserved=Reserved(reserved["flash"], reserved["ram"]),
         qemu=data.get("qemu"),
         aliases=tuple(data.get("aliases", ())),
@@ -157,7 +175,13 @@ _BOARD = {
     "qemu": (str, False),
     "aliases": (list, False),
 }
-_CLOCK = {"hz": (int, True), "flash_wait_states": (int, True), "source": (str, True)}
+_CLOCK = {
+    "hz": (int, True),
+    "flash_wait_states": (int, True),
+    "flash_line": (int, False),
+    "flash_buffer": (str, False),
+    "source": (str, True),
+}
 _RESERVED = {"flash": (int, True), "ram": (int, True), "source": (str, True)}
 _REGION = {
     "kind": (str, True),
@@ -246,8 +270,11 @@ def _check_reserved(board: Board, where: str) -> None:
 
 
 def _check_clock(board: Board, where: str) -> None:
-    if board.clock_hz <= 0 or board.flash_wait_states < 0:
-        raise UsageError(f"{where} [clock]: hz must be above 0, flash_wait_states 0 or more")
+    if board.clock_hz <= 0 or board.flash.wait_states < 0 or board.flash.line <= 0:
+        raise UsageError(f"{where} [clock]: hz must be above 0, flash_line too, flash_wait_states 0 or more")
+    if board.flash.buffer not in FLASH_BUFFERS:
+        known = " or ".join(FLASH_BUFFERS)
+        raise UsageError(f"{where} [clock]: flash_buffer is '{board.flash.buffer}', use {known}")
 
 
 _CHECKS: tuple[Callable[[Board, str], None], ...] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ from mcuprune.deploy import BOARD, SOURCE, TFLITE, open_deployment, read_manifes
 from mcuprune.errors import BudgetError, MismatchError, UsageError
 from mcuprune.frontends.tflite import load_tflite
 from mcuprune.quantize.flat import run_flat
-from mcuprune.report.units import count, seconds
+from mcuprune.report.units import count
+from mcuprune.resources.latency import Latency, error_bar, waiting_of
 from mcuprune.resources.model import breakdown
 from mcuprune.terminal import table
 from mcuprune.verify.emulator import EmulatedRun
-from mcuprune.verify.foreign import ForeignModel, find_model, library_bytes, run_model
+from mcuprune.verify.foreign import ForeignModel, find_model, library_bytes, open_emulator
 from mcuprune.verify.prove import make_inputs, prove
 
 INPUTS = 4  # the first is counted, all are compared
@@ -26,7 +27,7 @@ INPUTS = 4  # the first is counted, all are compared
 
 @dataclass(frozen=True)
 class CheckResult:
-    """Measured figures against limits: bytes, MACs, cycles (the upper estimate); ``parts`` of them.
+    """Measured figures against limits: bytes, MACs, cycles (the upper end of ``latency``); ``parts`` of them.
 
     ``unmeasured`` says why a resource has no figure, or not all of it; ``required`` are those that the user's
     budget names.  ``differing`` counts output bytes that are not the model's, ``None`` where there was
@@ -39,6 +40,7 @@ class CheckResult:
     limits: Mapping[str, float]
     parts: Mapping[str, float]
     unmeasured: Mapping[str, str]
+    latency: Latency | None = None
     required: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     differing: int | None = None
@@ -54,9 +56,8 @@ class CheckResult:
         ]
         lines = [self.subject, "", table(("resource", "measured", "budget", "used"), rows), ""]
         lines += [f"  {name}: {count(value)}" for name, value in self.parts.items()]
-        if "cycles" in self.measured:
-            time = seconds(self.measured["cycles"] / self.clock_hz)
-            lines.append(f"  latency: at most {time} at {self.clock_hz / 1e6:g} MHz")
+        if self.latency is not None:
+            lines.append(f"  latency: {self.latency.text(self.clock_hz)}")
         lines += [f"  {name}: not measured: {why}" for name, why in self.unmeasured.items()]
         lines += [f"  note: {note}" for note in self.notes]
         if self.differing is not None:
@@ -104,13 +105,15 @@ def check_folder(folder: Path, budget: Budget) -> CheckResult:
     built = open_deployment(folder)
     subject, board, sizes = built.subject, built.subject.board, built.sizes
     proof = prove(subject, make_inputs(subject.graph, 1, read_samples(folder)))
-    work = breakdown(subject.graph, subject.plan, board.core, built.toolchain.name).macs
+    usage = breakdown(subject.graph, subject.plan, board.core, built.toolchain.name, board.flash)
     unmeasured = {} if proof.emulated else _no_emulator(board)
+    cycles = None if proof.emulated is None else proof.emulated.cycles
+    time = None if cycles is None else replace(usage.latency, core=cycles.mid)
     proof.require_equal()
     return CheckResult(
         subject=f"{folder}, built by {built.toolchain}",
         clock_hz=board.clock_hz,
-        measured=_figures(sizes.flash, sizes.static_ram, proof.emulated, work),
+        measured=_figures(sizes.flash, sizes.static_ram, proof.emulated, time, usage.macs),
         limits=_limits(budget, board),
         parts={
             "flash, constants": sizes.constants,
@@ -119,6 +122,7 @@ def check_folder(folder: Path, budget: Budget) -> CheckResult:
             **_stack(proof.emulated),
         },
         unmeasured=unmeasured,
+        latency=time,
         required=tuple(budget.limits(board.clock_hz)),
     )
 
@@ -138,11 +142,14 @@ def check_image(
         name = name or read_manifest(package).name
         header = _inside(package, SOURCE, "include", f"{name}.h").read_text(encoding="utf-8")
     model = find_model(elf, board, name, header)
-    run, why = None, "; ".join(model.notes)
+    run, time, why = None, None, "; ".join(model.notes)
     if board.core.unicorn is None:
         why = _no_emulator(board)["cycles"]
     elif model.run is not None and model.layout is not None:
-        run = run_model(elf, board, model, _inputs(model.layout.input_bytes))
+        inputs = _inputs(model.layout.input_bytes)
+        emulator = open_emulator(elf, board, model)
+        run = emulator.run(inputs)
+        time = _latency(run, emulator.flash_bytes_read(inputs[0]), board)
     library = library_bytes(elf, model, run) if run is not None else {}
     flash = model.code + model.constants + sum(library.values())
     static = model.static_ram + (model.layout.memory if model.layout else 0)
@@ -150,22 +157,33 @@ def check_image(
     return CheckResult(
         subject=f"{elf}: model {model.name} on {board.name}",
         clock_hz=board.clock_hz,
-        measured=_figures(flash, static, run, None),
+        measured=_figures(flash, static, run, time, None),
         limits=_limits(budget, board),
         parts=_parts(model, library, run),
         unmeasured={**unmeasured, "macs": "an image does not show them; check the run folder"},
+        latency=time,
         required=tuple(budget.limits(board.clock_hz)),
         notes=model.notes,
         differing=_differing(package, model, run),
     )
 
 
-def _figures(flash: int, static_ram: int, run: EmulatedRun | None, work: int | None) -> dict[str, float]:
+def _latency(run: EmulatedRun, flash_bytes: int, board: Board) -> Latency | None:
+    """Counted, but for the error on silicon: that of convolutions, the wider one."""
+    if run.cycles is None:
+        return None
+    waiting = float(waiting_of(flash_bytes, run.cycles.mid, board.flash))
+    return Latency(run.cycles.mid, waiting, error_bar(0.0))
+
+
+def _figures(
+    flash: int, static_ram: int, run: EmulatedRun | None, time: Latency | None, work: int | None
+) -> dict[str, float]:
     figures: dict[str, float] = {"flash": flash, "ram": static_ram}
     if run is not None:
         figures["ram"] += run.stack_bytes
-        if run.cycles is not None:
-            figures["cycles"] = run.cycles.high
+    if time is not None:
+        figures["cycles"] = time.high
     return figures if work is None else {**figures, "macs": work}
 
 

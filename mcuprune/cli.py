@@ -154,7 +154,7 @@ def verify(
     from mcuprune import examine
 
     found = examine.verify(directory, inputs=inputs, profile=profile)
-    result = {"comparisons": found.proof.comparisons, "profile": found.profile}
+    result = {"comparisons": found.proof.comparisons, "profile": found.profile, "latency": found.latency}
     _print(result, found.text(), as_json)
 
 

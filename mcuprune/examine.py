@@ -64,7 +64,8 @@ class Analysis:
 
     @property
     def fits(self) -> bool:
-        return all(getattr(self.usage, k) <= limit for k, limit in self.limits.items())
+        used = {"cycles": self.usage.latency.high}
+        return all(used.get(k, getattr(self.usage, k)) <= limit for k, limit in self.limits.items())
 
     def text(self) -> str:
         head = ("layer", "op", "output", "constants", "MACs", "cycles", "kernel", "why")
@@ -92,8 +93,8 @@ class Analysis:
             ("MACs", count(usage.macs), ""),
             (
                 "latency",
-                seconds(usage.cycles / self.clock_hz),
-                f"at most {count(usage.cycles)} cycles at {self.clock_hz / 1e6:g} MHz",
+                f"at most {seconds(usage.latency.high / self.clock_hz)}",
+                usage.latency.text(self.clock_hz),
             ),
         ]
         limits = ", ".join(f"{k} {count(v)}" for k, v in self.limits.items())
@@ -147,7 +148,7 @@ def analyze(
     return Analysis(
         model=model,
         board=board.name,
-        usage=breakdown(graph, plan, board.core),
+        usage=breakdown(graph, plan, board.core, timing=board.flash),
         limits=budget.within(Budget(**board.budget())).limits(board.clock_hz),
         layers=layers,
         arena_gap=plan.arena_bytes - plan.lower_bound,
@@ -252,6 +253,7 @@ class VerifyResult:
     proof: Proof
     rebuilt_equal: bool
     profile: tuple[LayerProfile, ...]
+    latency: str = ""
 
     def text(self) -> str:
         head = ("compared", "with", "inputs", "result")
@@ -263,7 +265,7 @@ class VerifyResult:
         if not self.rebuilt_equal:
             parts.append("note: firmware.elf is not what the C in this folder compiles to; both were run")
         if self.profile:
-            parts.append(profile_text(self.profile))
+            parts += [profile_text(self.profile), f"latency: {self.latency}"]
         return "\n\n".join(parts)
 
 
@@ -283,7 +285,18 @@ def verify(folder: Path, inputs: int = 200, profile: bool = False) -> VerifyResu
         if not same:
             prove(shipped.subject, values).require_equal()
         rows = _profile(rebuilt, proof) if profile else ()
-    return VerifyResult(proof, same, rows)
+        time = _latency(rebuilt, proof) if profile else ""
+    return VerifyResult(proof, same, rows, time)
+
+
+def _latency(built: Deployment, proof: Proof) -> str:
+    """From the counted cycles, with flash wait states and error bars."""
+    subject, run = built.subject, proof.emulated
+    if run is None or run.cycles is None:
+        return f"the timing of the {subject.board.core.cpu} is not modelled"
+    board = subject.board
+    usage = breakdown(subject.graph, subject.plan, board.core, built.toolchain.name, board.flash)
+    return replace(usage.latency, core=run.cycles.mid).text(board.clock_hz)
 
 
 def _profile(built: Deployment, proof: Proof) -> tuple[LayerProfile, ...]:

@@ -80,7 +80,8 @@ def board_text(board: Board) -> str:
     head = (
         f"{board.name}: {board.title}",
         f"{board.soc}, {board.core.cpu} at {board.clock_hz / 1e6:g} MHz",
-        f"flash wait states: {board.flash_wait_states}",
+        f"flash wait states: {board.flash.wait_states} for {board.flash.line} bytes; "
+        f"buffer: {board.flash.buffer}",
         f"kernels: {', '.join(sorted(board.core.isa))}; QEMU machine: {board.qemu or 'none'}",
     )
     regions = table(

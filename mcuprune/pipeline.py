@@ -88,7 +88,9 @@ def compress_problem(
     finished: Finished | None = None,
 ) -> tuple[Report, Times]:
     clock = _Clock()
-    resources = ResourceModel(run_passes(problem.graph), board.core, config.toolchain, config.objective)
+    resources = ResourceModel(
+        run_passes(problem.graph), board.core, config.toolchain, config.objective, board.flash
+    )
     budget = problem.budget.within(Budget(**board.budget()))
     target = make_target(problem.graph, resources, budget.limits(board.clock_hz))
     with open_workspace(config.out, config.to_toml(), config.resume) as space:

@@ -144,8 +144,9 @@ def _resources(e: Evidence) -> tuple[r.Resource, ...]:
     """Budget, dense, predicted and measured of every resource."""
     dense_graph = run_passes(e.problem.graph)
     model = e.target.resources
-    dense = breakdown(dense_graph, model.plan(dense_graph), e.board.core, e.config.toolchain)
-    ours = breakdown(e.built.subject.graph, e.built.subject.plan, e.board.core, e.config.toolchain)
+    core, toolchain, flash = e.board.core, e.config.toolchain, e.board.flash
+    dense = breakdown(dense_graph, model.plan(dense_graph), core, toolchain, flash)
+    ours = breakdown(e.built.subject.graph, e.built.subject.plan, core, toolchain, flash)
     sizes, run = e.built.sizes, e.proof.emulated
     limits = e.target.budgets
     stack = None if run is None else run.stack_bytes
@@ -186,7 +187,6 @@ def _resources(e: Evidence) -> tuple[r.Resource, ...]:
             "cycles",
             "cycles",
             cycles,
-            budget=limits.get("cycles"),
             note="upper bound of the cycle model; measured: emulated core, zero wait states",
         ),
     ]
@@ -196,10 +196,10 @@ def _resources(e: Evidence) -> tuple[r.Resource, ...]:
             "Latency",
             "s",
             budget=None if "cycles" not in limits else limits["cycles"] / hz,
-            dense=dense.cycles / hz,
-            predicted=ours.cycles / hz,
-            measured=None if cycles is None else cycles / hz,
-            note=f"at {hz / 1e6:g} MHz",
+            dense=dense.latency.high / hz,
+            predicted=ours.latency.high / hz,
+            measured=None if cycles is None else replace(ours.latency, core=cycles).high / hz,
+            note=f"at most; {ours.latency.text(hz)}; measured: cycles of the emulated core in its place",
         )
     )
     return tuple(_whole(entry) for entry in rows)

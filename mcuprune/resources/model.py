@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcuprune.board import FlashTiming
 from mcuprune.core import Core
 from mcuprune.graph.ir import Graph, axis_width
 from mcuprune.graph.op_shape import Number, OpShape, op_shape
@@ -26,6 +27,7 @@ from mcuprune.plan.make import live_steps, make_plan
 from mcuprune.plan.rows import row_shape
 from mcuprune.resources.cycles import upper_cycles
 from mcuprune.resources.flash import code_bytes, constant_bytes, reset_costs, stored_bytes
+from mcuprune.resources.latency import ErrorBar, Latency, error_bar, latency, linear_share, waiting_cycles
 from mcuprune.resources.loops import loop_code_bytes, loop_cycles, loop_stack_bytes
 from mcuprune.resources.macs import macs
 from mcuprune.resources.stack import stack_bytes
@@ -39,13 +41,15 @@ class ResourceModel:
     """Costs of ``graph`` (batch norms folded, activations fused) on one core, as built by one toolchain.
 
     Flash counts constants, tables and code; RAM the arena, with input and output in it, and the stack; cycles
-    are the upper bound of the cycle model.
+    are the upper bound of the cycle model, as far as latency is concerned: with ``timing`` they include what
+    waiting for flash takes, and the error of such estimates on silicon.
     """
 
     graph: Graph
     core: Core
     toolchain: str = "zig"
     objective: str = "cycles"
+    timing: FlashTiming | None = None
     _memo: dict[tuple[int, ...], dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -77,8 +81,8 @@ class ResourceModel:
         key = tuple(int(levels.get(g, w)) for g, w in self.graph.widths.items())
         if key not in self._memo:
             narrow = replace(self.graph, widths=dict(zip(self.graph.widths, key, strict=True)))
-            usage = breakdown(narrow, self.plan(narrow), self.core, self.toolchain)
-            self._memo[key] = {k: getattr(usage, k) for k in RESOURCES}
+            usage = breakdown(narrow, self.plan(narrow), self.core, self.toolchain, self.timing)
+            self._memo[key] = {k: getattr(usage, k) for k in RESOURCES} | {"cycles": usage.latency.high}
         return self._memo[key]
 
     def plan(self, network: Network) -> Plan:
@@ -92,9 +96,21 @@ class ResourceModel:
             "flash": lambda: (constant_bytes(calls) + code,),
             "ram": lambda: [live + stack for live in step_bytes(self.steps, shape_of)],
             "macs": lambda: (sum(macs(shape.node, shape) for _, shape in calls),),
-            "cycles": lambda: (sum(upper_cycles(kernel, shape, self.core.name) for kernel, shape in calls),),
+            "cycles": lambda: (self._cycles(calls),),
         }
         return {resource: rules[resource]() for resource in wanted}
+
+    def _cycles(self, calls: Sequence[tuple[Kernel, OpShape]]) -> Number:
+        core = sum(upper_cycles(kernel, shape, self.core.name) for kernel, shape in calls)
+        if self.timing is None:
+            return core
+        waiting = waiting_cycles([(shape, 1) for _, shape in calls], core, self.timing)
+        return (core + waiting) * (1 + self._error.high)
+
+    @cached_property
+    def _error(self) -> ErrorBar:
+        shapes = [(step.work.shape, 1) for step in self.steps]
+        return error_bar(linear_share(shapes))
 
     @cached_property
     def _code_and_stack(self) -> tuple[int, int]:
@@ -112,7 +128,7 @@ class ResourceModel:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Usage in its parts; bytes, MACs, cycles (upper bound)."""
+    """Usage in its parts; bytes, MACs, cycles of the core (upper bound), and the latency in cycles."""
 
     constants: int
     code: int
@@ -121,6 +137,7 @@ class Breakdown:
     stack: int
     macs: int
     cycles: float
+    latency: Latency
 
     @property
     def flash(self) -> int:
@@ -153,11 +170,18 @@ class PlannedCall:
         return int(macs(self.shape.node, self.shape)) * self.times
 
 
-def breakdown(network: Network, plan: Plan, core: Core, toolchain: str = "zig") -> Breakdown:
-    """What a planned network takes: constants and arena exact, code and stack from toolchain tables."""
+def breakdown(
+    network: Network, plan: Plan, core: Core, toolchain: str = "zig", timing: FlashTiming | None = None
+) -> Breakdown:
+    """What a planned network takes: constants and arena exact, code and stack from toolchain tables.
+
+    Without ``timing`` the latency is the core's cycles in memory without wait states, exact on silicon.
+    """
     calls = planned_calls(network, plan)
     names = [call.kernel.name for call in calls]
     loops, resets = row_loops(plan), reset_costs(network, names)
+    cycles = sum(upper_cycles(call.kernel, call.shape, core.name) * call.times for call in calls)
+    cycles += loop_cycles(loops, core.name)
     return Breakdown(
         constants=int(constant_bytes([(call.kernel, call.shape) for call in calls]))
         + stored_bytes(network)
@@ -169,8 +193,8 @@ def breakdown(network: Network, plan: Plan, core: Core, toolchain: str = "zig") 
         state=plan.state_bytes,
         stack=stack_bytes(names, core.name, toolchain) + loop_stack_bytes(loops),
         macs=sum(call.macs for call in calls),
-        cycles=sum(upper_cycles(call.kernel, call.shape, core.name) * call.times for call in calls)
-        + loop_cycles(loops, core.name),
+        cycles=cycles,
+        latency=latency([(call.shape, call.times) for call in calls], cycles, timing),
     )
 
 

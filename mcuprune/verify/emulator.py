@@ -148,6 +148,21 @@ class Emulator:
             )
         return found
 
+    def flash_bytes_read(self, row: np.ndarray) -> int:
+        """Bytes of constants that one inference loads from flash; ``row`` (input bytes) int8."""
+        total = 0
+
+        def read(size: int) -> None:
+            nonlocal total
+            total += size
+
+        stop = self.machine.on_flash_read(read)
+        try:
+            self._infer(self._checked(row[None])[0])
+        finally:
+            stop()
+        return total
+
     def _recorder(self, after_call: Callable[[int], None] | None = None) -> Recorder:
         return Recorder(self.run_symbol, self._outside, lambda: self.machine.register("sp"), after_call)
 

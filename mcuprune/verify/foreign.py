@@ -1,8 +1,8 @@
 """A generated model inside firmware that somebody else compiled and linked: found by its symbols, measured.
 
 Everything that a model brings starts with its name (``kws_run``, ``kws_conv_weight``) or, its kernels, with
-``mcp_``.  The numbers of its header stand in the image as absolute symbols (``KWS_ARENA_SIZE``); where the
-compiler left these out, they are read from the header itself.
+``mcp_``, or is local to a file that does.  The numbers of its header stand in the image as absolute symbols
+(``KWS_ARENA_SIZE``); where the compiler left these out, they are read from the header itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from mcuprune.board import Board
 from mcuprune.errors import ToolchainError, UsageError
@@ -69,8 +67,8 @@ def find_model(elf: Path, board: Board, name: str | None = None, header: str | N
     return _describe(image, board, chosen, header)
 
 
-def run_model(elf: Path, board: Board, model: ForeignModel, inputs: np.ndarray) -> EmulatedRun:
-    """Call the run function inside the image on the emulated core; ``inputs`` (n, input bytes) int8.
+def open_emulator(elf: Path, board: Board, model: ForeignModel) -> Emulator:
+    """An emulator that calls the run function inside the image.
 
     Raises UsageError when the image cannot be run, saying why.
     """
@@ -79,13 +77,14 @@ def run_model(elf: Path, board: Board, model: ForeignModel, inputs: np.ndarray) 
         raise UsageError(f"{elf} is code for {image.machine}, board {board.name} has a {board.core.cpu}")
     if model.run is None or model.layout is None:
         raise UsageError("; ".join(model.notes))
-    return Emulator(elf, board, model.name, model.layout).run(inputs)
+    return Emulator(elf, board, model.name, model.layout)
 
 
 def library_bytes(elf: Path, model: ForeignModel, run: EmulatedRun) -> dict[str, int]:
     """Functions of the compiler's library that the model executes, such as ``memcpy``, with their bytes."""
     image = load_image(elf)
-    names = (name for name in run.functions if not _is_own(name, model.name) and name in image.by_name)
+    own = {symbol.name for symbol in image.functions if _is_own(symbol, model.name)}
+    names = (name for name in run.functions if name not in own and name in image.by_name)
     return {name: _words(image.by_name[name].size) for name in names}
 
 
@@ -155,7 +154,7 @@ def _parts(image: Image, name: str) -> dict[str, list[Symbol]]:
     seen: set[int] = set()
     for symbol in image.symbols:
         section = None if symbol.kind == "absolute" else image.section_at(symbol.address)
-        if section is None or not symbol.size or symbol.address in seen or not _is_own(symbol.name, name):
+        if section is None or not symbol.size or symbol.address in seen or not _is_own(symbol, name):
             continue
         seen.add(symbol.address)
         if symbol.kind == "func":
@@ -165,8 +164,10 @@ def _parts(image: Image, name: str) -> dict[str, list[Symbol]]:
     return parts
 
 
-def _is_own(symbol: str, name: str) -> bool:
-    return symbol.startswith((f"{name}_", KERNEL_PREFIX))
+def _is_own(symbol: Symbol, name: str) -> bool:
+    """By its name or, where it is local to a file, by the file's."""
+    file = symbol.file.rpartition("/")[2]
+    return symbol.name.startswith((f"{name}_", KERNEL_PREFIX)) or file.startswith((f"{name}.", KERNEL_PREFIX))
 
 
 def _absolute(image: Image, name: str) -> dict[str, int]:

@@ -39,6 +39,7 @@ class Symbol:
 
     kind       ``func``, ``object``, ``notype``, or ``absolute``: then ``address`` is a number and no place
     estimated  the file does not tell its size: it is taken to reach to the next symbol
+    file       of a function or object that is local to it, if known
     """
 
     name: str
@@ -46,6 +47,7 @@ class Symbol:
     address: int
     size: int
     estimated: bool = False
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _image(elf: ELFFile) -> Image:
     symbols: list[Symbol] = []
     for section in elf.iter_sections():
         if isinstance(section, SymbolTableSection):
-            symbols += [_symbol(entry, thumb) for entry in section.iter_symbols() if _is_named(entry)]
+            symbols += _symbols(section, thumb)
         elif section["sh_flags"] & ALLOCATED:
             sections.append(_section(section))
     symbols = _with_sizes(symbols, sections)
@@ -160,6 +162,18 @@ def _section(section: object) -> Section:
         writable=bool(header["sh_flags"] & 0x1),
         data=section.data() if stored else b"",  # type: ignore[attr-defined]
     )
+
+
+def _symbols(section: SymbolTableSection, thumb: bool) -> list[Symbol]:
+    """The named ones.  A symbol of type FILE stands before the local symbols of that file."""
+    found, file = [], ""
+    for entry in section.iter_symbols():
+        if entry["st_info"]["type"] == "STT_FILE":
+            file = entry.name
+        elif _is_named(entry):
+            local = entry["st_info"]["bind"] == "STB_LOCAL"
+            found.append(replace(_symbol(entry, thumb), file=file if local else ""))
+    return found
 
 
 def _is_named(entry: object) -> bool:

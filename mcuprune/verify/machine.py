@@ -121,6 +121,26 @@ class Machine:
 
         return stop
 
+    def on_flash_read(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Calls back with the size of each load from flash; returns how to stop that.  Slow."""
+        from unicorn import UC_HOOK_MEM_READ
+
+        def read(_uc: Any, _access: int, _address: int, size: int, _value: int, _data: Any) -> None:
+            callback(size)
+
+        self._uc.ctl_flush_tb()
+        banks = self.board.memory.banks("flash")
+        handles = [
+            self._uc.hook_add(UC_HOOK_MEM_READ, read, begin=bank.origin, end=bank.end - 1) for bank in banks
+        ]
+
+        def stop() -> None:
+            for handle in handles:
+                self._uc.hook_del(handle)
+            self._uc.ctl_flush_tb()
+
+        return stop
+
     def on_unaligned(self) -> Callable[[], None]:
         """Makes unaligned loads and stores fault, as the core does; returns how to stop that.
 

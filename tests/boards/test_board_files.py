@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcuprune import share
-from mcuprune.board import board_names, load_board
+from mcuprune.board import FlashTiming, board_names, load_board
 from mcuprune.core import CORES
 from mcuprune.errors import UsageError
 
@@ -102,7 +102,7 @@ def test_the_family_is_the_stm32f407vg() -> None:
         "sram2": (0x2001_C000, 16 * KIB),
         "ccm": (0x1000_0000, 64 * KIB),
     }
-    assert (board.clock_hz, board.flash_wait_states) == (168_000_000, 5)
+    assert (board.clock_hz, board.flash) == (168_000_000, FlashTiming(5, 16, "prefetch"))
     assert board.budget() == {"flash": (1024 - 128) * KIB, "ram": (128 - 32) * KIB}
     assert board.milliseconds(168_000) == pytest.approx(1.0)
 
