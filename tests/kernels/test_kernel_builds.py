@@ -47,6 +47,24 @@ def test_clean_and_self_contained_on_the_target(core: str, toolchain: str, tmp_p
     assert wanted <= defined
 
 
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+@pytest.mark.parametrize("flags", [("-O0",), ("-O2", "-fno-omit-frame-pointer")], ids=["O0", "frame-pointer"])
+def test_assembly_leaves_the_frame_pointer_to_the_compiler(
+    toolchain: str, flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    core = CORES["cortex-m4"]
+    if toolchain == "zig" and importlib.util.find_spec("ziglang") is None:
+        pytest.skip("ziglang is not installed")
+    if toolchain == "gcc" and shutil.which(core.gcc) is None:
+        pytest.skip(f"{core.gcc} is not installed")
+    compiler = ZIG if toolchain == "zig" else (core.gcc,)
+    for source in sorted((KERNELS / "dsp").glob("*.c")):
+        machine = (*target_flags(core, toolchain), "-std=c99", *WARNINGS, f"-I{KERNELS}")
+        command = [*compiler, *machine, *flags, "-c", str(source), "-o", str(tmp_path / "kernel.o")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("optimization", ["-O0", "-O3"])
 def test_clean_on_this_machine(optimization: str, tmp_path: Path) -> None:
     build_library(tmp_path / "kernels.so", [optimization])
