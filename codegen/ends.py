@@ -56,17 +56,25 @@ class End:
 
 @dataclass(frozen=True)
 class Interface:
-    """``plain`` tells which of the two interfaces; ``arena`` and ``state`` in bytes."""
+    """``plain`` tells which of the two interfaces; ``arena``, ``state`` and further ``banks`` in bytes."""
 
     inputs: tuple[End, ...]
     outputs: tuple[End, ...]
     arena: int
     state: int
+    banks: tuple[int, ...] = ()
 
     @property
     def plain(self) -> bool:
         ends = (*self.inputs, *self.outputs)
-        return len(ends) == 2 and not self.state and {end.type for end in ends} == {"int8_t"}
+        apart = self.state or self.banks
+        return len(ends) == 2 and not apart and {end.type for end in ends} == {"int8_t"}
+
+    @property
+    def memories(self) -> tuple[tuple[str, int], ...]:
+        """What the caller provides besides the arena: field and bytes."""
+        banks = tuple((f"bank{number}", size) for number, size in enumerate(self.banks, 1))
+        return (*banks, *((("state", self.state),) if self.state else ()))
 
     @property
     def ends(self) -> tuple[End, ...]:
@@ -80,6 +88,7 @@ def interface(graph: QuantizedGraph, plan: Plan) -> Interface:
         tuple(_end("OUTPUT", i, len(outputs), name, graph, plan) for i, name in enumerate(outputs)),
         plan.arena_bytes,
         plan.state_bytes,
+        tuple(bank.bytes for bank in plan.banks),
     )
 
 
@@ -97,13 +106,18 @@ def places(graph: QuantizedGraph, plan: Plan, face: Interface) -> dict[str, str]
         elif tensor in plan.state_offsets:
             found[tensor] = f"state + {plan.state_offsets[tensor]}"
         elif tensor in plan.offsets:  # others never lie in memory as a whole
-            found[tensor] = f"{base(face)} + {plan.offsets[tensor]}"
+            found[tensor] = address(face, plan, plan.offsets[tensor])
     return found
 
 
-def base(face: Interface) -> str:
-    """What the run function calls the arena's first byte: ``memory`` is a parameter of the other."""
-    return "memory" if face.plain else "arena"
+def address(face: Interface, plan: Plan, offset: int) -> str:
+    """The C expression of a byte of the arena, or of a further bank.
+
+    The run function calls the arena ``memory`` where it is a parameter, and the other way round.
+    """
+    bank, within = plan.place(offset)
+    first = "memory" if face.plain else "arena"
+    return f"{f'bank{bank}' if bank else first} + {within}"
 
 
 def _pointer(end: End, face: Interface) -> str:

@@ -11,7 +11,7 @@ from mcuprune.board import Board
 from mcuprune.codegen import ConstantData, Layer, Sources
 from mcuprune.codegen.c_structs import Pointer, Value, image, initialiser
 from mcuprune.codegen.c_text import Names, comment, dims, model_identifier, rows, times
-from mcuprune.codegen.ends import base, interface, places
+from mcuprune.codegen.ends import address, interface, places
 from mcuprune.codegen.lowering import Array, Operation, Struct, lower
 from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its operators)
     activation,
@@ -78,9 +78,11 @@ def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
     where = {**places(graph, plan, face), **symbols}
     nodes = {node.name: node for node in graph.nodes}
     texts = tuple(
-        _loop(index, step, graph, where, base(face), constants, name)
+        _loop(index, step, graph, where, address(face, plan, step.scratch), constants, name)
         if isinstance(step, RowLoop)
-        else _layer(index, step, nodes[step.node], graph, where, base(face), constants, name)
+        else _layer(
+            index, step, nodes[step.node], graph, where, address(face, plan, step.scratch), constants, name
+        )
         for index, step in enumerate(plan.steps)
     )
     resets = tuple(_reset(value, constants, name) for value in first_values(graph, plan))
@@ -134,7 +136,7 @@ def _layer(
     node: Node,
     graph: QuantizedGraph,
     places: Mapping[str, str],
-    arena: str,
+    scratch: str,
     constants: _Constants,
     name: str,
 ) -> LayerText:
@@ -145,7 +147,7 @@ def _layer(
         parameters=integer_parameters(node, graph),
         inputs=tuple(places[tensor] for tensor in node.inputs),
         output=places[node.name],
-        scratch=f"{arena} + {call.scratch}" if call.scratch_bytes else "NULL",
+        scratch=scratch if call.scratch_bytes else "NULL",
     )
     prefix = f"{name}_{node.name}"
     arrays: list[Constant] = []
@@ -179,7 +181,7 @@ def _loop(
     loop: RowLoop,
     graph: QuantizedGraph,
     places: Mapping[str, str],
-    arena: str,
+    scratch: str,
     constants: _Constants,
     name: str,
 ) -> LayerText:
@@ -196,7 +198,7 @@ def _loop(
     output = places[loop.node]
     return LayerText(
         title=f"{index}: {len(layers)} layers row by row, {comment(loop.source)} to {comment(loop.node)}",
-        calls=(f"{function}({places[loop.source]}, {output}, {arena} + {loop.scratch});",),
+        calls=(f"{function}({places[loop.source]}, {output}, {scratch});",),
         constants=tuple(arrays),
         structs=tuple(structs),
         done=f"MCP_LAYER_DONE({index}, {output}, {_bytes(graph, loop.node)});",

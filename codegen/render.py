@@ -127,8 +127,8 @@ class Package:
         sizes = ((f"{end.word}_SIZE", end.size) for end in face.ends)
         offsets = ((f"{end.word}_OFFSET", end.offset) for end in face.ends)
         special = () if face.plain else (("TAKES_STRUCTS", 1),)
-        state = (("STATE_SIZE", face.state),) if face.state else ()
-        return (("ABI_VERSION", self.abi), ("ARENA_SIZE", face.arena), *special, *state, *sizes, *offsets)
+        memories = ((f"{field.upper()}_SIZE", size) for field, size in face.memories)
+        return (("ABI_VERSION", self.abi), ("ARENA_SIZE", face.arena), *special, *memories, *sizes, *offsets)
 
     @staticmethod
     def of(

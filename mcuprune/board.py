@@ -19,6 +19,8 @@ from mcuprune.core import CORES, Core
 from mcuprune.errors import UsageError
 from mcuprune.memory import HOLDS, KINDS, Memory, Region
 
+STACK_BYTES = 1024  # more than any generated model needs
+
 
 @dataclass(frozen=True)
 class Reserved:
@@ -69,6 +71,13 @@ class Board:
             "flash": self.memory.total("flash") - self.reserved.flash,
             "ram": self.memory.main("ram").length - self.reserved.ram,
         }
+
+    def ram_banks(self) -> tuple[int, ...]:
+        """Bytes for the model in each bank of RAM, the main one first, less what is reserved there and the
+        stack."""
+        main = self.memory.main("ram")
+        others = (bank.length for bank in self.memory.banks("ram") if bank != main)
+        return (max(0, self.budget()["ram"] - STACK_BYTES), *others)
 
     def milliseconds(self, cycles: float) -> float:
         return 1e3 * cycles / self.clock_hz

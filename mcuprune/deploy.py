@@ -79,7 +79,7 @@ def deploy(
     folded = fold(replace(graph, name=manifest.name), manifest.lossless)
     graph, tflite = folded.graph, write_tflite(folded.graph)
     original = source if source is not None and takes_int8(source) else write_tflite(folded.original)
-    plan = make_plan(graph, board.core.isa, manifest.objective)
+    plan = make_plan(graph, board.core.isa, manifest.objective, banks=board.ram_banks())
     sources = emit(graph, plan, board)
     _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
     _write(folder / BOARD, board_file)
@@ -118,7 +118,7 @@ def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
     board = load_board(folder / BOARD)
     tflite = _read(folder / TFLITE)
     graph = replace(load_tflite(tflite), name=manifest.name)
-    plan = make_plan(graph, board.core.isa, manifest.objective)
+    plan = make_plan(graph, board.core.isa, manifest.objective, banks=board.ram_banks())
     sources = emit(graph, plan, board)
     root = folder / SOURCE
     files = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for p in sorted(root.rglob("*.[ch]"))}

@@ -83,12 +83,13 @@ class Analysis:
             for layer in self.layers
         ]
         usage = self.usage
+        banks = f", and {kibi(usage.other_banks)} in other banks" if usage.other_banks else ""
         totals = [
             ("flash", kibi(usage.flash), f"{kibi(usage.constants)} constants, {kibi(usage.code)} code"),
             (
                 "RAM",
                 kibi(usage.ram),
-                f"{kibi(usage.arena)} arena (lower bound + {self.arena_gap} B), {usage.stack} B stack",
+                f"{kibi(usage.arena)} arena (lower bound + {self.arena_gap} B), {usage.stack} B stack{banks}",
             ),
             ("MACs", count(usage.macs), ""),
             (
@@ -131,7 +132,7 @@ def analyze(
     if isinstance(graph, QuantizedGraph):
         folded = fold(graph, lossless)
         before, graph, changes = total_macs(graph), folded.graph, folded.changes
-    plan = make_plan(graph, board.core.isa, objective)
+    plan = make_plan(graph, board.core.isa, objective, banks=board.ram_banks())
     calls, choices = planned_calls(graph, plan), kernel_choices(graph, plan, board.core)
     layers = tuple(
         LayerCost(
@@ -151,7 +152,7 @@ def analyze(
         usage=breakdown(graph, plan, board.core, timing=board.flash),
         limits=budget.within(Budget(**board.budget())).limits(board.clock_hz),
         layers=layers,
-        arena_gap=plan.arena_bytes - plan.lower_bound,
+        arena_gap=plan.memory_bytes - plan.lower_bound,
         clock_hz=board.clock_hz,
         folded=changes,
         macs_before=before,

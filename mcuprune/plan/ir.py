@@ -62,6 +62,14 @@ class RowLoop:
 
 
 @dataclass(frozen=True)
+class Bank:
+    """A further bank of memory: offsets from ``start`` on lie in it; ``bytes`` of it are used."""
+
+    start: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Order, kernels and memory of one model.  Offsets and sizes are bytes from the start of the arena.
 
@@ -70,6 +78,9 @@ class Plan:
     places (then no other memory is needed, and the input is overwritten) or buffers of its own.
     ``lower_bound`` is the largest number of bytes that are alive at one step whatever the placement;
     ``arena_bytes - lower_bound`` is the gap.
+
+    Where one bank of memory is too small, ``arena_bytes`` are those of the first bank, and ``banks`` are the
+    others: every bank has its range of offsets, and nothing crosses from one to the next.
 
     States lie apart, in ``state_bytes`` of memory that lives as long as the caller wants the model to
     remember: ``state_offsets`` has the tensors that lie there, and ``offsets`` all others.
@@ -82,6 +93,18 @@ class Plan:
     lower_bound: int
     state_offsets: Mapping[str, int] = field(default_factory=dict)
     state_bytes: int = 0
+    banks: tuple[Bank, ...] = ()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all banks."""
+        return self.arena_bytes + sum(bank.bytes for bank in self.banks)
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Number of the bank that an offset lies in, 0 being the arena itself, and the offset there."""
+        behind = [(number, bank.start) for number, bank in enumerate(self.banks, 1) if bank.start <= offset]
+        number, start = behind[-1] if behind else (0, 0)
+        return number, offset - start
 
 
 def row_loops(plan: Plan) -> tuple[RowLoop, ...]:

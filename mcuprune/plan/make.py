@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
 
 from mcuprune.graph.ir import Stored
 from mcuprune.graph.memory import state_memory, storages
 from mcuprune.plan import memory, order, select
-from mcuprune.plan.ir import Plan
+from mcuprune.plan.ir import Bank, Plan
 from mcuprune.plan.live import (
+    ALIGNMENT,
     Choose,
     Job,
     Lifetimes,
@@ -33,6 +36,7 @@ def make_plan(
     choose: Choose | None = None,
     placement_limit: int = memory.PLACEMENT_LIMIT,
     streaming: bool = False,
+    banks: tuple[int, ...] = (),
 ) -> Plan:
     """Plan an integer network; a float one counts one byte an element.
 
@@ -42,18 +46,19 @@ def make_plan(
     UnsupportedError for a node that no kernel implements.  ``placement_limit`` bounds the search for a
     tighter arena: more of it never makes the arena larger, so a plan made with less is a safe estimate.
     With ``streaming`` layers run together row by row where that lowers the peak
-    (:mod:`mcuprune.plan.stream`).
+    (:mod:`mcuprune.plan.stream`).  ``banks`` are the bytes of the board's memories, the main one first: the
+    others are used where the main one is too small, and inputs and outputs stay in it.
     """
     if choose is None and objective == "ram":
-        return _least_arena(network, isa, placement_limit)
+        return _least_arena(network, isa, placement_limit, banks)
     chosen = choose or select.select(network, isa, objective)
     steps: Sequence[LiveStep[Job]] = live_steps(network, isa, objective, chosen)
     if streaming:
         steps = stream(steps, network, isa, objective, chosen)
-    return _packed(network, steps, placement_limit)
+    return _packed(network, steps, placement_limit, banks)
 
 
-def _least_arena(network: Network, isa: frozenset[str], placement_limit: int) -> Plan:
+def _least_arena(network: Network, isa: frozenset[str], placement_limit: int, banks: tuple[int, ...]) -> Plan:
     """Layers row by row where that helps; kernels of little scratch only where the peak of memory is.
 
     The layers of a loop get the fastest kernels, or those of least scratch if the arena is smaller then.
@@ -66,11 +71,13 @@ def _least_arena(network: Network, isa: frozenset[str], placement_limit: int) ->
         relaxed = select.relaxed(whole, network, isa, peak)
         for choose in (relaxed, sparing):
             steps = stream(live_steps(network, isa, rows, choose), network, isa, rows, choose)
-            plans.append(_packed(network, steps, placement_limit))
-    return min(plans, key=lambda plan: plan.arena_bytes)
+            plans.append(_packed(network, steps, placement_limit, banks))
+    return min(plans, key=lambda plan: plan.memory_bytes)
 
 
-def _packed(network: Network, steps: Sequence[LiveStep[Job]], placement_limit: int) -> Plan:
+def _packed(
+    network: Network, steps: Sequence[LiveStep[Job]], placement_limit: int, banks: tuple[int, ...]
+) -> Plan:
     """The plan of these steps: where everything lies."""
     lower_bound = max(step_bytes(steps, network.shape), default=0)
     storage, elements = storages(network.nodes), arena_elements(network)
@@ -79,6 +86,13 @@ def _packed(network: Network, steps: Sequence[LiveStep[Job]], placement_limit: i
     sizes = {name: storage_bytes(network.shape(name), elements[name]) for name in lives}
     problem = _memory_problem(steps, lives, sizes, lower_bound)
     packed = memory.pack(problem, placement_limit)
+    if banks and problem.total(packed) > banks[0]:
+        given = {*outputs, *network_inputs(network.nodes)}
+        ends = frozenset(index for index, name in enumerate(lives) if name in given)
+        split = replace(problem, boundaries=tuple(accumulate(banks[:-1])), first_bank=ends)
+        spread = memory.pack(split, placement_limit)
+        if problem.total(spread) <= sum(banks):
+            problem, packed = split, spread
     offsets = dict(zip(lives, packed, strict=False))
     state_offsets, state_bytes = _states(network)
     apart = {*state_offsets, *(node.name for node in network.nodes if isinstance(node, Stored))}
@@ -87,11 +101,21 @@ def _packed(network: Network, steps: Sequence[LiveStep[Job]], placement_limit: i
         steps=tuple(step.work.placed(at) for step, at in zip(steps, packed[len(lives) :], strict=True)),
         offsets={name: offsets[owner] for name, owner in whole.items()},
         sizes={name: sizes[owner] for name, owner in whole.items()},
-        arena_bytes=problem.total(packed),
+        arena_bytes=problem.reach(packed, 0),
         lower_bound=max(lower_bound, problem.lower_bound),
         state_offsets=state_offsets,
         state_bytes=state_bytes,
+        banks=_banks(problem, packed),
     )
+
+
+def _banks(problem: memory.Problem, packed: Sequence[int]) -> tuple[Bank, ...]:
+    """What is used of the further banks, up to the last one that is."""
+    used = [problem.reach(packed, number) for number in range(1, len(problem.boundaries) + 1)]
+    while used and not used[-1]:
+        used.pop()
+    starts = problem.boundaries[: len(used)]
+    return tuple(Bank(start, max(size, ALIGNMENT)) for start, size in zip(starts, used, strict=True))
 
 
 def _states(network: Network) -> tuple[dict[str, int], int]:

@@ -32,7 +32,8 @@ def pack(problem: Problem, placement_limit: int = PLACEMENT_LIMIT) -> tuple[int,
     starts = orders(problem)
     best = _best(problem, (first_fit(problem, rules, order) for order in starts))
     count = sum(buffer.bytes > 0 for buffer in problem.buffers)
-    if problem.total(best) > problem.lower_bound and count <= SEARCHED_BUFFERS:
+    searched = count <= SEARCHED_BUFFERS and not problem.boundaries  # the search knows no banks
+    if problem.total(best) > problem.lower_bound and searched:
         best = Search(problem, rules, best, placement_limit // SEARCH_COST).run()
     if problem.total(best) > problem.lower_bound and count > EXHAUSTED_BUFFERS:
         share = placement_limit // len(starts)

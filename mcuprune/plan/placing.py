@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+OUTSIDE = 1 << 40  # an offset beyond any memory
+
 
 @dataclass(frozen=True)
 class Buffer:
@@ -31,13 +33,23 @@ class Sharing:
 
 @dataclass(frozen=True)
 class Problem:
+    """``boundaries`` are offsets that no buffer crosses; the buffers ``first_bank`` lie before the first."""
+
     buffers: tuple[Buffer, ...]
     sharings: tuple[Sharing, ...]
     lower_bound: int
+    boundaries: tuple[int, ...] = ()
+    first_bank: frozenset[int] = frozenset()
 
     def total(self, offsets: Sequence[int]) -> int:
         ends = (offset + buffer.bytes for offset, buffer in zip(offsets, self.buffers, strict=True))
         return max(ends, default=0)
+
+    def reach(self, offsets: Sequence[int], bank: int) -> int:
+        """Bytes used of a bank, from its start."""
+        starts = (0, *self.boundaries, OUTSIDE)
+        ends = (o + b.bytes for o, b in zip(offsets, self.buffers, strict=True) if b.bytes)
+        return max((end - starts[bank] for end in ends if starts[bank] < end <= starts[bank + 1]), default=0)
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,10 @@ def first_fit(problem: Problem, rules: Rules, order: Sequence[int]) -> tuple[int
     """Every buffer in turn at the lowest offset that the buffers already placed allow."""
     offsets: list[int | None] = [None] * len(problem.buffers)
     for index in order:
-        forbidden = []  # open intervals of starts
+        size = problem.buffers[index].bytes
+        forbidden = [(boundary - size, boundary) for boundary in problem.boundaries]  # open, of starts
+        if index in problem.first_bank and problem.boundaries:
+            forbidden.append((problem.boundaries[0] - size, OUTSIDE))
         for rule in rules[index]:
             base = offsets[rule.other]
             if base is None:

@@ -128,7 +128,10 @@ class ResourceModel:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Usage in its parts; bytes, MACs, cycles of the core (upper bound), and the latency in cycles."""
+    """Usage in its parts; bytes, MACs, cycles of the core (upper bound), and the latency in cycles.
+
+    RAM is that of the main bank; the arena may go on in others.
+    """
 
     constants: int
     code: int
@@ -138,6 +141,7 @@ class Breakdown:
     macs: int
     cycles: float
     latency: Latency
+    other_banks: int = 0
 
     @property
     def flash(self) -> int:
@@ -195,6 +199,7 @@ def breakdown(
         macs=sum(call.macs for call in calls),
         cycles=cycles,
         latency=latency([(call.shape, call.times) for call in calls], cycles, timing),
+        other_banks=plan.memory_bytes - plan.arena_bytes,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from mcuprune.errors import ToolchainError, UsageError
 from mcuprune.verify import stack
 from mcuprune.verify.cycles import Cycles
 from mcuprune.verify.image import Image, load_image
-from mcuprune.verify.interface import Buffer, Interface
+from mcuprune.verify.interface import BANKS, Buffer, Interface
 from mcuprune.verify.machine import Machine
 from mcuprune.verify.profile import Profile, Profiler
 from mcuprune.verify.trace import Recorder, block_range
@@ -24,12 +25,12 @@ GLOBAL_POINTER = "__global_pointer$"  # what RISC-V code may address its data fr
 
 @dataclass(frozen=True)
 class CallResult:
-    """Where a kernel call leaves its tensor: ``bytes`` at ``offset`` of the arena, or of the states."""
+    """Where a kernel call leaves its tensor: ``bytes`` at ``offset`` of ``memory``, ``arena`` or another."""
 
     tensor: str
     offset: int
     bytes: int
-    in_state: bool = False
+    memory: str = "arena"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Emulator:
     ) -> None:
         self.image = load_image(elf)
         self.board, self.name = board, name
-        self._state, self._memory, self._first_state = 0, 0, b""
+        self._memories: dict[str, int] = {}
+        self._memory, self._first_state = 0, b""
         self.run_symbol = self.image.symbol(f"{name}_run")
         self.machine = Machine(self.image, board, time_limit_s)
         self._profiler = Profiler(self.image, board.core)
@@ -133,7 +135,7 @@ class Emulator:
         def after_call(index: int) -> None:
             if index < len(steps):
                 step = steps[index]
-                place = (self._state if step.in_state else self._arena) + step.offset
+                place = self._memories[step.memory] + step.offset
                 found[step.tensor] = np.frombuffer(self.machine.read(place, step.bytes), np.int8)
 
         self._reset()
@@ -188,7 +190,7 @@ class Emulator:
     def _reset(self) -> None:
         """The memory of the states as the model's reset function leaves it."""
         if self.layout.state:
-            self.machine.write(self._state, self._first_state)
+            self.machine.write(self._memories["state"], self._first_state)
 
     def _status(self) -> int:
         return int.from_bytes(self.machine.read(self.image.symbol("harness_status").address, 4), "little")
@@ -218,28 +220,29 @@ class Emulator:
         harness = self.image.section(".harness")
         if harness is None:
             raise ToolchainError("the image has the harness's symbols, but not its section")
+        self._memories = {name: self.image.symbol(f"harness_{name}").address for name in self.layout.memories}
         if self.layout.state:
-            self._state = self.image.symbol("harness_state").address
-            self._first_state = self.machine.read(self._state, self.layout.state)
-        return self.machine.register("lr"), wait, self.image.symbol("harness_arena").address, harness.holds
+            self._first_state = self.machine.read(self._memories["state"], self.layout.state)
+        return self.machine.register("lr"), wait, self._memories["arena"], harness.holds
 
     def _adopt(self) -> tuple[int, int, int, Callable[[int], bool]]:
         machine, layout = self.machine, self.layout
         ends = (*layout.inputs, *layout.outputs)
-        extra = layout.arena + layout.state + 8 + 4 * len(ends)
+        extra = layout.memory + 4 * (len(layout.memories) + len(ends))
         arena = machine.map_outside(ADOPTED_STACK_BYTES + extra) + ADOPTED_STACK_BYTES
         self._stack_top = arena
         machine.set_register("sp", arena)
         if GLOBAL_POINTER in self.image.by_name and self.board.core.family == "riscv":
             machine.set_register("gp", self.image.symbol(GLOBAL_POINTER).address)
-        self._state = arena + layout.arena
-        self._memory = self._state + layout.state  # the two structures of the interface lie behind the rest
-        words = [arena, self._state, *(arena + end.offset for end in ends)]
+        starts = accumulate(layout.memories.values(), initial=arena)
+        self._memories = dict(zip(layout.memories, starts, strict=False))
+        self._memory = arena + layout.memory  # the two structures of the interface lie behind the rest
+        words = [*self._memories.values(), *(arena + end.offset for end in ends)]
         machine.write(self._memory, np.array(words, "<u4").tobytes())
         if layout.state:
             self._call([self._memory])
             machine.run(self.image.symbol(f"{self.name}_reset").address, machine.outside)
-            self._first_state = machine.read(self._state, layout.state)
+            self._first_state = machine.read(self._memories["state"], layout.state)
         return self.run_symbol.address, machine.outside, arena, lambda address: address == machine.outside
 
     def _find_stack_limit(self) -> int:
@@ -275,7 +278,9 @@ def harness_layout(image: Image) -> Interface:
     arena, state, inputs = numbers[:3]
     ends = [Buffer("", offset, size) for offset, size in zip(numbers[4::2], numbers[5::2], strict=True)]
     plain = "harness_io" not in image.by_name
-    return Interface(arena, 1, state, tuple(ends[:inputs]), tuple(ends[inputs:]), plain)
+    found = (image.by_name.get(f"harness_bank{number}") for number in range(1, BANKS))
+    banks = tuple(bank.size for bank in found if bank is not None)
+    return Interface(arena, 1, state, tuple(ends[:inputs]), tuple(ends[inputs:]), plain, banks)
 
 
 def write_inputs(row: np.ndarray, layout: Interface, write: Callable[[int, bytes], None]) -> None:

@@ -96,7 +96,7 @@ class HostModel:
         if not self.face.state:
             return None
         state = _Guarded(self.face.state, self.face.align)
-        memory = (ctypes.c_void_p * 2)(None, state.address)
+        memory = _pointers([*[0] * (1 + len(self.face.banks)), state.address])
         status = getattr(library, f"{self.name}_reset")(memory)
         if status != 0 or not state.intact():
             raise MismatchError(f"{self.name}_reset returned {status}, or wrote outside the state")
@@ -121,10 +121,16 @@ class HostModel:
         for buffer, part in zip(face.inputs, parts, strict=True):
             places[buffer][:] = part
         pointers = [places[buffer].ctypes.data for buffer in (*face.inputs, *face.outputs)]
-        status = self._invoke(library, pointers, arena, state)
+        banks = [_Guarded(size, face.align) for size in face.banks]
+        memory = [*(bank.address for bank in (arena, *banks)), *([state.address] if state else [])]
+        status = self._invoke(library, pointers, memory)
         if status != 0:
             raise MismatchError(f"{self.name}_run returned {status} instead of 0")
-        named = [("arena", arena), *(("input", m) for m in sources), *(("output", m) for m in targets)]
+        named = [
+            *(("arena", m) for m in (arena, *banks)),
+            *(("input", m) for m in sources),
+            *(("output", m) for m in targets),
+        ]
         for what, memory in (*named, *((("state", state),) if state else ())):
             if not memory.intact():
                 raise MismatchError(f"{self.name}_run wrote outside its {what}")
@@ -132,14 +138,11 @@ class HostModel:
             raise MismatchError(f"{self.name}_run changed its input, which is constant")
         return np.concatenate([places[buffer] for buffer in face.outputs])
 
-    def _invoke(
-        self, library: ctypes.CDLL, pointers: list[int], arena: _Guarded, state: _Guarded | None
-    ) -> int:
+    def _invoke(self, library: ctypes.CDLL, pointers: list[int], memory: list[int]) -> int:
         run = getattr(library, f"{self.name}_run")
         if self.face.plain:
-            return int(run(*pointers, arena.address))
-        memory = (ctypes.c_void_p * 2)(arena.address, state.address if state else None)
-        return int(run(memory, (ctypes.c_void_p * len(pointers))(*pointers)))
+            return int(run(*pointers, *memory))
+        return int(run(_pointers(memory), _pointers(pointers)))
 
     def _tracing(self) -> ctypes.CDLL:
         if not self.layers:
@@ -170,6 +173,10 @@ def run_host(files: Mapping[str, str], name: str, inputs: np.ndarray) -> np.ndar
     """int8 ``(N, input bytes)`` through a package, built for the occasion; int8 ``(N, output bytes)``."""
     with tempfile.TemporaryDirectory(prefix="mcuprune-") as folder:
         return HostModel(files, name, Path(folder)).run(inputs)
+
+
+def _pointers(addresses: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(addresses))(*addresses)
 
 
 class _Guarded:

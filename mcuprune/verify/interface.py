@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 WORD = 4
+BANKS = 16  # more than any microcontroller has
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Interface:
     inputs: tuple[Buffer, ...]
     outputs: tuple[Buffer, ...]
     plain: bool = True
+    banks: tuple[int, ...] = ()
 
     @property
     def input_bytes(self) -> int:
@@ -35,9 +37,15 @@ class Interface:
         return sum(buffer.bytes for buffer in self.inputs)
 
     @property
+    def memories(self) -> dict[str, int]:
+        """Bytes of each memory that the caller provides, in the order of the structure."""
+        banks = {f"bank{number}": size for number, size in enumerate(self.banks, 1)}
+        return {"arena": self.arena, **banks, **({"state": self.state} if self.state else {})}
+
+    @property
     def memory(self) -> int:
-        """What the caller provides: arena and states."""
-        return self.arena + self.state
+        """What the caller provides: arena, further banks and states."""
+        return sum(self.memories.values())
 
     @property
     def output_bytes(self) -> int:
@@ -58,6 +66,7 @@ def interface_of(numbers: Mapping[str, int]) -> Interface:
         inputs=_buffers("INPUT", numbers),
         outputs=_buffers("OUTPUT", numbers),
         plain="TAKES_STRUCTS" not in numbers,
+        banks=tuple(numbers[f"BANK{n}_SIZE"] for n in range(1, BANKS) if f"BANK{n}_SIZE" in numbers),
     )
 
 

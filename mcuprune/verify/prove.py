@@ -158,15 +158,20 @@ def _calls(subject: Subject) -> list[CallResult]:
     nodes = {node.name: node for node in subject.graph.nodes}
     found = []
     for step in plan.steps:
-        in_state = step.node in plan.state_offsets
-        offset = (plan.state_offsets if in_state else plan.offsets)[step.node]
-        place = CallResult(step.node, offset, tensor_bytes(subject.graph, step.node), in_state)
+        if step.node in plan.state_offsets:
+            memory, offset = "state", plan.state_offsets[step.node]
+        else:
+            bank, offset = plan.place(plan.offsets[step.node])
+            memory = f"bank{bank}" if bank else "arena"
+        place = CallResult(step.node, offset, tensor_bytes(subject.graph, step.node), memory)
         found += [place] * call_count(step, nodes[step.node])
     return found
 
 
 def _second_witness(subject: Subject, expected: np.ndarray, flat: np.ndarray) -> Comparison:
     """The image in QEMU; where nothing else can run it, its absence leaves a gap."""
+    if subject.plan.banks:
+        return Comparison(QEMU, "not applicable", reason="its machines have only the main bank of RAM")
     reason = why_not(subject.board)
     run = run_qemu(subject.elf, subject.board, subject.sources.name, flat)
     if run is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcuprune.verify.image import Image, Section, Symbol, load_image
+from mcuprune.verify.interface import BANKS
 
 HARNESS_PREFIX = "harness_"
 WORD = 4  # constants start on word boundaries
@@ -29,7 +30,8 @@ class ImageSizes:
     constants   the model's own constant data, symbols with its prefix
     data        initialised variables: in flash and in RAM (none in generated code)
     bss         zeroed variables of the model (none in generated code)
-    arena       the model's working memory
+    arena       the model's working memory in the main bank of RAM
+    banks       the rest of it, in other banks
     state       what it remembers from run to run
     harness     start-up code, vectors and inference loop, in flash
     image       everything that is flashed
@@ -45,6 +47,7 @@ class ImageSizes:
     harness: int
     image: int
     symbols: tuple[SymbolSize, ...]
+    banks: int = 0
 
     @property
     def flash(self) -> int:
@@ -53,7 +56,7 @@ class ImageSizes:
 
     @property
     def static_ram(self) -> int:
-        """RAM of the model alone, without the stack."""
+        """RAM of the model alone in the main bank, without the stack."""
         return self.arena + self.state + self.data + self.bss
 
 
@@ -82,6 +85,7 @@ def measure(elf: Path, name: str) -> ImageSizes:
         harness=size(".vectors", ".harness"),
         image=sum(section.size for section in image.sections if section.stored),
         symbols=symbols,
+        banks=size(*(f".bank{number}" for number in range(1, BANKS))),
     )
 
 

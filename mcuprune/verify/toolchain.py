@@ -157,13 +157,15 @@ def _harness(board: Board) -> dict[str, str]:
     """The harness's other files, filled in for one board."""
     code, constants = board.memory.main("flash", "code"), board.memory.main("flash", "constants")
     ram = board.memory.main("ram")
+    banks = tuple(bank for bank in board.memory.banks("ram") if bank != ram)
     values = {
         "board": board,
         "core": board.core,
         "code": code,
         "constants": constants,
         "ram": ram,
-        "regions": tuple({region.name: region for region in (code, constants, ram)}.values()),
+        "banks": banks,
+        "regions": tuple({region.name: region for region in (code, constants, ram, *banks)}.values()),
         "minimum_stack": MINIMUM_STACK_BYTES,
     }
     return {path: _template(path).render(values) for path in HARNESS if path != "harness.c"}
