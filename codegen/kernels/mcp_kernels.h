@@ -155,7 +155,7 @@ void mcp_fully_connected_s8_mve(const mcp_fully_connected *op, const int8_t *inp
                                 void *scratch);
 
 /* Support of the mve convolutions: all channels of up to four pixels, whose inputs are contiguous. */
-void mcp_rows_s8_mve(const mcp_conv2d *op, int32_t length, const int8_t **pixels, int32_t count,
+void mcp_rows_s8_mve(const mcp_conv2d *op, int32_t length, const int8_t *const *pixels, int32_t count,
                      int8_t *output);
 
 void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);

@@ -1,6 +1,8 @@
-/* Windows copied out of the image, byte for byte. */
+/* What the mve convolutions do around their products: windows copied out of the image, the last pixels. */
 #ifndef MCP_PATCH_H
 #define MCP_PATCH_H
+
+#include <stddef.h>
 
 #include "mcp_kernels.h"
 #include "mcp_mve.h"
@@ -27,6 +29,23 @@ static inline void mcp_patch(const mcp_conv2d *op, const int8_t *input, mcp_span
             row += op->in_w * depth;
             patch += width;
         }
+    }
+}
+
+/* The outputs of the last one to three pixels.  A single one shares no weights with others: four rows of
+ * weights share its inputs instead. */
+static inline void mcp_last_pixels(const mcp_conv2d *op, int32_t length, const int8_t **pixels, int32_t count,
+                                   int8_t *output)
+{
+    if (count == 1) {
+        const mcp_fully_connected single = {
+            length, op->out_c,  op->input_offset, op->output_offset, op->clamp_min, op->clamp_max,
+            1,      op->weight, op->bias,         op->multiplier,    op->shift};
+        mcp_fully_connected_s8_mve(&single, pixels[0], output, NULL);
+    } else if (count > 1) {
+        pixels[3] = pixels[count - 1];
+        pixels[2] = count == 2 ? pixels[1] : pixels[2];
+        mcp_rows_s8_mve(op, length, pixels, count, output);
     }
 }
 

@@ -16,16 +16,23 @@ def _blocks(count: Number, size: int) -> Number:
     return ceil_to(count, size) / size
 
 
+def _fours_of_pixels(count: int) -> tuple[int, int]:
+    """Groups that are computed together, and whether a last pixel is left by itself."""
+    whole, left = divmod(count, PIXELS)
+    return whole + (left > 1), int(left == 1)
+
+
 def conv2d_mve(shape: OpShape) -> Features:
     """Calls, output rows, output pixels.  Gathering: runs, vectors in them, vectors of padding.  Computing:
-    fours of pixels, channels of these, vectors of weights of these."""
+    fours of pixels, channels of these, vectors of weights, fours of channels of a last pixel by itself."""
     out_h, out_w, out_c = shape.output
     in_c = shape.inputs[0][2]
     kernel_h, kernel_w = shape.window.kernel
     rows, columns = window_taps(shape)
     clipped = out_h * out_w - rows.count(kernel_h) * columns.count(kernel_w)
-    fours = (out_h * out_w + PIXELS - 1) // PIXELS
+    fours, single = _fours_of_pixels(out_h * out_w)
     size = filter_size(shape)
+    rows_of_single = single * _blocks(out_c, 4)
     return (
         1,
         out_h,
@@ -35,16 +42,21 @@ def conv2d_mve(shape: OpShape) -> Features:
         clipped * _blocks(size, VECTOR),
         fours,
         fours * out_c,
-        fours * out_c * _blocks(size, VECTOR),
+        (fours * out_c + rows_of_single) * _blocks(size, VECTOR),
+        rows_of_single,
     )
 
 
 def pointwise_mve(shape: OpShape) -> Features:
-    """Calls, output rows, output pixels, fours of pixels, channels of these, vectors of weights of these."""
+    """Calls; with strides rows and pixels; fours of pixels, channels of these, vectors of weights, fours of
+    channels of a last pixel by itself."""
     out_h, out_w, out_c = shape.output
-    fours = (out_h * out_w + PIXELS - 1) // PIXELS
+    fours, single = _fours_of_pixels(out_h * out_w)
     vectors = _blocks(shape.inputs[0][2], VECTOR)
-    return (1, out_h, out_h * out_w, fours, fours * out_c, fours * out_c * vectors)
+    rows_of_single = single * _blocks(out_c, 4)
+    strided = shape.window.stride != (1, 1)
+    products = (fours * out_c + rows_of_single) * vectors
+    return (1, strided * out_h, strided * out_h * out_w, fours, fours * out_c, products, rows_of_single)
 
 
 def depthwise_mve(shape: OpShape) -> Features:

@@ -51,7 +51,7 @@ MVE: tuple[Kernel, ...] = (
         constants=constants.conv2d,
         features=features_mve.conv2d_mve,
         folds_input_offset=True,
-        needs=("mcp_rows_s8_mve", *_PATCHES),
+        needs=("mcp_rows_s8_mve", "mcp_fully_connected_s8_mve", *_PATCHES),
     ),
     Kernel(
         name="mcp_conv2d_1x1_s8_mve",
@@ -63,7 +63,7 @@ MVE: tuple[Kernel, ...] = (
         constants=constants.conv2d,
         features=features_mve.pointwise_mve,
         folds_input_offset=True,
-        needs=("mcp_rows_s8_mve", *_VECTORS),
+        needs=("mcp_rows_s8_mve", "mcp_fully_connected_s8_mve", *_PATCHES),
     ),
     Kernel(
         name="mcp_depthwise_conv2d_s8_mve",

@@ -24,7 +24,5 @@ void mcp_conv2d_s8_mve(const mcp_conv2d *op, const int8_t *input, int8_t *output
             }
         }
     }
-    if (count > 0) {
-        mcp_rows_s8_mve(op, length, pixels, count, output);
-    }
+    mcp_last_pixels(op, length, pixels, count, output);
 }
