@@ -64,7 +64,11 @@ def test_the_profile_is_a_table_with_a_total(exported: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     head = next(i for i, line in enumerate(lines) if line.startswith("layer"))
-    cells = [[cell.replace(",", "") for cell in re.split(r"\s{2,}", line)] for line in lines[head:]]
+    cells = [[cell.replace(",", "") for cell in re.split(r"\s{2,}", line)] for line in lines[head:] if line]
+    latency = cells.pop()[0]
+    assert re.match(
+        r"latency: [\d.]+ ms \([\d.]+ to [\d.]+ ms\) at 168 MHz: .*; on silicon -\d+ % to \+\d+ %", latency
+    )
     assert cells[0][:5] == ["layer", "kernel", "MACs", "instructions", "cycles"]
     assert cells[-1][0] == "total"
     assert cells[-1][-1] == "100.0 %"
