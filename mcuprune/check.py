@@ -199,7 +199,7 @@ def _parts(model: ForeignModel, library: Mapping[str, int], run: EmulatedRun | N
         if model.layout.state:
             parts["RAM, state"] = model.layout.state
     if model.static_ram:
-        parts["RAM, copies and variables"] = model.static_ram
+        parts["RAM, copies of flash"] = model.static_ram
     return {**parts, **_stack(run)}
 
 

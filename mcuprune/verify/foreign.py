@@ -27,7 +27,7 @@ class ForeignModel:
     """What an image holds of a model; sizes in bytes, every symbol rounded up to words.
 
     code, constants  functions and data of the model and its kernels, in flash
-    static_ram       what of them is copied to RAM by a linker script, and variables (generated code has none)
+    static_ram       what of them is copied to RAM by a linker script; generated code has no variables
     kernels          kernel functions that have a symbol: inlined ones have none
     numbers          the header's numbers, by name without the model's prefix
     run              the run function; ``None`` where it was inlined into its caller
@@ -121,7 +121,7 @@ def _not_found(elf: Path, image: Image, name: str | None, found: Mapping[str, bo
 
 def _describe(image: Image, board: Board, name: str, header: str | None) -> ForeignModel:
     parts = _parts(image, name)
-    own = [*parts["code"], *parts["constants"], *parts["ram"]]
+    own = [*parts["code"], *parts["constants"]]
     in_ram = sum(_words(s.size) for s in own if any(_holds(bank, s) for bank in board.memory.banks("ram")))
     numbers = _absolute(image, name) or header_numbers(header or "", name)
     run = next((symbol for symbol in image.functions if symbol.name == f"{name}_run"), None)
@@ -149,25 +149,29 @@ def _holds(bank: Region, symbol: Symbol) -> bool:
 
 
 def _parts(image: Image, name: str) -> dict[str, list[Symbol]]:
-    """The model's symbols, one for each address, by what they are."""
-    parts: dict[str, list[Symbol]] = {"code": [], "constants": [], "ram": []}
+    """The model's symbols in flash, one for each address, by what they are."""
+    parts: dict[str, list[Symbol]] = {"code": [], "constants": []}
     seen: set[int] = set()
     for symbol in image.symbols:
         section = None if symbol.kind == "absolute" else image.section_at(symbol.address)
-        if section is None or not symbol.size or symbol.address in seen or not _is_own(symbol, name):
+        if section is None or not section.stored or not symbol.size or symbol.address in seen:
+            continue
+        if not _is_own(symbol, name):
             continue
         seen.add(symbol.address)
         if symbol.kind == "func":
             parts["code"].append(symbol)
         else:
-            parts["constants" if section.stored else "ram"].append(symbol)
+            parts["constants"].append(symbol)
     return parts
 
 
 def _is_own(symbol: Symbol, name: str) -> bool:
-    """By its name or, where it is local to a file, by the file's."""
+    """By its name or, where it is local to a source file, by the file's: ``kws_arena`` is the user's."""
     file = symbol.file.rpartition("/")[2]
-    return symbol.name.startswith((f"{name}_", KERNEL_PREFIX)) or file.startswith((f"{name}.", KERNEL_PREFIX))
+    if file.endswith(".c"):
+        return file.startswith((f"{name}.", KERNEL_PREFIX))
+    return symbol.name.startswith((f"{name}_", KERNEL_PREFIX))
 
 
 def _absolute(image: Image, name: str) -> dict[str, int]:

@@ -124,7 +124,7 @@ Run = tuple[np.ndarray, int | None, tuple[float | None, ...], int | None]
 def _run(subject: Subject, flat: np.ndarray) -> Run:
     """Outputs, instructions, cycles (low, mid, high) and stack, in the emulator that knows the core."""
     if subject.board.core.unicorn is not None:
-        run = Emulator(subject.elf, subject.board, subject.sources.name).run(flat)
+        run = Emulator(subject.elf, subject.board, subject.sources.name, time_limit_s=600).run(flat)
         cycles = (None,) * 3 if run.cycles is None else (run.cycles.low, run.cycles.mid, run.cycles.high)
         return run.outputs, run.instructions, cycles, run.stack_bytes
     witness = run_qemu(subject.elf, subject.board, subject.sources.name, flat)

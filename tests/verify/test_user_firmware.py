@@ -22,7 +22,7 @@ BOARD = load_board("stm32f4")
 APPLICATION = r"""
 #include <stdint.h>
 #include "small.h"
-static int8_t arena[SMALL_ARENA_SIZE] __attribute__((aligned(16)));
+int8_t small_arena[SMALL_ARENA_SIZE] __attribute__((aligned(16)));
 volatile int8_t answer;
 uint32_t samples[64] = {1};
 extern uint32_t stack_top[];
@@ -30,8 +30,8 @@ void reset(void);
 void reset(void)
 {
     for (;;) {
-        SMALL(arena + SMALL_INPUT_OFFSET, arena + SMALL_OUTPUT_OFFSET, arena);
-        answer = arena[SMALL_OUTPUT_OFFSET];
+        SMALL(small_arena + SMALL_INPUT_OFFSET, small_arena + SMALL_OUTPUT_OFFSET, small_arena);
+        answer = small_arena[SMALL_OUTPUT_OFFSET];
     }
 }
 /* What a C library would bring for compilers that call it. */
@@ -137,6 +137,7 @@ def test_the_model_is_found_measured_and_compared(variant: str, package: Path, t
     assert 0.3 < found.parts["flash, code"] / ours.parts["flash, code"] < 6
     assert 0.5 < found.measured["cycles"] / ours.measured["cycles"] < 20
     assert 0 < found.parts["RAM, stack"] < 4096
+    assert found.measured["ram"] == found.parts["RAM, arena"] + found.parts["RAM, stack"]
     library = {name for name in found.parts if "shared with the application" in name}
     assert not [name for name in library if "mem" not in name]
     assert all("size" not in note for note in found.notes)
