@@ -1,7 +1,8 @@
-"""Binding budgets to gradients: relaxed resources, budget homotopy and PI-controlled multipliers.
+"""Binding budgets to gradients: relaxed resources, budget homotopy, and how violations become prices.
 
 The primal step follows the differentiable violation, the multipliers follow the *exact* one (proxy
-constraints, Cotter et al. 2019; PI updates, Sohrabi et al. 2024, arXiv 2406.04558).
+constraints, Cotter et al. 2019).  Violations are ``log(R_k / B_k)``, so one gain serves every board.  How
+they become prices is a *binding*, an axis of its own: any method works under any of them.
 """
 
 from __future__ import annotations
@@ -9,17 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from mcuprune.prune.options import parse_choice
 
-@dataclass(frozen=True)
-class PI:
-    """Gains of the multiplier update ``lambda = [k_i * sum(e) + k_p * e]_+``."""
-
-    integral: float = 0.02
-    proportional: float = 0.1
+LEAST = 1e-4  # of a budget: what less than that costs has no slope, and its logarithm stays finite
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,118 @@ class Multipliers:
         return Multipliers(dict.fromkeys(resources, 0.0), dict.fromkeys(resources, 0.0))
 
 
-def update(multipliers: Multipliers, violation: Mapping[str, float], gains: PI) -> Multipliers:
-    """One dual step on ``log(R_k / B_k)``; satisfied ones restart at zero (Gallego-Posada et al. 2022)."""
-    sums = {k: multipliers.sums[k] + e if e > 0 else 0.0 for k, e in violation.items()}
-    values = {
-        k: max(0.0, gains.integral * sums[k] + gains.proportional * e) if e > 0 else 0.0
-        for k, e in violation.items()
-    }
-    return Multipliers(values, sums)
+@dataclass(frozen=True)
+class Observed:
+    """What the multipliers may follow: exact ``log(R_k / B_k)``, the task loss, how far gating has come."""
+
+    violation: Mapping[str, float]
+    loss: float = 0.0
+    progress: float = 0.0  # 0 at the start of gating, 1 when the target budgets are reached
+
+
+class Binding:
+    """From violations to a price.  ``moving``: budgets shrink to the target; otherwise they hold at once."""
+
+    name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    moving: ClassVar[bool] = True
+
+    def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
+        raise NotImplementedError(f"{type(self).__name__} has no update")
+
+    def price(self, multiplier: float, violation: Tensor) -> Tensor:
+        """What enters the loss for one resource, differentiable in ``violation``."""
+        return multiplier * violation
+
+
+@dataclass(frozen=True)
+class PI(Binding):
+    """``lambda = [integral * sum(e) + proportional * e]_+``; satisfied ones restart at zero."""
+
+    name = "pi"
+    title = "multipliers by a PI controller, restarted when satisfied"
+    paper = "Sohrabi et al. 2024 (arXiv 2406.04558)"
+    integral: float = 0.02
+    proportional: float = 0.1
+
+    def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
+        sums = {k: multipliers.sums[k] + e if e > 0 else 0.0 for k, e in seen.violation.items()}
+        values = {
+            k: self.integral * sums[k] + self.proportional * e if e > 0 else 0.0
+            for k, e in seen.violation.items()
+        }
+        return Multipliers(values, sums)
+
+
+@dataclass(frozen=True)
+class Lagrangian(Binding):
+    """Plain ascent, projected at zero; with ``restart`` a satisfied constraint costs nothing at once."""
+
+    name = "lagrangian"
+    title = "gradient ascent on the multipliers, dual restarts"
+    paper = "Gallego-Posada et al. 2022 (arXiv 2208.04425)"
+    rate: float = 0.05
+    restart: bool = True
+
+    def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
+        values = {
+            k: 0.0 if self.restart and e <= 0 else max(0.0, multipliers.values[k] + self.rate * e)
+            for k, e in seen.violation.items()
+        }
+        return Multipliers(values, multipliers.sums)
+
+
+@dataclass(frozen=True)
+class Augmented(Binding):
+    """``([lambda + c g]_+^2 - lambda^2) / (2 c)``: a quadratic wall whose foot the multiplier moves."""
+
+    name = "augmented"
+    title = "augmented Lagrangian (method of multipliers)"
+    paper = "Hestenes 1969; Powell 1969"
+    penalty: float = 0.5
+    rate: float = 0.05
+
+    def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
+        values = {k: max(0.0, multipliers.values[k] + self.rate * e) for k, e in seen.violation.items()}
+        return Multipliers(values, multipliers.sums)
+
+    def price(self, multiplier: float, violation: Tensor) -> Tensor:
+        wall = torch.relu(multiplier + self.penalty * violation)
+        return (wall.square() - multiplier**2) / (2 * self.penalty)
+
+
+@dataclass(frozen=True)
+class Penalty(Binding):
+    """``c * max(0, g)`` with ``c`` such that the first excess costs ``weight`` times the task loss.
+
+    It rises linearly from 1 % to all of ``c`` over the first half of gating; nothing makes the budget hold.
+    """
+
+    name = "penalty"
+    title = "fixed soft penalty, ramped (as DUCCIO)"
+    paper = "Burrello et al. 2023 (arXiv 2310.07217)"
+    moving = False
+    weight: float = 1.0
+
+    def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
+        first = {
+            k: s if (s := multipliers.sums[k]) > 0 or e <= 0 else self.weight * seen.loss / e
+            for k, e in seen.violation.items()
+        }
+        ramp = min(1.0, 0.01 + 1.98 * seen.progress)
+        return Multipliers({k: ramp * c for k, c in first.items()}, first)
+
+    def price(self, multiplier: float, violation: Tensor) -> Tensor:
+        return multiplier * torch.relu(violation)
+
+
+BINDINGS: tuple[type[Binding], ...] = (PI, Lagrangian, Augmented, Penalty)
+
+
+def find_binding(text: str) -> Binding:
+    """``name`` or ``name:option=value,...``.  Raises UsageError for what is not known."""
+    return parse_choice(text, {b.name: b for b in BINDINGS}, "binding")
 
 
 def homotopy(dense: Mapping[str, float], budgets: Mapping[str, float], progress: float) -> dict[str, float]:
@@ -62,13 +164,14 @@ def smooth_maximum(terms: Tensor, dim: int = 0) -> Tensor:
     return torch.logsumexp(terms / temperature, dim) * temperature.squeeze(dim)
 
 
-def pressure(usage: Mapping[str, Tensor], budgets: Mapping[str, float], multipliers: Multipliers) -> Tensor:
-    """``sum_k lambda_k * log(R_k / B_k)``; of several rows (schedule steps) the smooth maximum counts."""
+def pressure(
+    usage: Mapping[str, Tensor], budgets: Mapping[str, float], multipliers: Multipliers, binding: Binding
+) -> Tensor:
+    """The price of all resources; of several rows (schedule steps) the smooth maximum counts."""
     total = torch.zeros(())
     for resource, budget in budgets.items():
-        weight = multipliers.values.get(resource, 0.0)
-        if weight > 0:
-            figure = usage[resource]
-            worst = smooth_maximum(figure) if figure.dim() else figure
-            total = total + weight * torch.log(worst / budget)
+        figure = usage[resource]
+        worst = smooth_maximum(figure) if figure.dim() else figure
+        violation = torch.log((worst / budget).clamp_min(LEAST))
+        total = total + binding.price(multipliers.values.get(resource, 0.0), violation)
     return total

@@ -1,7 +1,7 @@
 """The interface of a pruning method: how it touches training, and what it tells the allocator.
 
 A method scores; it never inserts gates, binds budgets, allocates, slices or loops.  Its state is explicit
-tensors, so a run can be saved and resumed.
+tensors, so a run can be saved and resumed.  What a user may set are the fields of its frozen dataclass.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Context:
     """What one training step may use.
 
     ``loss()`` is the loss of the current batch with the method's transforms applied; ``pressure(expected)``
-    is the differentiable price ``sum_k lambda_k * log(R_k / B_k)`` of expected widths (site -> scalar
-    tensor); ``random`` is seeded by the step, so that a resumed run draws the same numbers.
+    is the differentiable price of expected widths (site -> scalar tensor), by the run's binding; ``random``
+    is seeded by the step, so that a resumed run draws the same numbers.
     """
 
     module: GraphModule
@@ -76,6 +76,7 @@ class Method:
     title: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     kind: ClassVar[str] = "channels"
+    binding: ClassVar[str] = "pi"  # how budgets bind unless the user says otherwise, see prune/constrain.py
 
     def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
         return State()

@@ -22,7 +22,7 @@ from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.allocate import Problem, allocate
-from mcuprune.prune.constrain import PI, Multipliers, homotopy, pressure, update
+from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, Site, State, best_units
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
@@ -94,9 +94,11 @@ class Search:
         recipe: Recipe,
         score: Callable[[torch.nn.Module], float],
         phases: Phases | None = None,
+        binding: Binding | None = None,
     ) -> None:
         self.target, self.method, self.data, self.loss = target, method, data, loss
         self.recipe, self.score, self.phases = recipe, score, phases or Phases()
+        self.binding = binding or find_binding(method.binding)
         self.total = recipe.epochs * recipe.steps(len(data.x))
         moving = self.total * (self.phases.freeze - self.phases.warmup)
         self.refresh = max(REFRESH, math.ceil(moving / REFRESHES))
@@ -158,7 +160,7 @@ class Search:
             return self._plain_step(run, x, y)
         loss = self.method.step(self._context(run, x, y, share, rate))
         if self.method.kind == "channels" and share >= self.phases.warmup and run.step % self.refresh == 0:
-            self._refresh(run, share)
+            self._refresh(run, share, float(loss))
         return loss
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
@@ -171,16 +173,16 @@ class Search:
         return loss.detach()
 
     def _context(self, run: Run, x: Tensor, y: Tensor, share: float, rate: float) -> Context:
-        budgets = self._budgets_at(run, share)
+        budgets = self._bound_at(share)
 
         def loss() -> Tensor:
             return self.loss(run.module(x, **self._transforms(run)), y)
 
         def price(expected: Mapping[str, Tensor]) -> Tensor:
-            if not any(run.multipliers.values.values()):
+            if share < self.phases.warmup:
                 return torch.zeros(())
             widths = {**run.graph.widths, **expected}
-            return pressure(self.target.resources.relaxed(widths), budgets, run.multipliers)
+            return pressure(self.target.resources.relaxed(widths), budgets, run.multipliers, self.binding)
 
         random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + run.step)
         progress = self.phases.progress(share)
@@ -207,21 +209,27 @@ class Search:
     def _gates(self, run: Run) -> dict[str, Tensor]:
         return {s.key: self.method.transform(s, torch.ones(s.size), run.state) for s in run.sites}
 
-    def _budgets_at(self, run: Run, share: float) -> dict[str, float]:
+    def _budgets_at(self, share: float) -> dict[str, float]:
         dense = self.target.resources.exact({})
         return homotopy(dense, self.target.budgets, self.phases.progress(share))
 
-    def _refresh(self, run: Run, share: float) -> None:
+    def _bound_at(self, share: float) -> Mapping[str, float]:
+        """The budgets that prices are about."""
+        return self._budgets_at(share) if self.binding.moving else self.target.budgets
+
+    def _refresh(self, run: Run, share: float, loss: float) -> None:
         """Choose the units that fit the present budgets, and move the multipliers by the exact violation."""
-        budgets = self._budgets_at(run, share)
-        if run.step // self.refresh % RESTART == 0:
-            run.levels = {}
         wanted = self.method.widths(run.state)
         if wanted is not None:
             figures = self.target.resources.exact({k: max(1, n) for k, n in wanted.items()})
-            violation = {k: math.log(figures[k] / b) for k, b in budgets.items()}
-            run.multipliers = update(run.multipliers, violation, PI())
-        run.levels = allocate(self._problem(run, budgets), refine=False, chunk=CHUNK, start=run.levels)
+            violation = {k: math.log(figures[k] / b) for k, b in self._bound_at(share).items()}
+            seen = Observed(violation, loss, self.phases.progress(share))
+            run.multipliers = self.binding.update(run.multipliers, seen)
+            return
+        if run.step // self.refresh % RESTART == 0:
+            run.levels = {}
+        problem = self._problem(run, self._budgets_at(share))
+        run.levels = allocate(problem, refine=False, chunk=CHUNK, start=run.levels)
         self.method.assign(run.state, best_units(self.method.scores(run.state), run.levels))
 
     def _problem(self, run: Run, budgets: Mapping[str, float]) -> Problem:

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from mcuprune.budget import did_you_mean
-from mcuprune.errors import UsageError
 from mcuprune.prune.method import Method
+from mcuprune.prune.methods.bernoulli import Bernoulli
+from mcuprune.prune.methods.connectivity import Connectivity, ConnectivityElements
+from mcuprune.prune.methods.duccio import Duccio
+from mcuprune.prune.methods.ensemble import Ensemble
 from mcuprune.prune.methods.exact_obs import ExactOBS
 from mcuprune.prune.methods.hard_concrete import HardConcrete
 from mcuprune.prune.methods.keep_ratio import KeepRatio
+from mcuprune.prune.methods.magnitude import Magnitude, Random
 from mcuprune.prune.methods.rigl import RigL
 from mcuprune.prune.methods.taylor import Taylor
+from mcuprune.prune.options import parse_choice
 
-METHODS: tuple[type[Method] | type[ExactOBS], ...] = (Taylor, KeepRatio, HardConcrete, RigL, ExactOBS)
+METHODS: tuple[type[Method] | type[ExactOBS], ...] = (
+    Taylor,
+    KeepRatio,
+    HardConcrete,
+    Connectivity,
+    ConnectivityElements,
+    Bernoulli,
+    Ensemble,
+    Duccio,
+    Magnitude,
+    Random,
+    RigL,
+    ExactOBS,
+)
 
 
-def find_method(name: str) -> Method | ExactOBS:
-    """The method of that name.  Raises UsageError with the nearest known one."""
-    known = {method.name: method for method in METHODS}
-    if name not in known:
-        raise UsageError(f"unknown method '{name}'{did_you_mean(name, tuple(known))}")
-    return known[name]()
+def find_method(text: str) -> Method | ExactOBS:
+    """``name`` or ``name:option=value,...``.  Raises UsageError for what is not known."""
+    known: dict[str, type] = {method.name: method for method in METHODS}
+    found: Method | ExactOBS = parse_choice(text, known, "method")
+    return found

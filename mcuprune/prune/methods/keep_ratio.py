@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from mcuprune.prune.gated import Gated, descend, straight_through
 from mcuprune.prune.importance import unit_norms
-from mcuprune.prune.method import Context, Method, Site, State
+from mcuprune.prune.method import Context, Site, State
 from mcuprune.training.graph_module import GraphModule
 
 
@@ -37,65 +39,54 @@ def attach_ratio(probability: Tensor, ratio: Tensor) -> Tensor:
     return probability.detach() + (ratio - ratio.detach()) * weight.detach()
 
 
-class KeepRatio(Method):
+@dataclass(frozen=True)
+class KeepRatio(Gated):
     """``alpha = sigmoid(a)`` per group steers how many of its most important units are kept.
 
     Masks are Bernoulli draws with straight-through gradients; importance is the norm of the producing
-    filters.
+    filters.  The steepness of the keep probability rises from ``soft`` to ``steep`` while gating.
     """
 
     name = "keep_ratio"
     title = "learned keep ratio per group (differentiable sparsity allocation)"
     paper = "Ning et al. 2020 (ECCV); Liberis & Lane 2023 (doi 10.1145/3569468)"
-    start = 5.0
-    gate_rate = 2.0
-    steepness = (2.0, 12.0)  # from the start to the end of gating
+    start: float = 5.0
+    gate_rate: float = 2.0
+    soft: float = 2.0
+    steep: float = 12.0
 
-    def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
-        state = State(
-            {
-                "ratio": {s.key: torch.tensor(self.start, requires_grad=True) for s in sites},
-                "gate": {s.key: torch.ones(s.size) for s in sites},
-                "probability": {s.key: torch.ones(s.size) for s in sites},
-            }
-        )
-        self._measure(state, module)
-        return state
+    def parameters(
+        self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator
+    ) -> dict[str, dict[str, Tensor]]:
+        return {
+            "ratio": {s.key: torch.tensor(self.start, requires_grad=True) for s in sites},
+            "probability": {s.key: torch.ones(s.size) for s in sites},
+        }
 
-    def transform(self, site: Site, tensor: Tensor, state: State) -> Tensor:
-        return state["gate"][site.key]
-
-    def step(self, context: Context) -> Tensor:
-        state = context.state
-        self._measure(state, context.module)
-        first, last = self.steepness
-        steepness = first + (last - first) * context.progress
-        expected = {}
+    def draw(self, context: Context) -> dict[str, Tensor]:
+        state, norms = context.state, unit_norms(context.module)
+        steepness = self.soft + (self.steep - self.soft) * context.progress
+        drawn = {}
         for key, logit in state["ratio"].items():
-            logit.grad = None
             ratio = torch.sigmoid(logit)
-            probability = keep_probability(state["importance"][key], float(ratio), steepness)
+            probability = keep_probability(norms[key], float(ratio.detach()), steepness)
             state["probability"][key] = probability
-            soft = attach_ratio(probability, ratio)
-            draw = (torch.rand(len(soft), generator=context.random) < probability + 0.01).float()
-            state["gate"][key] = draw + soft - soft.detach()
-            expected[key] = ratio * len(soft)
-        loss = context.sgd(context.pressure(expected))
-        with torch.no_grad():
-            for key, logit in state["ratio"].items():
-                if logit.grad is not None:
-                    logit -= self.gate_rate * logit.grad
-                    logit.clamp_(-6.0, 6.0)
-                state["gate"][key] = (state["probability"][key] > 0.5).float()
-        return loss
+            on = (torch.rand(len(probability), generator=context.random) < probability + 0.01).float()
+            drawn[key] = straight_through(on, attach_ratio(probability, ratio))
+        return drawn
+
+    def expected(self, state: State) -> dict[str, Tensor]:
+        return {k: torch.sigmoid(v) * len(state["probability"][k]) for k, v in state["ratio"].items()}
+
+    def learn(self, context: Context, slopes: dict[str, Tensor]) -> None:
+        for value in context.state["ratio"].values():
+            descend(value, self.gate_rate, -6.0, 6.0)
+
+    def settled(self, state: State) -> dict[str, Tensor]:
+        return {k: (v > 0.5).float() for k, v in state["probability"].items()}
 
     def widths(self, state: State) -> dict[str, int]:
         return {k: int((v > 0.5).sum()) for k, v in state["probability"].items()}
 
-    def scores(self, state: State) -> dict[str, np.ndarray]:
-        return {key: value.double().numpy() for key, value in state["probability"].items()}
-
-    @staticmethod
-    def _measure(state: State, module: GraphModule) -> None:
-        norms = unit_norms(module)
-        state["importance"] = {key: norms[key] for key in state["ratio"]}
+    def preference(self, state: State) -> dict[str, Tensor]:
+        return state["probability"]

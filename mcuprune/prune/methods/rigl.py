@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from mcuprune.prune.method import Context, Method, Site, State
 from mcuprune.training.graph_module import GraphModule
 
 
+@dataclass(frozen=True)
 class RigL(Method):
     """Every weight tensor keeps a fixed share of its entries; which ones is revised while training.
 
@@ -22,9 +24,9 @@ class RigL(Method):
     title = "sparse training with dynamic element-wise masks"
     paper = "Evci et al. 2020 (arXiv 1911.11134)"
     kind = "weight"
-    density = 0.5
-    fraction = 0.3  # of the active weights that the first update replaces
-    interval = 20  # steps between updates
+    density: float = 0.5
+    fraction: float = 0.3  # of the active weights that the first update replaces
+    interval: int = 20  # steps between updates
 
     def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
         parameters, _ = module.state()

@@ -1,0 +1,118 @@
+"""What all methods of channel gates share: one training step, and one currency for what they predict.
+
+A method says how gates are drawn and how they learn.  Beside that, every gate's squared gradient is averaged.
+That mean estimates the diagonal of the Fisher information, hence twice the loss increase of removing the unit
+alone (LeCun et al. 1990; Theis et al. 2018, arXiv 1801.05787).  A method's own opinion, its *preference* in
+0..1, scales it: curves of different methods are then in the same units, and comparable.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mcuprune.prune.method import Context, Method, Site, State, mask_of
+from mcuprune.prune.shrink import Keep
+from mcuprune.training.graph_module import GraphModule
+
+LEAST = 1e-3  # preference of a unit that the method has given up: the order among those stays
+
+
+class Gated(Method):
+    """Base class of methods with one gate per unit.
+
+    Its own gates are binary and follow what the allocator assigns; a subclass that learns its gates overrides
+    ``parameters``, ``draw``, ``learn``, ``settled`` and ``preference``.
+    """
+
+    decay: ClassVar[float] = 0.95  # of the running mean of squared gate gradients
+
+    def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
+        state = State(
+            {
+                "gate": {s.key: torch.ones(s.size) for s in sites},
+                "saliency": {s.key: torch.zeros(s.size) for s in sites},
+                "steps": {"count": torch.zeros(())},
+            }
+        )
+        for purpose, tensors in self.parameters(module, sites, random).items():
+            state[purpose] = tensors
+        return state
+
+    def transform(self, site: Site, tensor: Tensor, state: State) -> Tensor:
+        return state["gate"][site.key]
+
+    def step(self, context: Context) -> Tensor:
+        state = context.state
+        state["gate"] = gates = {k: _observed(gate) for k, gate in self.draw(context).items()}
+        expected = self.expected(state)
+        loss = context.sgd(context.pressure(expected) if expected else None)
+        slopes = {k: gate.grad for k, gate in gates.items() if gate.grad is not None}
+        state["steps"]["count"] = state["steps"]["count"] + 1
+        for key, slope in slopes.items():
+            state["saliency"][key].lerp_(slope.square(), 1 - self.decay)
+        with torch.no_grad():
+            self.learn(context, slopes)
+            state["gate"] = self.settled(state)
+        return loss
+
+    def parameters(
+        self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator
+    ) -> dict[str, dict[str, Tensor]]:
+        """Further state by purpose and site."""
+        return {}
+
+    def draw(self, context: Context) -> dict[str, Tensor]:
+        """The gates of this batch, differentiable in whatever learns."""
+        return context.state["gate"]
+
+    def expected(self, state: State) -> dict[str, Tensor]:
+        """Expected widths, differentiable in whatever learns; empty where prices play no part."""
+        return {}
+
+    def learn(self, context: Context, slopes: dict[str, Tensor]) -> None:
+        """After the optimizer's step: ``slopes`` are the data's gradients of the drawn gates."""
+
+    def settled(self, state: State) -> dict[str, Tensor]:
+        """The gates of evaluation, without gradients."""
+        return {k: gate.detach() for k, gate in state["gate"].items()}
+
+    def preference(self, state: State) -> dict[str, Tensor]:
+        """Site -> (units,) how much the method wants each unit, 0..1; no opinion by default."""
+        return {k: torch.ones_like(v) for k, v in state["saliency"].items()}
+
+    def scores(self, state: State) -> dict[str, np.ndarray]:
+        correction = 1 - self.decay ** max(1.0, float(state["steps"]["count"]))
+        wanted = self.preference(state)
+        return {
+            k: (v / correction * wanted[k].detach().clamp_min(LEAST)).double().numpy()
+            for k, v in state["saliency"].items()
+        }
+
+
+def assign_masks(state: State, keep: Keep) -> None:
+    """Binary gates of the kept units."""
+    for key, kept in keep.items():
+        state["gate"][key] = mask_of(len(state["gate"][key]), kept)
+
+
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
+    """``hard`` forward, the gradient of ``soft`` backward."""
+    return hard.detach() + soft - soft.detach()
+
+
+def descend(value: Tensor, rate: float, low: float, high: float) -> None:
+    """One plain gradient step of a gate parameter, in place, kept within its range."""
+    if value.grad is not None:
+        value.sub_(rate * value.grad).clamp_(low, high)
+    value.grad = None
+
+
+def _observed(gate: Tensor) -> Tensor:
+    if not gate.requires_grad:
+        return gate.clone().requires_grad_()
+    gate.retain_grad()
+    return gate

@@ -1,0 +1,52 @@
+"""Choices with options: ``name:option=value,...`` names a frozen dataclass and some of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from mcuprune.budget import did_you_mean
+from mcuprune.errors import UsageError
+
+T = TypeVar("T")
+
+
+def parse_choice(text: str, known: Mapping[str, type[T]], what: str) -> T:
+    """The object that ``text`` describes.
+
+    Raises UsageError for an unknown name or option (with the nearest known one) and for a value that cannot
+    be read.
+    """
+    name, _, rest = text.partition(":")
+    if name not in known:
+        raise UsageError(f"unknown {what} '{name}'{did_you_mean(name, tuple(known))}")
+    values = options(known[name])
+    given: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, _, value = part.partition("=")
+        if key not in values:
+            takes = f"it takes {', '.join(values)}" if values else "it takes none"
+            raise UsageError(
+                f"{what} '{name}' has no option '{key}'{did_you_mean(key, tuple(values))}; {takes}"
+            )
+        given[key] = _read(value, values[key], f"{what} '{name}': {part}")
+    return known[name](**given)
+
+
+def options(choice: type) -> dict[str, Any]:
+    """Option -> default value, of a choice's dataclass."""
+    return {f.name: f.default for f in fields(choice)} if is_dataclass(choice) else {}
+
+
+def _read(text: str, default: Any, where: str) -> Any:
+    """``text`` as a value of the default's type."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                text.lower()
+            ]
+        return type(default)(text)
+    except (ValueError, KeyError):
+        kind = "true or false" if isinstance(default, bool) else f"a value like {default!r}"
+        raise UsageError(f"{where}: give {kind}") from None

@@ -1,0 +1,113 @@
+"""Whole runs of every method on a small network: within the budgets, maximal, resumable, finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch_networks import make_module
+
+from mcuprune.core import CORES
+from mcuprune.frontends.torch_export import trace
+from mcuprune.graph.ir import Graph
+from mcuprune.graph.passes import run_passes
+from mcuprune.prune import checkpoint
+from mcuprune.prune.constrain import BINDINGS, find_binding
+from mcuprune.prune.method import Method
+from mcuprune.prune.methods import METHODS, find_method
+from mcuprune.prune.search import Found, Search
+from mcuprune.prune.target import Target, make_target
+from mcuprune.resources.model import ResourceModel
+from mcuprune.tasks.task import accuracy
+from mcuprune.training.loop import Arrays, Recipe, predict
+
+TRAINED = [m.name for m in METHODS if issubclass(m, Method)]
+CLASSES = 3
+
+
+def blobs(count: int = 96) -> Arrays:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, CLASSES, count)
+    x = rng.normal(size=(count, 8, 8, 2)).astype(np.float32)
+    x[:, :4, :4, 0] += 2.0 * (y == 0)[:, None, None]
+    x[:, 4:, 4:, 1] += 2.0 * (y == 1)[:, None, None]
+    return Arrays(x, y)
+
+
+def problem(share: float = 0.4) -> tuple[Graph, Target]:
+    torch.manual_seed(0)
+    graph = trace(*make_module("residual"), "net")
+    resources = ResourceModel(run_passes(graph), CORES["cortex-m4"], objective="size")
+    low, high = resources.exact({g: 1 for g in graph.widths if g not in graph.frozen}), resources.exact({})
+    return graph, make_target(
+        graph, resources, {k: low[k] + share * (high[k] - low[k]) for k in ("flash", "ram", "macs")}
+    )
+
+
+def make_search(name: str, target: Target, binding: str | None = None, epochs: int = 6) -> Search:
+    data = blobs()
+
+    def score(module: nn.Module) -> float:
+        return accuracy(predict(module, data.x), data.y)
+
+    method = find_method(name)
+    assert isinstance(method, Method)
+    bound = find_binding(binding) if binding else None
+    recipe = Recipe(epochs=epochs, batch_size=16, learning_rate=1e-2)
+    return Search(target, method, data, nn.functional.cross_entropy, recipe, score, binding=bound)
+
+
+def finished(search: Search, graph: Graph) -> Found:
+    run = search.start(graph)
+    while run.epoch < search.recipe.epochs:
+        search.epoch(run)
+    return search.finish(run)
+
+
+def assert_within_and_maximal(target: Target, found: Found) -> None:
+    levels = {group: len(units) for group, units in found.keep.items()}
+    figures = target.resources.exact(levels)
+    assert all(figures[k] <= b for k, b in target.budgets.items())
+    if levels == dict(target.uniform):
+        return  # element-wise masks run on the uniform solution
+    for group, n in levels.items():
+        if n < target.resources.graph.widths[group]:
+            more = target.resources.exact({**levels, group: n + 1})
+            assert any(more[k] > b for k, b in target.budgets.items())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_method_keeps_every_budget_and_learns(name: str) -> None:
+    graph, target = problem()
+    found = finished(make_search(name, target), graph)
+    assert_within_and_maximal(target, found)
+    assert found.history[-1].score > 0.6
+    assert all(np.isfinite(record.loss) for record in found.history)
+
+
+@pytest.mark.parametrize("binding", [b.name for b in BINDINGS])
+def test_the_promise_does_not_depend_on_the_binding(binding: str) -> None:
+    graph, target = problem(0.2)
+    assert_within_and_maximal(target, finished(make_search("hard_concrete", target, binding), graph))
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_run_resumed_while_gating_ends_the_same(name: str, tmp_path: Path) -> None:
+    graph, target = problem()
+    search = make_search(name, target, epochs=8)
+    run = search.start(graph)
+    for _ in range(2):
+        search.epoch(run)
+    checkpoint.save(tmp_path / "run.pt", checkpoint.pack(run))
+    resumed = checkpoint.unpack(search, graph, checkpoint.load(tmp_path / "run.pt"))
+    for each in (run, resumed):
+        while each.epoch < search.recipe.epochs:
+            search.epoch(each)
+    first, second = search.finish(run), search.finish(resumed)
+    for group in first.keep:
+        np.testing.assert_array_equal(first.keep[group], second.keep[group])
+    for name_, constant in first.graph.constants.items():
+        np.testing.assert_array_equal(constant.values, second.graph.constants[name_].values)
