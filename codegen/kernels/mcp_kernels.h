@@ -142,6 +142,15 @@ typedef struct {
     int32_t diff_min;
 } mcp_softmax;
 
+/* Its logarithm; output scale 1/16, zero point 127.  The reverse scaling takes Q5.26 back to the input. */
+typedef struct {
+    int32_t rows, channels;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t reverse_multiplier, reverse_shift;
+    int32_t diff_min;
+} mcp_log_softmax;
+
 /* Windowed and fully connected kernels take scratch, 4-byte aligned; NULL where they need none. */
 void mcp_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
@@ -182,11 +191,13 @@ void mcp_lookup_s8(const mcp_lookup *op, const int8_t *input, int8_t *output);
 void mcp_fill(int8_t *output, int32_t bytes, int8_t value);
 
 void mcp_copy(const mcp_copied *op, const int8_t *input, int8_t *output);
+void mcp_log_softmax_s8(const mcp_log_softmax *op, const int8_t *input, int8_t *output);
 void mcp_softmax_s8(const mcp_softmax *op, const int8_t *input, int8_t *output);
 
 void mcp_add_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_add_s8_mve(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_mul_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_div_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_sub_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_squared_difference_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_minimum_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);

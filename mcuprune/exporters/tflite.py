@@ -18,6 +18,8 @@ from mcuprune.exporters.tflite_file import FUSED, TfliteFile, affine, lower
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, op_shape
 
+_UNARY = {"hard_swish": "HARD_SWISH", "sigmoid": "LOGISTIC", "tanh": "TANH", "abs": "ABS", "elu": "ELU"}
+
 
 def write_tflite(qgraph: ir.QuantizedGraph) -> bytes:
     """The .tflite file of ``qgraph``, batch 1.
@@ -130,7 +132,11 @@ def _(node: ir.Pad, file: TfliteFile) -> None:
 def _(node: ir.Softmax, file: TfliteFile) -> None:
     source = file.activation(node.inputs[0])
     file.operator(
-        "SOFTMAX", [source], file.activation(node.name), schema.SoftmaxOptionsT(beta=1.0), "SoftmaxOptions"
+        "SOFTMAX",
+        [source],
+        file.activation(node.name),
+        schema.SoftmaxOptionsT(beta=node.beta),
+        "SoftmaxOptions",
     )
 
 
@@ -150,9 +156,8 @@ def _(node: ir.Activation, file: TfliteFile) -> None:
         file.operator("LEAKY_RELU", [source], target, options, "LeakyReluOptions")
     elif node.function == "identity":
         file.operator("QUANTIZE", [source], target)
-    elif node.function in ("hard_swish", "sigmoid", "tanh"):
-        code = {"hard_swish": "HARD_SWISH", "sigmoid": "LOGISTIC", "tanh": "TANH"}[node.function]
-        file.operator(code, [source], target)
+    elif node.function in _UNARY:
+        file.operator(_UNARY[node.function], [source], target)
     elif node.function in ("sine", "hard_sigmoid"):
         _float_function(node, file, source, target)
     else:

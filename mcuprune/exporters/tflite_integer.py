@@ -33,6 +33,17 @@ def _(node: ir.Sub, file: TfliteFile) -> None:
     file.operator("SUB", _operands(node, file), file.activation(node.name), options, "SubOptions")
 
 
+@lower.register(ir.Div)
+def _(node: ir.Div, file: TfliteFile) -> None:
+    options = schema.DivOptionsT(fusedActivationFunction=FUSED[node.activation])
+    file.operator("DIV", _operands(node, file), file.activation(node.name), options, "DivOptions")
+
+
+@lower.register(ir.LogSoftmax)
+def _(node: ir.LogSoftmax, file: TfliteFile) -> None:
+    file.operator("LOG_SOFTMAX", _operands(node, file), file.activation(node.name))
+
+
 @lower.register(ir.Prelu)
 def _(node: ir.Prelu, file: TfliteFile) -> None:
     file.operator("PRELU", _operands(node, file), file.activation(node.name))

@@ -130,6 +130,7 @@ def _reduce(kind: str) -> Operator:
 
 ARITHMETIC: Mapping[str, Operator] = {
     "SUB": elementwise(ir.Sub, fuses=True),
+    "DIV": elementwise(ir.Div, fuses=True),
     "SQUARED_DIFFERENCE": elementwise(ir.SquaredDifference),
     "MINIMUM": elementwise(ir.Minimum),
     "MAXIMUM": elementwise(ir.Maximum),

@@ -185,9 +185,15 @@ def _reshape(reader: TfliteReader, operator: schema.OperatorT) -> None:
 
 def _softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:
     name, index = _result(reader, operator)
-    if operator.builtinOptions.beta != 1.0:
-        raise reader.refuse(operator, f"beta {operator.builtinOptions.beta}, only 1 is supported")
-    reader.define(ir.Softmax(name, (reader.source(operator),)), index)
+    beta = float(operator.builtinOptions.beta)
+    if not 0.0 < beta < math.inf:
+        raise reader.refuse(operator, f"beta {beta}")
+    reader.define(ir.Softmax(name, (reader.source(operator),), beta=beta), index)
+
+
+def _log_softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:
+    name, index = _result(reader, operator)
+    reader.define(ir.LogSoftmax(name, (reader.source(operator),)), index)
 
 
 def _function(function: str) -> Operator:
@@ -303,6 +309,9 @@ OPERATORS: Mapping[str, Operator] = {
     "PAD": _pad,
     "PADV2": _pad,
     "SOFTMAX": _softmax,
+    "LOG_SOFTMAX": _log_softmax,
+    "ABS": _function("abs"),
+    "ELU": _function("elu"),
     "RELU": _function("relu"),
     "RELU6": _function("relu6"),
     "LEAKY_RELU": _leaky_relu,

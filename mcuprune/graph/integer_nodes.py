@@ -51,6 +51,14 @@ class Sub(Node):
 
 
 @dataclass(frozen=True)
+class Div(Node):
+    """First divided by second tensor, broadcast as in :class:`Add`; by zero it is the output's zero point."""
+
+    activation: str | None = None
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
 class SquaredDifference(Node):
     """``(a - b) ** 2``, broadcast as in :class:`Add`."""
 
@@ -88,6 +96,13 @@ class Reduce(Node):
 
 
 @dataclass(frozen=True)
+class LogSoftmax(Node):
+    """Logarithm of the softmax over the channels; output scale 1/16, zero point 127."""
+
+    arithmetic: str = "s8"
+
+
+@dataclass(frozen=True)
 class Rearrange(Node):
     """Elements of the input in another order, or some of them.
 
@@ -121,7 +136,7 @@ class ResizeBilinear(Node):
     arithmetic: str = "s8"
 
 
-BINARY: tuple[type[Node], ...] = (Sub, SquaredDifference, Minimum, Maximum, Prelu)
+BINARY: tuple[type[Node], ...] = (Sub, Div, SquaredDifference, Minimum, Maximum, Prelu)
 INTEGER_ONLY: tuple[type[Node], ...] = (
     Reshape,
     Copy,
@@ -129,6 +144,7 @@ INTEGER_ONLY: tuple[type[Node], ...] = (
     Stored,
     *BINARY,
     Reduce,
+    LogSoftmax,
     Rearrange,
     Take,
     ResizeBilinear,

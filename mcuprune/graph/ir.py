@@ -22,6 +22,8 @@ from mcuprune.graph.integer_nodes import (  # noqa: F401  (node classes like tho
     INTEGER_ONLY,
     REDUCTIONS,
     Copy,
+    Div,
+    LogSoftmax,
     Maximum,
     Minimum,
     Prelu,
@@ -98,6 +100,7 @@ class Window:
 
 CLAMPS = (None, "relu", "relu6")  # activations that fuse into the node before them
 FUNCTIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "sine")
+INTEGER_FUNCTIONS = (*FUNCTIONS, "abs", "elu")  # of a QuantizedGraph
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,10 @@ class Pad(Node):
 
 @dataclass(frozen=True)
 class Softmax(Node):
+    """Softmax of ``beta * x`` over the channels."""
+
     arithmetic: str = "s8"
+    beta: float = 1.0
 
 
 NODES: tuple[type[Node], ...] = (

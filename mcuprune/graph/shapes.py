@@ -125,6 +125,13 @@ def _(
     return (*node.size, inputs[0][2])
 
 
+@output_shape.register(ir.LogSoftmax)
+def _(
+    node: ir.LogSoftmax, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    return inputs[0]
+
+
 def _broadcast(
     node: ir.Node, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
 ) -> Shape:

@@ -24,6 +24,7 @@ STRUCT_BYTES = {
     "mcp_lookup": 8,
     "mcp_copied": 4,
     "mcp_softmax": 20,
+    "mcp_log_softmax": 28,
 }
 
 
@@ -125,3 +126,7 @@ def copied(shape: OpShape) -> Number:
 
 def softmax(shape: OpShape) -> Number:
     return STRUCT_BYTES["mcp_softmax"]
+
+
+def log_softmax(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_log_softmax"]

@@ -8,7 +8,16 @@ from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels import accepts, constants, features
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import ADD, ARITHMETIC, Distances, disjoint, in_place, no_scratch
+from mcuprune.kernels.portable import (
+    ADD,
+    ARITHMETIC,
+    EXPONENTIAL,
+    FIXED_POINT,
+    Distances,
+    disjoint,
+    in_place,
+    no_scratch,
+)
 
 _BINARY = replace(ADD, needs=("mcp_elementwise.h", *ARITHMETIC))
 _REDUCE = Kernel(
@@ -53,6 +62,18 @@ INTEGER_ONLY: tuple[Kernel, ...] = (
     replace(_BINARY, name="mcp_minimum_s8", op=ir.Minimum),
     replace(_BINARY, name="mcp_maximum_s8", op=ir.Maximum),
     replace(_BINARY, name="mcp_prelu_s8", op=ir.Prelu),
+    replace(_BINARY, name="mcp_div_s8", op=ir.Div, needs=("mcp_elementwise.h", *FIXED_POINT)),
+    Kernel(
+        name="mcp_log_softmax_s8",
+        op=ir.LogSoftmax,
+        isa="portable",
+        accepts=accepts.s8,
+        scratch=no_scratch,
+        overlap=in_place,
+        constants=constants.log_softmax,
+        features=features.softmax,
+        needs=EXPONENTIAL,
+    ),
     _REDUCE,
     replace(
         _REDUCE,

@@ -48,6 +48,8 @@ def padding(shape: OpShape) -> Distances:
 
 WINDOW = ("mcp_arithmetic.h", "mcp_window.h")
 ARITHMETIC = ("mcp_arithmetic.h",)
+FIXED_POINT = ("mcp_arithmetic.h", "mcp_fixed_point.h")
+EXPONENTIAL = ("mcp_exp.h", *FIXED_POINT)
 
 _MAX_POOL = Kernel(
     name="mcp_max_pool2d_s8",
@@ -178,6 +180,6 @@ PORTABLE: tuple[Kernel, ...] = (
         overlap=in_place,
         constants=constants.softmax,
         features=features.softmax,
-        needs=ARITHMETIC,
+        needs=EXPONENTIAL,
     ),
 )

@@ -137,6 +137,36 @@ def tanh(a: np.ndarray, integer_bits: int) -> np.ndarray:
 
 def reciprocal_of_sum(total: np.ndarray, integer_bits: int) -> tuple[np.ndarray, np.ndarray]:
     """``1 / total`` for ``total >= 1`` in ``Q(integer_bits)``: Q0.31 mantissa and its right shift."""
-    leading_zeros = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)
+    leading_zeros = _leading_zeros(total)
     mantissa = (total << leading_zeros) - 2**31
     return one_over_one_plus(mantissa), integer_bits - leading_zeros
+
+
+_SQRT_HALF = 1518500250
+_CENTER = 1805811301  # 2**(-1/4)
+
+
+def log_q12(x: np.ndarray) -> np.ndarray:
+    """``log(x)`` in Q5.26 for ``x >= 1`` in Q12.19.
+
+    ``x = 2**n * r`` with ``r`` near 1: ``n * log(2)`` and a Pade quotient of ``r`` around 2**(-1/4).  Of the
+    two ways to choose ``n``, from ``x`` and from ``x / sqrt(2)``, the one with the larger exponent holds.
+    """
+    zeros_a = _leading_zeros(x)
+    r_a = shift_saturating(rounding_high_mul(x << (zeros_a - 1), _SQRT_HALF), 1)
+    zeros_b = _leading_zeros(rounding_high_mul(x, _SQRT_HALF)) - 1
+    r_b = np.clip(x << zeros_b, -(2**31), INT32_MAX)
+    n = np.maximum(((12 - zeros_a) << 25) + 2**23, ((12 - zeros_b) << 25) - 2**23)
+    r = np.minimum(r_a, r_b)
+    p, q = (r + _CENTER + 1) // 2, (r - _CENTER) * 2
+    square = rounding_high_mul(q, q)
+    over = rounding_high_mul(q, r) + rounding_high_mul(rounding_high_mul(q, square), 117049297)
+    under = rounding_high_mul(p, 1057819769 + q + rounding_high_mul(square, 127690142))
+    under = under + rounding_high_mul(q, 638450708)
+    log_r = rounding_high_mul(rounding_divide_by_pot(over, 6), one_over_one_plus(under))
+    return shift_saturating(rounding_high_mul(n, 1488522236) + log_r, 1)
+
+
+def _leading_zeros(x: np.ndarray) -> np.ndarray:
+    """Of positive 32-bit values."""
+    return 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)

@@ -20,6 +20,7 @@ from mcuprune.quantize.parameters import ElementwiseParameters, Operand
 
 ADD_LEFT_SHIFT = 20  # both operands of a sum are scaled up by 2**20 before they are brought to one scale
 SQUARE_LEFT_SHIFT = 7  # of a squared difference: the square still fits 32 bits
+_LARGEST_QUOTIENT = 22  # shift of a quotient whose rescaling is to the right for every dividend and divisor
 Scaling = tuple[int, int]  # multiplier, shift
 _NONE: Scaling = (0, 0)
 
@@ -57,6 +58,16 @@ def _common_scale(
 def _(node: ir.Mul, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
     first, second = (quantization_of(name, qgraph) for name in node.inputs)
     output = _scaling(node, first.scale * second.scale / quantization_of(node.name, qgraph).scale)
+    return _elementwise(node, qgraph, (_NONE, _NONE), output)
+
+
+@integer_parameters.register(ir.Div)
+def _(node: ir.Div, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+    """The shift joins those of dividend and divisor."""
+    first, second = (quantization_of(name, qgraph).scale for name in node.inputs)
+    output = fx.quantize_multiplier(first / (second * quantization_of(node.name, qgraph).scale))
+    if output[1] > _LARGEST_QUOTIENT:
+        raise UnsupportedError(f"layer '{node.name}': the output scale is too small for a quotient")
     return _elementwise(node, qgraph, (_NONE, _NONE), output)
 
 
@@ -127,6 +138,25 @@ def _(
 ) -> np.ndarray:
     first, second = _at_common_scale(parameters, a, b, SQUARE_LEFT_SHIFT)
     return _requantize((first - second) ** 2, parameters)
+
+
+@evaluate.register(ir.Div)
+def _(node: ir.Div, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Shifts above 31 are undefined in TFLM's C: this is what it does on a PC, where it is the reference."""
+    p = parameters
+    dividend, divisor = np.broadcast_arrays(_operand(a, p.a, p), _operand(b, p.b, p))
+    dividend, divisor = np.where(divisor < 0, -dividend, dividend), np.maximum(np.abs(divisor), 1)
+    bits = np.frexp(divisor.astype(np.float64))[1].astype(np.int64)
+    inverse = fx.one_over_one_plus((divisor << (32 - bits)) - 2**31)
+    size = np.where(dividend < 0, ~dividend, dividend).astype(np.float64)
+    headroom = 31 - np.frexp(size)[1].astype(np.int64)
+    exact = fx.rounding_high_mul(dividend << headroom, inverse)
+    right = headroom + bits - 1 - p.shift
+    scaled = fx.rounding_high_mul(exact, p.multiplier)
+    beyond = (scaled >> (right & 31)) + (scaled >= 0)
+    quotient = np.where(right > 31, beyond, fx.rounding_divide_by_pot(scaled, np.clip(right, 0, 31)))
+    quotient = np.where(_operand(b, p.b, p) == 0, 0, quotient)
+    return np.clip(quotient + p.output_offset, p.clamp_min, p.clamp_max).astype(np.int8)
 
 
 @evaluate.register(ir.Mul)

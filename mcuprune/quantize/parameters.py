@@ -242,6 +242,19 @@ class SoftmaxParameters:
     diff_min: int
 
 
+@dataclass(frozen=True)
+class LogSoftmaxParameters:
+    """``mcp_log_softmax``."""
+
+    rows: int
+    channels: int
+    multiplier: int
+    shift: int
+    reverse_multiplier: int
+    reverse_shift: int
+    diff_min: int
+
+
 Parameters = (
     NoParameters
     | StoredParameters
@@ -259,4 +272,5 @@ Parameters = (
     | LookupParameters
     | CopyParameters
     | SoftmaxParameters
+    | LogSoftmaxParameters
 )

@@ -8,7 +8,6 @@ Scales are float32 values, as a .tflite file stores them, and are combined in do
 
 from __future__ import annotations
 
-import math
 from types import MappingProxyType
 
 import numpy as np
@@ -17,8 +16,9 @@ from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, elements, op_shape
 from mcuprune.quantize import elementwise, movement, reduce  # noqa: F401  (each registers its operators)
-from mcuprune.quantize.arithmetic import MAX_SHIFT, quantize_multiplier
+from mcuprune.quantize.arithmetic import quantize_multiplier
 from mcuprune.quantize.dispatch import integer_parameters
+from mcuprune.quantize.log_softmax import SOFTMAX_MAX_CHANNELS, softmax_scaling
 from mcuprune.quantize.operands import (
     clamp_range,
     multipliers,
@@ -53,7 +53,6 @@ __all__ = [
 ]
 
 SOFTMAX_OUTPUT = ir.Quantization(1.0 / 256.0, -128)
-SOFTMAX_MAX_CHANNELS = 4095  # the sum of exponentials has 12 integer bits
 
 # For converters: outputs whose quantization TFLM fixes, and nodes whose output shares their input's.
 FIXED_OUTPUT = MappingProxyType({"softmax": SOFTMAX_OUTPUT, "sigmoid": LOGISTIC_OUTPUT, "tanh": TANH_OUTPUT})
@@ -227,13 +226,10 @@ def _(node: ir.Softmax, qgraph: ir.QuantizedGraph) -> SoftmaxParameters:
         raise UnsupportedError(
             f"layer '{node.name}': softmax over {channels} > {SOFTMAX_MAX_CHANNELS} channels"
         )
-    real = min(quantization_of(node.inputs[0], qgraph).scale * 2.0**26, 2.0**31 - 1)
-    if real <= 1.0:
-        raise UnsupportedError(f"layer '{node.name}': the input scale of the softmax is too small")
-    multiplier, shift = quantize_multiplier(real)
-    radius = math.floor(31 * 2.0**26 / 2.0**shift)
-    # Where the shift is 31 the radius is 0: only the maximum itself is ever rescaled, and that is zero.
-    return SoftmaxParameters(height * width, channels, multiplier, min(shift, MAX_SHIFT), -radius)
+    multiplier, shift, radius = softmax_scaling(
+        node, node.beta * quantization_of(node.inputs[0], qgraph).scale
+    )
+    return SoftmaxParameters(height * width, channels, multiplier, shift, -radius)
 
 
 def _conv_weight_shape(node: ir.Conv2d | ir.DepthwiseConv2d, shape: OpShape) -> tuple[int, ...]:

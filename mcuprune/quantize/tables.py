@@ -157,6 +157,22 @@ def _hard_swish(node: Activation, source: Quantization, target: Quantization) ->
     return fx.rounding_divide_by_pot(product, -out_shift) + target.zero_point
 
 
+def _absolute(node: Activation, source: Quantization, target: Quantization) -> np.ndarray:
+    """Rescaled only where the scales differ."""
+    size = np.abs(_INPUTS - source.zero_point)
+    if np.float32(source.scale) != np.float32(target.scale):
+        size = _rescale(size, float(np.float32(source.scale) / np.float32(target.scale)), node)
+    return size + target.zero_point
+
+
+def _elu(node: Activation, source: Quantization, target: Quantization) -> np.ndarray:
+    """A table in single precision in TFLM too."""
+    x = np.float32(source.scale) * (_INPUTS - source.zero_point).astype(np.float32)
+    negative = np.exp(np.minimum(x, 0).astype(np.float64)).astype(np.float32) - np.float32(1)
+    scaled = np.where(x < 0, negative, x) * (np.float32(1) / np.float32(target.scale))
+    return np.array([fx.round_half_away(float(value)) for value in scaled]) + target.zero_point
+
+
 def _dequantize(source: Quantization) -> np.ndarray:
     return (float(np.float32(source.scale)) * (_INPUTS - source.zero_point)).astype(np.float32)
 
@@ -184,4 +200,6 @@ _TABLES: Mapping[str, Callable[[Activation, Quantization, Quantization], np.ndar
     "sigmoid": _sigmoid,
     "tanh": _tanh,
     "sine": _sine,
+    "abs": _absolute,
+    "elu": _elu,
 }

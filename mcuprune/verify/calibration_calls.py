@@ -186,3 +186,11 @@ def _(node: ir.Copy, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.ra
 def _(node: ir.Softmax, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
     height, width, channels = shape.output
     return struct.pack("<5i", height * width, channels, 3 << 29, 23, -248)
+
+
+@parameters.register
+def _(
+    node: ir.LogSoftmax, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
+) -> bytes:
+    height, width, channels = shape.output
+    return struct.pack("<7i", height * width, channels, 3 << 29, 23, 5 << 28, -22, -248)

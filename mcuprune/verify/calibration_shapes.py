@@ -89,8 +89,8 @@ def _random_shape(op: type[ir.Node], rng: np.random.Generator, pointwise: bool) 
         return _slice(dims) if rng.random() < 0.5 else _transposition(dims)
     if op in (ir.Take, ir.ResizeBilinear):
         return _twice_as_large(op, dims)
-    if op is ir.Softmax:
-        return OpShape(ir.Softmax("x", ("i",)), ((1, 1, in_c + 1),), (1, 1, in_c + 1))
+    if op in (ir.Softmax, ir.LogSoftmax):
+        return OpShape(op("x", ("i",)), ((1, 1, in_c + 1),), (1, 1, in_c + 1))
     return _elementwise(op, dims)
 
 
@@ -206,9 +206,9 @@ def _copies() -> Iterator[OpShape]:
     return (_elementwise(ir.Copy, dims) for dims in SIZES)
 
 
-def _softmaxes() -> Iterator[OpShape]:
+def _softmaxes(op: type[ir.Node]) -> Iterator[OpShape]:
     for rows, channels in itertools.product((1, 3), (2, 3, 5, 10, 12, 20, 35, 100)):
-        yield OpShape(ir.Softmax("x", ("i",)), ((rows, 1, channels),), (rows, 1, channels))
+        yield OpShape(op("x", ("i",)), ((rows, 1, channels),), (rows, 1, channels))
 
 
 _SHAPES: Mapping[type[ir.Node], Callable[[], Iterator[OpShape]]] = {
@@ -226,5 +226,5 @@ _SHAPES: Mapping[type[ir.Node], Callable[[], Iterator[OpShape]]] = {
     ir.Pad: _pads,
     ir.Activation: _activations,
     ir.Copy: _copies,
-    ir.Softmax: _softmaxes,
+    **{op: partial(_softmaxes, op) for op in (ir.Softmax, ir.LogSoftmax)},
 }

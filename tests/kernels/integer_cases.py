@@ -36,6 +36,8 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_maximum_s8": cases("Maximum"),
     "mcp_prelu_s8": cases("Prelu"),
     "mcp_reduce_mean_s8": cases("reduce_mean", "reduce_sum"),
+    "mcp_div_s8": cases("Div"),
+    "mcp_log_softmax_s8": cases("log_softmax"),
     "mcp_rearrange_s8": cases("rearrange"),
     "mcp_take_s8": cases("take"),
     "mcp_resize_bilinear_s8": cases("resize_bilinear"),

@@ -106,6 +106,10 @@ class Softmax(c.Structure):
     _fields_ = _fields(i32="rows channels multiplier shift diff_min")
 
 
+class LogSoftmax(c.Structure):
+    _fields_ = _fields(i32="rows channels multiplier shift reverse_multiplier reverse_shift diff_min")
+
+
 STRUCTURES: dict[type, type[c.Structure]] = {
     quantized.Conv2dParameters: Conv2d,
     quantized.FullyConnectedParameters: FullyConnected,
@@ -123,6 +127,7 @@ STRUCTURES: dict[type, type[c.Structure]] = {
     quantized.LookupParameters: Lookup,
     quantized.CopyParameters: Copied,
     quantized.SoftmaxParameters: Softmax,
+    quantized.LogSoftmaxParameters: LogSoftmax,
 }
 
 

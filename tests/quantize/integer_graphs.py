@@ -6,6 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mcuprune.graph import ir
+from mcuprune.quantize.log_softmax import LOG_SOFTMAX_OUTPUT
+from mcuprune.quantize.scheme import SOFTMAX_OUTPUT
 from tests.quantize.int8_graphs import (
     CHANNELS,
     CLAMPS,
@@ -50,7 +52,7 @@ def with_constant(draw, kind: type[ir.Node] = ir.Add) -> ir.QuantizedGraph:
     other = draw(shapes_to_broadcast(shape))
     source, second = draw(quantizations()), draw(quantizations())
     rng = rng_of(draw)
-    first_is_constant = kind is not ir.Prelu and draw(st.booleans())
+    first_is_constant = kind not in (ir.Prelu, ir.Div) and draw(st.booleans())
     x_shape, k_shape = (other, shape) if draw(st.booleans()) and kind is not ir.Prelu else (shape, other)
     if kind in (ir.Minimum, ir.Maximum):
         second = target = source
@@ -58,11 +60,16 @@ def with_constant(draw, kind: type[ir.Node] = ir.Add) -> ir.QuantizedGraph:
         target = _output(draw, source.scale * second.scale * 40)
         if kind is ir.Prelu:
             target = _output(draw, max(source.scale, source.scale * second.scale * 40))
+    elif kind is ir.Div:
+        target = _output(draw, source.scale / second.scale / 30, -4, 1)
     elif kind is ir.SquaredDifference:
         target = _output(draw, max(source.scale, second.scale) ** 2 * 100)
     else:
         target = _output(draw, max(source.scale, second.scale), -3, 3)
-    extra = (draw(CLAMPS),) if kind in (ir.Add, ir.Mul, ir.Sub) else ()
+    values = _values(rng, k_shape)
+    if kind is ir.Div:  # TFLM's result of a division by zero is undefined
+        values = np.where(values == second.zero_point, values ^ 1, values).astype(np.int8)
+    extra = (draw(CLAMPS),) if kind in (ir.Add, ir.Mul, ir.Sub, ir.Div) else ()
     names = ("k", "x") if first_is_constant else ("x", "k")
     return ir.QuantizedGraph(
         "random",
@@ -70,7 +77,7 @@ def with_constant(draw, kind: type[ir.Node] = ir.Add) -> ir.QuantizedGraph:
         ("y",),
         {"x": x_shape, "k": k_shape, "y": shape},
         {"x": source, "k": second, "y": target},
-        {"k": ir.Constant(_values(rng, k_shape))},
+        {"k": ir.Constant(values)},
     )
 
 
@@ -146,7 +153,22 @@ def filled_pads(draw) -> ir.QuantizedGraph:
     return one_op(node, shape, (shape[0] + top + bottom, shape[1] + left + right, shape[2]), both, both)
 
 
+@st.composite
+def log_softmaxes(draw) -> ir.QuantizedGraph:
+    shape = draw(st.one_of(st.tuples(st.integers(1, 300)), st.tuples(SIZES, SIZES, CHANNELS)))
+    return one_op(ir.LogSoftmax("y", ("x",)), shape, shape, draw(quantizations(-12, 3)), LOG_SOFTMAX_OUTPUT)
+
+
+@st.composite
+def scaled_softmaxes(draw) -> ir.QuantizedGraph:
+    shape = draw(st.one_of(st.tuples(st.integers(1, 100)), st.tuples(SIZES, SIZES, CHANNELS)))
+    node = ir.Softmax("y", ("x",), beta=draw(st.sampled_from((0.25, 0.7, 3.0))))
+    return one_op(node, shape, shape, draw(quantizations(-9, 2)), SOFTMAX_OUTPUT)
+
+
 INTEGER_OPERATORS |= {
+    "log_softmax": log_softmaxes(),
+    "scaled_softmax": scaled_softmaxes(),
     "rearrange": rearrangements(),
     "take": takes(),
     "resize_bilinear": resizes(),

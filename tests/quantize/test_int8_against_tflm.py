@@ -34,7 +34,7 @@ def test_operator(operator: str) -> None:
     check()
 
 
-@pytest.mark.parametrize("function", ir.FUNCTIONS)
+@pytest.mark.parametrize("function", ir.INTEGER_FUNCTIONS)
 def test_lookup_table(function: str) -> None:
     @QUICK
     @given(activations(function))
