@@ -5,7 +5,7 @@
 #include "mcp_arithmetic.h"
 
 /* exp(x) for x in Q5.26, x <= 0, as Q0.31. */
-MCP_APART static int32_t mcp_exp_negative(int32_t x)
+static int32_t mcp_exp_negative(int32_t x)
 {
     /* exp(-2^k) in Q0.31 for k = -2..4 */
     static const int32_t factors[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
