@@ -122,11 +122,18 @@ static inline int32_t mcp_multiply_low_high(uint32_t a, uint32_t b, int32_t sum)
     return result;
 }
 
-/* sum + round(a * b / 2^32), half upwards. */
+/* sum + round(a * b / 2^32), sum + round(-a * b / 2^32), halves upwards. */
 static inline int32_t mcp_add_high_product(int32_t a, int32_t b, int32_t sum)
 {
     int32_t result;
     __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+static inline int32_t mcp_subtract_high_product(int32_t a, int32_t b, int32_t sum)
+{
+    int32_t result;
+    __asm__("smmlsr %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 }
 
@@ -203,6 +210,11 @@ static inline int32_t mcp_multiply_low_high(uint32_t a, uint32_t b, int32_t sum)
 static inline int32_t mcp_add_high_product(int32_t a, int32_t b, int32_t sum)
 {
     return sum + (int32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
+}
+
+static inline int32_t mcp_subtract_high_product(int32_t a, int32_t b, int32_t sum)
+{
+    return sum + (int32_t)((((int64_t)1 << 31) - (int64_t)a * b) >> 32);
 }
 
 static inline uint32_t mcp_max_bytes(uint32_t a, uint32_t b)

@@ -196,6 +196,7 @@ void mcp_softmax_s8(const mcp_softmax *op, const int8_t *input, int8_t *output);
 
 void mcp_add_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_add_s8_mve(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
+void mcp_add_s8_dsp(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_mul_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_div_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);
 void mcp_sub_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output);

@@ -8,7 +8,7 @@ from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import accepts, constants, features, geometry
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import Distances, all_outputs, channel_by_channel, no_scratch
+from mcuprune.kernels.portable import Distances, all_outputs, channel_by_channel, no_scratch, unless_broadcast
 
 _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
 _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
@@ -109,6 +109,17 @@ DSP: tuple[Kernel, ...] = (
         features=features.fully_connected_dsp,
         layout="row_fours",
         folds_input_offset=True,
+        needs=_FLAT,
+    ),
+    Kernel(
+        name="mcp_add_s8_dsp",
+        op=ir.Add,
+        isa="dsp",
+        accepts=accepts.same_sizes,
+        scratch=no_scratch,
+        overlap=unless_broadcast,
+        constants=constants.elementwise,
+        features=features.elementwise,
         needs=_FLAT,
     ),
     _MAX_POOL,

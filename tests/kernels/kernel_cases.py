@@ -279,6 +279,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_depthwise_conv2d_s8_dsp": depthwise(plain=True),
     "mcp_depthwise_conv2d_3x3_s8_dsp": depthwise_3x3(),
     "mcp_fully_connected_s8_dsp": linear(),
+    "mcp_add_s8_dsp": elementwise(ir.Add, broadcast=False),
     "mcp_max_pool2d_s8_dsp": pool(ir.MaxPool2d),
     "mcp_average_pool2d_s8_dsp": pool(ir.AveragePool2d),
     "mcp_conv2d_s8_mve": conv2d(dilated=False),
