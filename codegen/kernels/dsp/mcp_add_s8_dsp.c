@@ -15,7 +15,7 @@ static MCP_APART void add_to_half(const mcp_elementwise *op, const mcp_operand *
 {
     /* Halving is a multiplier of 2^31, of which 2 * multiplier - 2^32 = 0, with shift -1. */
     const int32_t shift = b->shift < 0 ? b->shift : -1;
-    const int32_t multiplier = (int32_t)((uint32_t)b->multiplier << 1);
+    const int32_t multiplier = b->shift < 0 ? (int32_t)((uint32_t)b->multiplier << 1) : 0;
     const int32_t power = (int32_t)(0U - (1U << (32 + shift))); /* negative: 2^31 has no positive form */
     const int32_t a_offset = a->offset * (1 << (HEADROOM - 1)), b_offset = b->offset * (1 << HEADROOM);
     const mcp_scaling scaling = mcp_scaling_of(op->multiplier, op->shift, op->output_offset);

@@ -465,7 +465,7 @@ int residual_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_s8_dsp(&residual_conv3, memory + 504, memory + 468, memory + 0);
     MCP_LAYER_DONE(2, memory + 468, 180);
     /* 3: add4, Add 6x6x5, 6x6x5 -> 6x6x5 */
-    mcp_add_s8(&residual_add4, memory + 288, memory + 468, memory + 468);
+    mcp_add_s8_dsp(&residual_add4, memory + 288, memory + 468, memory + 468);
     MCP_LAYER_DONE(3, memory + 468, 180);
     /* 4: conv5, Conv2d 6x6x5 -> 3x3x7, 315 MACs */
     mcp_conv2d_1x1_s8_dsp(&residual_conv5, memory + 468, memory + 384, memory + 0);
@@ -477,7 +477,7 @@ int residual_run(const int8_t *input, int8_t *output, void *arena)
     mcp_conv2d_s8_dsp(&residual_conv7, memory + 448, memory + 512, memory + 0);
     MCP_LAYER_DONE(6, memory + 512, 63);
     /* 7: add8, Add 3x3x7, 3x3x7 -> 3x3x7 */
-    mcp_add_s8(&residual_add8, memory + 512, memory + 384, memory + 0);
+    mcp_add_s8_dsp(&residual_add8, memory + 512, memory + 384, memory + 0);
     MCP_LAYER_DONE(7, memory + 0, 63);
     /* 8: mean9, AveragePool2d 3x3x7 -> 1x1x7 */
     mcp_average_pool2d_s8_dsp(&residual_mean9, memory + 0, memory + 64);
