@@ -47,7 +47,7 @@ def structures() -> dict[str, tuple[Field, ...]]:
         fields = []
         for declaration in filter(None, (part.strip() for part in match["body"].split(";"))):
             parts = _FIELD.fullmatch(declaration)
-            if parts is None or (parts["type"] not in _INTEGERS and parts["type"] not in found):
+            if parts is None or (parts["type"] not in (*_INTEGERS, "void", *found)):
                 raise ValueError(f"mcp_kernels.h: cannot read '{declaration}' of {match['name']}")
             for name in (word.strip() for word in parts["names"].split(",")):
                 fields.append(Field(name.lstrip("*"), "pointer" if name.startswith("*") else parts["type"]))

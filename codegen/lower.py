@@ -23,6 +23,7 @@ from mcuprune.codegen.lowerings import (  # noqa: F401  (each registers its oper
     movement,
     pad,
     pool2d,
+    recurrent,
     reduce,
     softmax,
 )

@@ -134,6 +134,36 @@ typedef struct {
     int32_t bytes;
 } mcp_copied;
 
+/* Long short-term memory.  The first axis of its arrays is the gate: input, forget, cell, output.  Scales are
+ * those of the sums over the input (4), over the hidden state (4), then of forget gate times cell, of input
+ * gate times cell gate, of output gate times the tanh of the cell.  The state is a cell for each unit, then
+ * the hidden state in bytes. */
+typedef struct {
+    int32_t steps;
+    int16_t in_c, units;
+    int16_t output_offset, cell_clip;
+    int8_t tanh_multiplier, tanh_shift;
+    const int8_t *weight;          /* (4, units, in_c) */
+    const int8_t *recurrent;       /* (4, units, units) */
+    const int32_t *bias;           /* (4, units), holds the input offset */
+    const int32_t *recurrent_bias; /* (4, units), holds the hidden state's offset */
+    const int32_t *multiplier;     /* (11) */
+    const int8_t *shift;           /* (11) */
+} mcp_lstm;
+
+/* Rank filters for each unit, over features and then over the last memory results. */
+typedef struct {
+    int32_t in_c, units;
+    int16_t rank, memory;
+    const int8_t *weight;        /* (units * rank, in_c) */
+    const int32_t *feature_bias; /* (units * rank), holds the input offset */
+    const void *time;            /* (units * rank, memory), of the state's type */
+    const int32_t *bias;         /* (units) */
+    int32_t feature_multiplier, multiplier;
+    int8_t feature_shift, shift;
+    int16_t output_offset;
+} mcp_svdf;
+
 /* Softmax over the last axis; output scale 1/256, zero point -128. */
 typedef struct {
     int32_t rows, channels;
@@ -187,6 +217,10 @@ void mcp_average_pool2d_s8_dsp(const mcp_pool2d *op, const int8_t *input, int8_t
 void mcp_concat_s8(const mcp_concat *op, const int8_t *input, int8_t *output);
 void mcp_pad_s8(const mcp_pad *op, const int8_t *input, int8_t *output);
 void mcp_lookup_s8(const mcp_lookup *op, const int8_t *input, int8_t *output);
+void mcp_lstm_s8(const mcp_lstm *op, const int8_t *input, int16_t *state, int8_t *output);
+void mcp_svdf_s8(const mcp_svdf *op, const int8_t *input, int16_t *state, int8_t *output);
+void mcp_svdf_state8_s8(const mcp_svdf *op, const int8_t *input, int8_t *state, int8_t *output);
+
 /* Support of the reset function of models with states. */
 void mcp_fill(int8_t *output, int32_t bytes, int8_t value);
 

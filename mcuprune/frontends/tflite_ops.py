@@ -14,6 +14,7 @@ from mcuprune.frontends.tflite_arithmetic import ARITHMETIC, elementwise
 from mcuprune.frontends.tflite_axes import integers
 from mcuprune.frontends.tflite_movement import MOVEMENT
 from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReader
+from mcuprune.frontends.tflite_recurrent import RECURRENT_OPERATORS
 from mcuprune.frontends.tflite_states import STATE_OPERATORS
 from mcuprune.graph import ir
 
@@ -322,4 +323,5 @@ OPERATORS: Mapping[str, Operator] = {
     "SIN": _sin,
     "QUANTIZE": _quantize,
     **STATE_OPERATORS,
+    **RECURRENT_OPERATORS,
 }

@@ -136,6 +136,49 @@ class ResizeBilinear(Node):
     arithmetic: str = "s8"
 
 
+@dataclass(frozen=True)
+class Lstm(Node):
+    """A sequence through a long short-term memory; ``inputs`` are ``(sequence, state)``.
+
+    The sequence is (steps, 1, features), the output (steps, 1, units).  The state is one int16 tensor: a cell
+    for each unit, its scale a power of two, and behind them the last row of the output, two of its bytes in
+    an element.  Weights (units, features), recurrent weights (units, units) and biases (units,) are those of
+    the input, forget, cell and output gate.  ``cell_clip`` bounds the real cells; 0: they are not bounded.
+    """
+
+    weights: tuple[str, str, str, str]
+    recurrent: tuple[str, str, str, str]
+    biases: tuple[str, str, str, str]
+    cell_clip: float = 0.0
+    arithmetic: str = "s8"
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        return self.inputs[1:]
+
+
+@dataclass(frozen=True)
+class Svdf(Node):
+    """A layer of rank-``rank`` filters over features and time; ``inputs`` are ``(features, state)``.
+
+    The output has a unit for every ``rank`` filters.  ``weight`` (filters, features) reads a vector,
+    ``time`` (filters, memory) what it made of the last ``memory`` vectors: the state, (filters * memory,) of
+    int8 or int16, as ``time`` is.
+    """
+
+    weight: str
+    time: str
+    bias: str | None
+    rank: int
+    state: str = "int16"  # the type of the state's elements
+    arithmetic: str = "s8"
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        return self.inputs[1:]
+
+
+RECURRENT: tuple[type[Node], ...] = (Lstm, Svdf)
 BINARY: tuple[type[Node], ...] = (Sub, Div, SquaredDifference, Minimum, Maximum, Prelu)
 INTEGER_ONLY: tuple[type[Node], ...] = (
     Reshape,
@@ -148,4 +191,5 @@ INTEGER_ONLY: tuple[type[Node], ...] = (
     Rearrange,
     Take,
     ResizeBilinear,
+    *RECURRENT,
 )

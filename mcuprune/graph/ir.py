@@ -20,10 +20,12 @@ from mcuprune.errors import UnsupportedError
 from mcuprune.graph.integer_nodes import (  # noqa: F401  (node classes like those below)
     BINARY,
     INTEGER_ONLY,
+    RECURRENT,
     REDUCTIONS,
     Copy,
     Div,
     LogSoftmax,
+    Lstm,
     Maximum,
     Minimum,
     Prelu,
@@ -35,6 +37,7 @@ from mcuprune.graph.integer_nodes import (  # noqa: F401  (node classes like tho
     State,
     Stored,
     Sub,
+    Svdf,
     Take,
 )
 from mcuprune.graph.node import Node

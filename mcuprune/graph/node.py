@@ -16,3 +16,8 @@ class Node:
     name: str
     inputs: tuple[str, ...]
     in_place: ClassVar[bool] = False
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """States among the inputs that the node leaves changed; no other node reads them."""
+        return ()

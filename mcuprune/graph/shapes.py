@@ -132,6 +132,34 @@ def _(
     return inputs[0]
 
 
+@output_shape.register(ir.Lstm)
+def _(
+    node: ir.Lstm, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    sequence, state = inputs
+    units, features = constants[node.weights[0]].values.shape
+    fits = all(constants[name].values.shape == (units, features) for name in node.weights)
+    fits &= all(constants[name].values.shape == (units, units) for name in node.recurrent)
+    fits &= all(constants[name].values.shape == (units,) for name in node.biases)
+    if not fits or state != (units + (units + 1) // 2,) or sequence[1:] != (1, features):
+        raise UnsupportedError(f"layer '{node.name}': weights, state and sequence {sequence} do not fit")
+    return (sequence[0], 1, units)
+
+
+@output_shape.register(ir.Svdf)
+def _(
+    node: ir.Svdf, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
+) -> Shape:
+    filters, features = constants[node.weight].values.shape
+    memory = constants[node.time].values.shape[1]
+    units, rest = divmod(filters, node.rank)
+    fits = constants[node.time].values.shape[0] == filters and not rest
+    fits &= node.bias is None or constants[node.bias].values.shape == (units,)
+    if not fits or inputs != ((features,), (filters * memory,)):
+        raise UnsupportedError(f"layer '{node.name}': weights, state and features {inputs[0]} do not fit")
+    return (units,)
+
+
 def _broadcast(
     node: ir.Node, inputs: tuple[Shape, ...], constants: Mapping[str, ir.Constant], declared: Shape
 ) -> Shape:

@@ -20,6 +20,14 @@ def _smallest(value: Number) -> float:
     return float(value.min() if hasattr(value, "min") else value)
 
 
+def wide_state(shape: OpShape) -> bool:
+    return s8(shape) and bool(shape.node.state == "int16")  # type: ignore[attr-defined]
+
+
+def narrow_state(shape: OpShape) -> bool:
+    return s8(shape) and bool(shape.node.state == "int8")  # type: ignore[attr-defined]
+
+
 def window(shape: OpShape) -> bool:
     """Kernel, stride, dilation and leading padding in a byte, sizes in 16 bits."""
     given = shape.window

@@ -6,6 +6,7 @@ have the size that a 32-bit ABI gives them; ``tests/kernels`` compares these num
 
 from __future__ import annotations
 
+from mcuprune.graph.ir import ELEMENT_BYTES
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 
 WORD = 4
@@ -23,6 +24,8 @@ STRUCT_BYTES = {
     "mcp_pad": 20,
     "mcp_lookup": 8,
     "mcp_copied": 4,
+    "mcp_lstm": 40,
+    "mcp_svdf": 40,
     "mcp_softmax": 20,
     "mcp_log_softmax": 28,
 }
@@ -118,6 +121,22 @@ def pad(shape: OpShape) -> Number:
 
 def lookup(shape: OpShape) -> Number:
     return STRUCT_BYTES["mcp_lookup"] + 256
+
+
+def lstm(shape: OpShape) -> Number:
+    in_c, units = shape.inputs[0][2], shape.output[2]
+    weights = ceil_to(4 * units * in_c, WORD) + ceil_to(4 * units * units, WORD)
+    scales = 11 * 4 + ceil_to(11, WORD)
+    return weights + 2 * 4 * 4 * units + scales + STRUCT_BYTES["mcp_lstm"]
+
+
+def svdf(shape: OpShape) -> Number:
+    """The time weights are as wide as the state: one byte an element, or two."""
+    in_c, units = shape.inputs[0][2], shape.output[2]
+    filters = units * shape.node.rank  # type: ignore[attr-defined]
+    wide = ELEMENT_BYTES[shape.node.state]  # type: ignore[attr-defined]
+    weights = ceil_to(filters * in_c, WORD) + ceil_to(shape.inputs[1][2] * wide, WORD)
+    return weights + 4 * (filters + units) + STRUCT_BYTES["mcp_svdf"]
 
 
 def copied(shape: OpShape) -> Number:

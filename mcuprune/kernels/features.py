@@ -71,6 +71,18 @@ def pixels(shape: OpShape) -> Features:
     return (1, out_h, out_h * out_w, out_h * out_w * channels)
 
 
+def lstm(shape: OpShape) -> Features:
+    """Calls, units over all steps, products."""
+    steps, _, units = shape.output
+    return (1, steps * units, 4 * steps * units * (shape.inputs[0][2] + units))
+
+
+def svdf(shape: OpShape) -> Features:
+    """Calls, units, filters, products over features, products over time."""
+    filters = shape.output[2] * shape.node.rank  # type: ignore[attr-defined]
+    return (1, shape.output[2], filters, filters * shape.inputs[0][2], shape.inputs[1][2])
+
+
 def concat(shape: OpShape) -> Features:
     """Calls, rows copied, elements."""
     out_h, out_w, _ = shape.output

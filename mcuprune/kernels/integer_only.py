@@ -56,6 +56,30 @@ def _in_reading_order(shape: OpShape) -> Distances:
     return (0,) if forward else (None,)
 
 
+_GATES = ("mcp_gates", "mcp_gates.h", *ARITHMETIC)
+_SVDF = Kernel(
+    name="mcp_svdf_s8",
+    op=ir.Svdf,
+    isa="portable",
+    accepts=accepts.wide_state,
+    scratch=no_scratch,
+    overlap=disjoint,
+    constants=constants.svdf,
+    features=features.svdf,
+    needs=("mcp_gates.h", *ARITHMETIC),
+)
+_LSTM = Kernel(
+    name="mcp_lstm_s8",
+    op=ir.Lstm,
+    isa="portable",
+    accepts=accepts.s8,
+    scratch=no_scratch,
+    overlap=disjoint,
+    constants=constants.lstm,
+    features=features.lstm,
+    needs=_GATES,
+)
+
 INTEGER_ONLY: tuple[Kernel, ...] = (
     replace(_BINARY, name="mcp_sub_s8", op=ir.Sub),
     replace(_BINARY, name="mcp_squared_difference_s8", op=ir.SquaredDifference),
@@ -99,4 +123,7 @@ INTEGER_ONLY: tuple[Kernel, ...] = (
         op=ir.ResizeBilinear,
         constants=constants.resize_bilinear,
     ),
+    _LSTM,
+    _SVDF,
+    replace(_SVDF, name="mcp_svdf_state8_s8", accepts=accepts.narrow_state),
 )

@@ -21,6 +21,12 @@ def integer_parameters(node: ir.Node, qgraph: ir.QuantizedGraph) -> Any:
 
 
 @singledispatch
+def advance(node: ir.Node, parameters: Any, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    """One sample through a node that changes states: its output, then the states as it leaves them."""
+    raise ir.unsupported(node, "the integer interpreter")
+
+
+@singledispatch
 def evaluate(node: ir.Node, parameters: Any, *inputs: np.ndarray) -> np.ndarray:
     """One node on a batch: ``(N, *shape)`` each, ``(N, ...)`` out, in the types of the tensors."""
     raise ir.unsupported(node, "the integer interpreter")

@@ -231,6 +231,49 @@ class CopyParameters:
     bytes: int
 
 
+@dataclass(frozen=True, eq=False)
+class LstmParameters:
+    """``mcp_lstm``; the first axis of the arrays is the gate: input, forget, cell, output.
+
+    ``multiplier`` and ``shift`` scale, in this order, the sums over the input for each gate, the sums over
+    the hidden state for each gate, forget gate times cell, input gate times cell gate, output gate times
+    activated cell.
+    """
+
+    steps: int
+    in_c: int
+    units: int
+    weight: np.ndarray  # int8 (4, units, in_c)
+    recurrent: np.ndarray  # int8 (4, units, units)
+    bias: np.ndarray  # int32 (4, units)
+    recurrent_bias: np.ndarray  # int32 (4, units)
+    multiplier: np.ndarray  # int32 (11)
+    shift: np.ndarray  # int8 (11)
+    output_offset: int
+    cell_clip: int
+    tanh_multiplier: int
+    tanh_shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class SvdfParameters:
+    """``mcp_svdf``; ``weight`` with the input offset folded into ``feature_bias``."""
+
+    in_c: int
+    units: int
+    rank: int
+    memory: int
+    weight: np.ndarray  # int8 (filters, in_c)
+    feature_bias: np.ndarray  # int32 (filters)
+    time: np.ndarray  # int8 or int16 (filters, memory)
+    bias: np.ndarray  # int32 (units)
+    feature_multiplier: int
+    feature_shift: int
+    multiplier: int
+    shift: int
+    output_offset: int
+
+
 @dataclass(frozen=True)
 class SoftmaxParameters:
     """``mcp_softmax``."""
@@ -271,6 +314,8 @@ Parameters = (
     | PadParameters
     | LookupParameters
     | CopyParameters
+    | LstmParameters
+    | SvdfParameters
     | SoftmaxParameters
     | LogSoftmaxParameters
 )

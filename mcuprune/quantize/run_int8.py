@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from mcuprune.errors import UsageError
 from mcuprune.graph import ir
 from mcuprune.quantize import arithmetic as fx
-from mcuprune.quantize.dispatch import evaluate
+from mcuprune.quantize.dispatch import advance, evaluate
 from mcuprune.quantize.parameters import (
     Conv2dParameters,
     FullyConnectedParameters,
@@ -89,13 +89,21 @@ class Session:
     def _evaluate(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         for node in self.qgraph.nodes:
             if node.name not in tensors:
-                result = evaluate(node, self._parameters[node.name], *(tensors[name] for name in node.inputs))
+                result = self._result(node, [tensors[name] for name in node.inputs])
                 shaped = result.reshape(len(result), *self.qgraph.shape(node.name))
                 if isinstance(node, ir.Stored):
                     count = len(next(iter(tensors.values()), shaped))
                     shaped = np.ascontiguousarray(np.broadcast_to(shaped, (count, *shaped.shape[1:])))
                 tensors[node.name] = shaped.view(self.qgraph.quantization[node.name].dtype)
         return tensors
+
+    def _result(self, node: ir.Node, inputs: list[np.ndarray]) -> np.ndarray:
+        """The node's output; the states that it changes are as it leaves them."""
+        if not node.changes:
+            return evaluate(node, self._parameters[node.name], *inputs)
+        result, *left = advance(node, self._parameters[node.name], *inputs)
+        self.states = {**self.states, **dict(zip(node.changes, left, strict=True))}
+        return result
 
 
 @evaluate.register(ir.Input)

@@ -15,7 +15,12 @@ import numpy as np
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, elements, op_shape
-from mcuprune.quantize import elementwise, movement, reduce  # noqa: F401  (each registers its operators)
+from mcuprune.quantize import (  # noqa: F401  (each registers its operators)
+    elementwise,
+    movement,
+    recurrent,
+    reduce,
+)
 from mcuprune.quantize.arithmetic import quantize_multiplier
 from mcuprune.quantize.dispatch import integer_parameters
 from mcuprune.quantize.log_softmax import SOFTMAX_MAX_CHANNELS, softmax_scaling

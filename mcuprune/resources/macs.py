@@ -16,11 +16,13 @@ from mcuprune.graph.ir import (
     Flatten,
     Input,
     Linear,
+    Lstm,
     MaxPool2d,
     Mul,
     Node,
     Pad,
     Softmax,
+    Svdf,
     unsupported,
 )
 from mcuprune.graph.op_shape import Number, OpShape
@@ -70,3 +72,14 @@ for _kind in (
     *INTEGER_ONLY,
 ):
     macs.register(_kind, _none)
+
+
+@macs.register
+def _(node: Lstm, shape: OpShape) -> Number:
+    steps, _, units = shape.output
+    return 4 * steps * units * (shape.inputs[0][2] + units)
+
+
+@macs.register
+def _(node: Svdf, shape: OpShape) -> Number:
+    return shape.output[2] * node.rank * shape.inputs[0][2] + shape.inputs[1][2]

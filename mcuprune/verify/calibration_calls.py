@@ -26,8 +26,10 @@ class Call:
         rng = np.random.default_rng(self.seed)
         memory = _Memory(base)
         size = int(elements(self.shape.output))
+        wide = 2 if self.shape.node.changes else 1  # room for states of 16 bits
         inputs = [
-            memory.add(rng.integers(-128, 128, int(elements(dims)), np.int8)) for dims in self.shape.inputs
+            memory.add(rng.integers(-128, 128, wide * int(elements(dims)), np.int8))
+            for dims in self.shape.inputs
         ]
         output = memory.add(np.zeros(size, np.int8))
         op = memory.add(np.frombuffer(parameters(self.shape.node, self.shape, kernel, memory, rng), np.uint8))
@@ -180,6 +182,35 @@ def _(
 @parameters.register
 def _(node: ir.Copy, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
     return struct.pack("<i", int(elements(shape.output)))
+
+
+@parameters.register
+def _(node: ir.Lstm, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    (steps, _, in_c), units = shape.inputs[0], int(shape.output[2])
+    arrays = (
+        rng.integers(-127, 128, 4 * units * in_c, np.int8),
+        rng.integers(-127, 128, 4 * units * units, np.int8),
+        rng.integers(-2000, 2000, 4 * units, np.int32),
+        rng.integers(-2000, 2000, 4 * units, np.int32),
+        np.full(11, 3 << 29, np.int32),
+        np.array([-3] * 8 + [-14, -17, -20], np.int8),
+    )
+    head = struct.pack("<i4h2b2x", steps, in_c, units, 0, 32767, 3, 0)
+    return head + struct.pack("<6I", *(memory.add(values) for values in arrays))
+
+
+@parameters.register
+def _(node: ir.Svdf, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
+    in_c, units, filters = int(shape.inputs[0][2]), int(shape.output[2]), int(shape.output[2]) * node.rank
+    arrays = (
+        rng.integers(-127, 128, filters * in_c, np.int8),
+        rng.integers(-2000, 2000, filters, np.int32),
+        rng.integers(-127, 128, int(shape.inputs[1][2])).astype(node.state),
+        rng.integers(-2000, 2000, units, np.int32),
+    )
+    head = struct.pack("<2i2h", in_c, units, node.rank, int(shape.inputs[1][2]) // filters)
+    places = struct.pack("<4I", *(memory.add(values) for values in arrays))
+    return head + places + struct.pack("<2i2bh", 3 << 29, 3 << 29, -5, -9, -3)
 
 
 @parameters.register

@@ -91,6 +91,10 @@ def _random_shape(op: type[ir.Node], rng: np.random.Generator, pointwise: bool) 
         return _twice_as_large(op, dims)
     if op in (ir.Softmax, ir.LogSoftmax):
         return OpShape(op("x", ("i",)), ((1, 1, in_c + 1),), (1, 1, in_c + 1))
+    if op is ir.Lstm:
+        return _sequence(height, in_c, out_c)
+    if op is ir.Svdf:
+        return _filter(in_c, out_c, int(rng.integers(1, 3)), height, str(rng.choice(["int8", "int16"])))
     return _elementwise(op, dims)
 
 
@@ -202,6 +206,28 @@ def _activations() -> Iterator[OpShape]:
     return (_elementwise(ir.Activation, dims) for dims in SIZES)
 
 
+def _sequences() -> Iterator[OpShape]:
+    for steps, in_c, units in itertools.product((1, 4), (3, 16, 28), (2, 9, 20)):
+        yield _sequence(steps, in_c, units)
+
+
+def _sequence(steps: int, in_c: int, units: int) -> OpShape:
+    names = ("a", "b", "c", "d")
+    node = ir.Lstm("x", ("i", "s"), names, names, names)
+    return OpShape(node, ((steps, 1, in_c), (1, 1, units + (units + 1) // 2)), (steps, 1, units))
+
+
+def _filters() -> Iterator[OpShape]:
+    shapes = itertools.product((8, 40), (2, 16), (1, 2), (4, 10), ("int16", "int8"))
+    for in_c, units, rank, memory, state in shapes:
+        yield _filter(in_c, units, rank, memory, state)
+
+
+def _filter(in_c: int, units: int, rank: int, memory: int, state: str) -> OpShape:
+    node = ir.Svdf("x", ("i", "s"), "w", "t", "b", rank, state)
+    return OpShape(node, ((1, 1, in_c), (1, 1, units * rank * memory)), (1, 1, units))
+
+
 def _copies() -> Iterator[OpShape]:
     return (_elementwise(ir.Copy, dims) for dims in SIZES)
 
@@ -227,4 +253,6 @@ _SHAPES: Mapping[type[ir.Node], Callable[[], Iterator[OpShape]]] = {
     ir.Activation: _activations,
     ir.Copy: _copies,
     **{op: partial(_softmaxes, op) for op in (ir.Softmax, ir.LogSoftmax)},
+    ir.Lstm: _sequences,
+    ir.Svdf: _filters,
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import strategies as st
 from kernel_cases import CASES as LAYER_CASES
-from kernel_cases import Case, int8, rngs
+from kernel_cases import Case, rngs
 
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.quantize.scheme import integer_parameters
 from tests.quantize.integer_graphs import INTEGER_OPERATORS
+from tests.quantize.recurrent_graphs import RECURRENT_GRAPHS
 
 
 @st.composite
@@ -20,8 +22,17 @@ def case_of(draw: st.DrawFn, graphs: st.SearchStrategy[ir.QuantizedGraph]) -> Ca
     stored = [n for n in graph.nodes if isinstance(n, ir.Stored)]
     given = {n.name: graph.constants[n.constant].values for n in stored}
     shape = op_shape(node, graph.shape)
-    inputs = tuple(given.get(name, int8(rng, graph.shape(name))) for name in node.inputs)
+    kinds = graph.quantization
+    inputs = tuple(
+        given.get(name, numbers(rng, graph.shape(name), kinds[name].dtype)) for name in node.inputs
+    )
     return Case(shape, integer_parameters(node, graph), inputs)
+
+
+def numbers(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Random numbers of the whole range of a type."""
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max + 1, shape).astype(dtype)
 
 
 def cases(*names: str) -> st.SearchStrategy[Case]:
@@ -42,4 +53,5 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_take_s8": cases("take"),
     "mcp_resize_bilinear_s8": cases("resize_bilinear"),
     "mcp_reduce_extreme_s8": cases("reduce_max", "reduce_min"),
+    **{name: case_of(graphs) for name, graphs in RECURRENT_GRAPHS.items()},
 }

@@ -98,6 +98,21 @@ class Lookup(c.Structure):
     _fields_ = _fields(i32="elements", p="table")
 
 
+class Lstm(c.Structure):
+    _fields_ = [
+        *_fields(i32="steps", i16="in_c units output_offset cell_clip", i8="tanh_multiplier tanh_shift"),
+        *_fields(p="weight recurrent bias recurrent_bias multiplier shift"),
+    ]
+
+
+class Svdf(c.Structure):
+    _fields_ = [
+        *_fields(i32="in_c units", i16="rank memory", p="weight feature_bias time bias"),
+        *_fields(i32="feature_multiplier multiplier", i8="feature_shift shift"),
+        ("output_offset", _I16),
+    ]
+
+
 class Copied(c.Structure):
     _fields_ = _fields(i32="bytes")
 
@@ -125,6 +140,8 @@ STRUCTURES: dict[type, type[c.Structure]] = {
     quantized.ConcatPart: Concat,
     quantized.PadParameters: Pad,
     quantized.LookupParameters: Lookup,
+    quantized.LstmParameters: Lstm,
+    quantized.SvdfParameters: Svdf,
     quantized.CopyParameters: Copied,
     quantized.SoftmaxParameters: Softmax,
     quantized.LogSoftmaxParameters: LogSoftmax,
@@ -178,7 +195,7 @@ class Memory:
 
     def write(self, offset: int, values: np.ndarray) -> None:
         start = GUARD_BYTES + offset
-        self.bytes[start : start + values.size] = values.reshape(-1).view(np.uint8)
+        self.bytes[start : start + values.nbytes] = values.reshape(-1).view(np.uint8)
 
     def read(self, offset: int, size: int) -> np.ndarray:
         return self.bytes[GUARD_BYTES + offset : GUARD_BYTES + offset + size].view(np.int8).copy()
@@ -200,7 +217,7 @@ def call(
     parts = getattr(parameters, "parts", (parameters,))
     size = int(np.prod(shape.output))
     distance = None if shared is None else kernel.overlap(shape)[shared]
-    memories = [Memory.of(values.size) for values in inputs]
+    memories = [Memory.of(values.nbytes) for values in inputs]
     places = [(memory, 0) for memory in memories]
     target, memory = Memory.of(size), None
     if shared is not None:

@@ -29,6 +29,8 @@ STRUCTS = {
     "mcp_pad": records.PadParameters,
     "mcp_lookup": records.LookupParameters,
     "mcp_copied": records.CopyParameters,
+    "mcp_lstm": records.LstmParameters,
+    "mcp_svdf": records.SvdfParameters,
     "mcp_softmax": records.SoftmaxParameters,
 }
 
