@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from mcuprune.board import Board, board_names, load_board
 from mcuprune.doctor import Finding
+from mcuprune.graph.node import Node
 from mcuprune.terminal import table
 
 
@@ -31,12 +34,21 @@ class MethodEntry:
     paper: str
 
 
+_WORDS = ("activation", "function", "kind")  # options that are words; other words name constants
+
+
 @dataclass(frozen=True)
 class OpEntry:
-    """A layer and its C kernels, ``name (isa)`` each; none for layers that need no code."""
+    """A layer, its options, what it does, and its C kernels, ``name (isa)`` each (none: no code).
+
+    With ``tflite`` the entry is an operator that int8 .tflite files may contain.
+    """
 
     op: str
     kernels: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    what: str = ""
+    tflite: bool = False
 
 
 def boards() -> tuple[BoardEntry, ...]:
@@ -110,17 +122,35 @@ def methods_text(entries: Sequence[MethodEntry]) -> str:
 
 
 def ops() -> tuple[OpEntry, ...]:
+    """Every layer there is, then every operator that int8 .tflite files may contain."""
+    from mcuprune.frontends.tflite_ops import OPERATORS
     from mcuprune.graph.ir import INTEGER_ONLY, NODES
+
+    layers = tuple(_layer(node) for node in (*NODES, *INTEGER_ONLY))
+    return (*layers, *(OpEntry(code, (), tflite=True) for code in sorted(OPERATORS)))
+
+
+def _layer(node: type[Node]) -> OpEntry:
     from mcuprune.kernels.catalogue import KERNELS
 
-    return tuple(
-        OpEntry(node.__name__, tuple(f"{k.name} ({k.isa})" for k in KERNELS if k.op is node))
-        for node in (*NODES, *INTEGER_ONLY)
-    )
+    kernels = tuple(f"{kernel.name} ({kernel.isa})" for kernel in KERNELS if kernel.op is node)
+    own = [field for field in fields(node) if field.name not in ("name", "inputs")]
+    options = tuple(f.name for f in own if f.name in _WORDS or f.type not in ("str", "str | None"))
+    described = inspect.getdoc(node) or ""
+    generated = described.startswith(f"{node.__name__}(")  # of a dataclass without a docstring
+    what = "" if generated else " ".join(described.split("\n\n")[0].split()).replace("``", "")
+    return OpEntry(node.__name__, kernels, options, what)
 
 
 def ops_text(entries: Sequence[OpEntry]) -> str:
-    return table(("layer", "C kernels"), ((entry.op, ", ".join(entry.kernels) or None) for entry in entries))
+    rows = (
+        (entry.op, ", ".join(entry.options) or None, ", ".join(entry.kernels) or None)
+        for entry in entries
+        if not entry.tflite
+    )
+    codes = ", ".join(entry.op for entry in entries if entry.tflite)
+    imported = textwrap.fill(codes, 110, break_on_hyphens=False)
+    return f"{table(('layer', 'options', 'C kernels'), rows)}\n\nOperators of int8 .tflite files:\n{imported}"
 
 
 def doctor_text(findings: Sequence[Finding]) -> str:

@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from mcuprune.errors import UsageError
 from mcuprune.frontends.tflite_arithmetic import ARITHMETIC, elementwise
 from mcuprune.frontends.tflite_axes import integers
+from mcuprune.frontends.tflite_groups import Weights, grouped_convolution
 from mcuprune.frontends.tflite_movement import MOVEMENT
 from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReader
 from mcuprune.frontends.tflite_recurrent import RECURRENT_OPERATORS
@@ -33,11 +34,23 @@ def _convolution(reader: TfliteReader, operator: schema.OperatorT) -> None:
     name, index = _result(reader, operator)
     key, values, scale = reader.weight(operator, axis=0)
     source, window = _window(reader, operator, values.shape[1:3])
-    if values.shape[3] != reader.shapes[source][-1]:
-        raise reader.refuse(operator, "grouped convolution")
-    reader.constants[key] = ir.Constant(values, np.array(np.broadcast_to(scale, values.shape[0])))
     bias, clamp = reader.bias(operator), reader.fused(operator)
+    scale = np.array(np.broadcast_to(scale, values.shape[0]))
+    if values.shape[3] != reader.shapes[source][-1]:
+        groups = _groups(reader, operator, source, values.shape)
+        grouped_convolution(reader, index, source, groups, Weights(key, values, scale, bias), window, clamp)
+        return
+    reader.constants[key] = ir.Constant(values, scale)
     reader.define(ir.Conv2d(name, (source,), key, bias, window, clamp), index)
+
+
+def _groups(reader: TfliteReader, operator: schema.OperatorT, source: str, weights: tuple[int, ...]) -> int:
+    """How many parts the channels of a convolution fall into, each with filters of its own."""
+    channels = reader.shapes[source][-1]
+    groups, rest = divmod(channels, weights[3])
+    if rest or groups == 0 or weights[0] % groups:
+        raise reader.refuse(operator, f"weights {weights} for {channels} channels")
+    return groups
 
 
 def _depthwise(reader: TfliteReader, operator: schema.OperatorT) -> None:

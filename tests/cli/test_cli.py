@@ -103,6 +103,7 @@ def test_methods_and_ops_name_everything() -> None:
     assert all(methods.values())
     ops = {entry["op"]: entry["kernels"] for entry in json.loads(run("ops", "--json").stdout)}
     assert ops["Conv2d"]
+    assert ops["MIRROR_PAD"] == []
     assert ops["Flatten"] == []
 
 

@@ -230,6 +230,26 @@ def test_reductions_of_any_axes(dims: list[int], keep: bool, data: st.DataObject
         assert_equal_bytes(one(code, dims, [shape], [int32(*axes)], "ReducerOptions", keepDims=keep))
 
 
+@QUICK
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.booleans())
+def test_convolution_in_groups(size: int, groups: int, count: int, biased: bool) -> None:
+    """``groups`` parts of ``size`` channels, ``count`` filters each."""
+    rng = np.random.default_rng(size + 10 * groups)
+    values = rng.integers(-127, 128, (groups * count, 3, 2, size)).astype(np.int8)
+    scale = np.linspace(0.01, 0.03, groups * count).astype(np.float32)
+    file = FileBuilder()
+    x, y = (
+        file.input("x", (1, 5, 6, groups * size), Q),
+        file.tensor("y", (1, 5, 6, groups * count), "int8", (0.9, -5)),
+    )
+    weight = file.constant("w", values, (scale, 0))
+    offsets = rng.integers(-900, 900, groups * count).astype(np.int32)
+    bias = file.constant("b", offsets, (scale * np.float32(Q[0]), 0))
+    fields = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    file.operator("CONV_2D", [x, weight, *([bias] if biased else [])], [y], "Conv2DOptions", **fields)
+    assert_equal_bytes(file.pack([x], [y]))
+
+
 REFUSED: dict[str, Callable[[], bytes]] = {
     "GATHER producing tensor 'y0': an index outside": lambda: one(
         "GATHER", (1, 3), [(1, 1)], [int32(7)], "GatherOptions", axis=1
