@@ -35,6 +35,9 @@ OWN_MODELS = {  # of the built-in tasks; other data get a network by the form of
     "mnist": "lenet",
     "fashion-mnist": "fashion_cnn",
     "cifar10": "small_resnet",
+    "spoken-digits": "ds_cnn",
+    "har": "sequence_cnn",
+    "wand": "sequence_cnn",
 }
 RECIPES = {  # by task; other data: own_recipe
     DEMO_TASK: Recipe(epochs=14, batch_size=64, learning_rate=3e-3),
@@ -42,6 +45,9 @@ RECIPES = {  # by task; other data: own_recipe
     "mnist": Recipe(epochs=8, batch_size=128, learning_rate=2e-3),
     "fashion-mnist": Recipe(epochs=10, batch_size=128, learning_rate=3e-3),
     "cifar10": Recipe(epochs=30, batch_size=128, learning_rate=3e-3),
+    "spoken-digits": Recipe(epochs=40, batch_size=64, learning_rate=3e-3),
+    "har": Recipe(epochs=30, batch_size=64, learning_rate=3e-3),
+    "wand": Recipe(epochs=80, batch_size=32, learning_rate=3e-3),
 }
 OWN_STEPS = 4000  # of the optimizer, for data that have no recipe
 OWN_EPOCHS = (10, 300)  # at least and at most, whatever the size of the data
@@ -157,7 +163,11 @@ def siren_width(budget: Budget, outputs: int) -> int:
 def _model_of(task: Task) -> str:
     if task.name == DEMO_TASK:
         return DEMO_TASK
-    return OWN_MODELS.get(task.name, "ds_cnn" if len(task.input_shape) == 3 else "mlp")
+    if task.name in OWN_MODELS:
+        return OWN_MODELS[task.name]
+    if len(task.input_shape) != 3:
+        return "mlp"
+    return "sequence_cnn" if task.input_shape[1] == 1 else "ds_cnn"
 
 
 def _build(key: str, task: Task, seed: int) -> nn.Module:

@@ -23,6 +23,7 @@ STAGES = (
     "plan",
     "resources",
     "quantize",
+    "signal",
     "frontends",
     "exporters",
     "lossless",

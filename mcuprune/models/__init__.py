@@ -13,6 +13,7 @@ from mcuprune.models.cnn import FashionCNN, LeNet
 from mcuprune.models.ds_cnn import DSCNN
 from mcuprune.models.mlp import MLP
 from mcuprune.models.resnet import SmallResNet
+from mcuprune.models.sequence import SequenceCNN
 from mcuprune.models.siren import Siren
 
 Builder = Callable[[tuple[int, ...], int], nn.Module]
@@ -23,5 +24,6 @@ MODELS: Mapping[str, Builder] = {
     "ds_cnn": DSCNN,
     "small_resnet": SmallResNet,
     "fashion_cnn": FashionCNN,
+    "sequence_cnn": SequenceCNN,
     "siren": Siren,
 }

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mcuprune.budget import did_you_mean
 from mcuprune.errors import UsageError
-from mcuprune.tasks import splits as arrays
 from mcuprune.tasks.cifar import is_cifar_folder, load_cifar_folder
 from mcuprune.tasks.custom import load_function, load_npz
 from mcuprune.tasks.digits_scenes import digits_scenes, source_digits, split_sources
 from mcuprune.tasks.folder import load_image_folder
 from mcuprune.tasks.idx import is_idx_folder, load_idx_folder
-from mcuprune.tasks.splits import Splits
+from mcuprune.tasks.published import PUBLISHED, load_published
+from mcuprune.tasks.splits import Splits, make_task
 from mcuprune.tasks.task import Split, Task, check_task, classification
 
-VARIABLE = "MCUPRUNE_DATA"  # environment variable: the folder that holds published data sets
 FORMS = "an image folder, an IDX or CIFAR-10 folder, FILE.npz or FILE.py:FUNCTION"
-
-# Published sets: title, and the sub-folders that they are usually unpacked to
-PUBLISHED: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "mnist": ("MNIST handwritten digits", ("mnist", "MNIST/raw", "MNIST")),
-    "fashion-mnist": ("Fashion-MNIST clothes", ("fashion-mnist", "FashionMNIST/raw", "fashion_mnist")),
-    "cifar10": ("CIFAR-10 photographs", ("cifar-10-batches-bin", "cifar10", "cifar-10")),
-}
 
 
 def digits(seed: int = 0) -> Task:
@@ -47,44 +38,21 @@ TASKS: tuple[str, ...] = (*EMBEDDED, *PUBLISHED)
 def load_task(name: str | None, data: str | None, seed: int = 0) -> Task:
     """The task called ``name`` (one of :data:`TASKS`), or the one that the files at ``data`` define.
 
-    With both, ``data`` is the folder of the published set.  Without either, the demonstration's.  What a
-    source does not split itself is split by ``seed``.  Raises UsageError, saying what is wrong and where, for
-    data that cannot be used.
+    With both, ``data`` is the folder of the published set.  ``NAME/FOLD`` tests one fold of a set that has
+    some, and trains on the others.  Without either, the demonstration's.  What a source does not split itself
+    is split by ``seed``.  Raises UsageError, saying what is wrong and where, for data that cannot be used.
     """
     if name is None and data is not None:
         return _own(data, seed)
     name = name or "digits-scenes"
+    name, _, fold = name.partition("/")
     if name not in TASKS:
         raise UsageError(f"unknown task '{name}'{did_you_mean(name, TASKS)}; your own data go with --data")
     if name in PUBLISHED:
-        title, _ = PUBLISHED[name]
-        return make_task(name, read_folder(find_folder(name, data)), seed, title)
+        return load_published(name, fold or None, data, seed)
     if data is not None:
         raise UsageError(f"task '{name}' brings its own data; leave out '{data}'")
     return EMBEDDED[name](seed)
-
-
-def make_task(name: str, splits: Splits, seed: int, title: str = "") -> Task:
-    """A classification task from raw splits; test and validation sets are split off where there are none."""
-    arrays.check(splits, name)
-    whole = arrays.with_test(splits, seed, name)
-    assert whole.test is not None
-    test = arrays.shuffled(whole.test, seed)
-    return classification(name, whole.train, test, validation=whole.validation, title=title, seed=seed)
-
-
-def find_folder(name: str, data: str | None) -> Path:
-    """Where a published set lies: ``data``, or one of its usual places below ``data`` or $MCUPRUNE_DATA."""
-    root = data or os.environ.get(VARIABLE)
-    if not root:
-        raise UsageError(f"task '{name}' is read from files: set {VARIABLE} to the folder above '{name}/'")
-    _, places = PUBLISHED[name]
-    candidates = [*([Path(root)] if data else []), *(Path(root) / place for place in places)]
-    for folder in candidates:
-        if is_idx_folder(folder) or is_cifar_folder(folder):
-            return folder
-    looked = ", ".join(f"'{folder}'" for folder in candidates)
-    raise UsageError(f"task '{name}': no data in {looked}; unpack the published files there")
 
 
 def read_folder(folder: Path) -> Splits:

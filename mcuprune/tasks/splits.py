@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuprune.errors import UsageError
-from mcuprune.tasks.task import Split, check_split, hold_out
+from mcuprune.tasks.task import Split, Task, check_split, classification, hold_out
 
 TEST_SHARE = 0.2  # of the samples, where a source comes without a test set
 PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
@@ -118,3 +118,14 @@ def check(splits: Splits, where: str) -> None:
             f"{where}: no training sample is of class {missing[0]}, yet labels go up to {classes - 1}; "
             "number the classes 0, 1, 2, ... without gaps"
         )
+
+
+def make_task(name: str, splits: Splits, seed: int, title: str = "", normalize: bool = True) -> Task:
+    """A classification task from raw splits; test and validation sets are split off where there are none."""
+    check(splits, name)
+    whole = with_test(splits, seed, name)
+    assert whole.test is not None
+    test = shuffled(whole.test, seed)
+    return classification(
+        name, whole.train, test, validation=whole.validation, title=title, seed=seed, normalize=normalize
+    )

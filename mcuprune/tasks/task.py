@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from mcuprune.errors import UsageError
+from mcuprune.signal.mfcc import Mfcc
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -32,12 +33,22 @@ class Split:
 
 
 @dataclass(frozen=True)
+class FrontEnd:
+    """How firmware gets the network's input from audio: coefficient j is ``(c - mean[j]) / std[j]``."""
+
+    spec: Mfcc
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Task:
     """Arrays and how to judge outputs on them.
 
     The network's input is ``(raw - mean) / std`` with ``raw`` as stored in the source (images: 0 to 1), so
     that whoever feeds the C code can repeat it; ``mean`` and ``std`` hold one value, or one per channel.
     ``classes`` is 0 where the targets are signals.  ``data_kind`` says in plain words what the data are.
+    With ``front_end`` the firmware takes audio: the generated package computes the inputs from it.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Task:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     data_kind: str = "real data"
+    front_end: FrontEnd | None = None
 
     @property
     def loss_function(self) -> Loss:

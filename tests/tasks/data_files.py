@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -59,4 +61,58 @@ def write_images(
         for index in range(count):
             image = Image.fromarray(pixels[number * count + index] // 2 + np.uint8(100 * number))
             image.save(folder / name / f"{index:02d}.{suffix}")
+    return folder
+
+
+def write_wav(path: Path, audio: np.ndarray, rate: int = 8000) -> Path:
+    """16-bit audio (N,) or (N, channels)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1 if audio.ndim == 1 else audio.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(audio.astype("<i2").tobytes())
+    return path
+
+
+def tone(hertz: float, count: int, seed: int = 0, rate: int = 8000) -> np.ndarray:
+    """A tone in noise, int16 (count,)."""
+    rng = np.random.default_rng(seed)
+    wave_form = np.sin(2.0 * np.pi * hertz * np.arange(count) / rate + rng.uniform(0.0, 6.0))
+    return (8000.0 * wave_form + rng.normal(0.0, 300.0, count)).astype(np.int16)
+
+
+def write_spoken_digits(
+    folder: Path, speakers: tuple[str, ...] = ("george", "theo"), indices: int = 8, digits: int = 3
+) -> Path:
+    """Recordings of the Free Spoken Digit Dataset's form: each digit is a tone, 0.3 to 1.2 s long."""
+    for digit in range(digits):
+        for voice, speaker in enumerate(speakers):
+            for index in range(indices):
+                audio = tone(300.0 + 400.0 * digit + 20.0 * voice, 2400 + 900 * index, seed=index)
+                write_wav(folder / "recordings" / f"{digit}_{speaker}_{index}.wav", audio)
+    return folder
+
+
+def write_har(folder: Path, recordings: int = 6, readings: int = 200) -> Path:
+    """Activities of the form that STMicroelectronics publishes: each shakes with an amplitude of its own."""
+    for label, name in enumerate(("running", "stationary", "walking")):
+        (folder / name).mkdir(parents=True)
+        for index in range(recordings):
+            values = np.random.default_rng(index).normal(0.0, 100.0 * (1 + 5 * label), (readings, 3))
+            lines = [", ".join(f"{value:5d}" for value in row) for row in values.astype(int)]
+            (folder / name / f"{name}_{index:02d}_26Hz_4g_mg.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_wand(folder: Path, digits: int = 3, strokes: int = 10) -> Path:
+    """Strokes of the form that the magic wand's recorder writes: each digit is a line of its own slope."""
+    folder.mkdir(parents=True)
+    for digit in range(digits):
+        entries = []
+        for index in range(strokes):
+            along = np.linspace(-0.4, 0.4, 40 + index)
+            points = [{"x": float(x), "y": float(x * (digit - 1))} for x in along]
+            entries.append({"index": index, "strokePoints": points, "label": str(digit)})
+        (folder / f"someone_{digit}.json").write_text(json.dumps({"strokes": entries}))
     return folder

@@ -14,7 +14,8 @@ from PIL import Image
 
 from mcuprune.errors import UsageError
 from mcuprune.tasks.idx import read_idx
-from mcuprune.tasks.load import TASKS, VARIABLE, load_task
+from mcuprune.tasks.load import TASKS, load_task
+from mcuprune.tasks.published import VARIABLE
 from mcuprune.tasks.splits import to_inputs
 from mcuprune.tasks.task import Split, Task, channel_statistics, hold_out
 
@@ -159,7 +160,7 @@ def test_constant_channels_are_left_at_zero():
 
 FUNCTIONS = """
 import numpy as np
-from mcuprune.tasks.load import make_task
+from mcuprune.tasks.splits import make_task
 from mcuprune.tasks.splits import Splits
 from mcuprune.tasks.task import Split
 

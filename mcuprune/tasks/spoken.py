@@ -1,0 +1,74 @@
+"""Spoken words: clips of audio as coefficients that the generated front end computes in firmware.
+
+The Free Spoken Digit Dataset (Jackson et al., CC BY-SA 4.0): ``recordings/<digit>_<speaker>_<index>.wav``,
+8 kHz.  Published split: indices 0 to 4 are the test set.  A fold tests one speaker and trains on the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mcuprune.errors import UsageError
+from mcuprune.signal import fixed
+from mcuprune.signal.mfcc import Mfcc, fit
+from mcuprune.tasks.audio import read_wav
+from mcuprune.tasks.splits import Splits, make_task
+from mcuprune.tasks.task import FrontEnd, Split, Task
+
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+PATTERN = "*_*_*.wav"
+TEST_INDICES = 5  # of each digit and speaker
+
+
+def load_spoken_digits(folder: Path, fold: str | None, seed: int, title: str) -> Task:
+    """Coefficients (N, 49, 10, 1), each standardized; ``fold`` names the speaker to be tested."""
+    spec = Mfcc()
+    names, clips = read_digits(folder, spec)
+    tested = np.array([speaker == fold if fold else index < TEST_INDICES for _, speaker, index in names])
+    if tested.all() or not tested.any():
+        what = f"of speaker '{fold}'" if fold else f"with an index below {TEST_INDICES}"
+        raise UsageError(
+            f"'{folder}': {tested.sum()} of {len(names)} recordings are {what}; fetch them again"
+        )
+    labels = np.array([digit for digit, _, _ in names], np.int64)
+    train, test = (Split(clips[part], labels[part]) for part in (~tested, tested))
+    return clip_task("spoken-digits", Splits(train, test=test), spec, seed, title)
+
+
+def read_digits(folder: Path, spec: Mfcc) -> tuple[list[tuple[int, str, int]], np.ndarray]:
+    """(digit, speaker, index) of every recording, sorted by file name, and the clips (N, samples) int16."""
+    names, clips = [], []
+    for path in sorted((*folder.glob(PATTERN), *folder.glob(f"recordings/{PATTERN}"))):
+        digit, speaker, index = path.stem.split("_")
+        if not (digit.isdecimal() and index.isdecimal()):
+            raise UsageError(f"'{path}': recordings are called DIGIT_SPEAKER_INDEX.wav; rename or remove it")
+        names.append((int(digit), speaker, int(index)))
+        clips.append(_clip(path, spec))
+    return names, np.stack(clips)
+
+
+def _clip(path: Path, spec: Mfcc) -> np.ndarray:
+    audio, rate = read_wav(path)
+    if rate != spec.rate:
+        raise UsageError(f"audio '{path}' has {rate} samples per second, not {spec.rate}; resample it")
+    return fit(audio, spec.samples)
+
+
+def clip_task(name: str, clips: Splits, spec: Mfcc, seed: int, title: str = "") -> Task:
+    """A task whose splits hold audio (N, samples) int16; coefficients are standardized by training clips."""
+    parts = {
+        part: Split(fixed.coefficients(split.x, spec) / np.float32(fixed.ONE), split.y)
+        for part in ("train", "validation", "test")
+        if (split := getattr(clips, part)) is not None
+    }
+    mean, std = (statistic(parts["train"].x, axis=(0, 1)) for statistic in (np.mean, np.std))
+    std = np.where(std > 0, std, 1.0)
+    scaled = {
+        part: Split(((split.x - mean) / std).astype(np.float32)[..., None], split.y)
+        for part, split in parts.items()
+    }
+    task = make_task(name, Splits(**scaled), seed, title, normalize=False)
+    return replace(task, front_end=FrontEnd(spec, tuple(map(float, mean)), tuple(map(float, std))))
