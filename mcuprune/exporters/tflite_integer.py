@@ -6,6 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.exporters.tflite_file import FUSED, TfliteFile, affine, lower
+from mcuprune.frontends.tflite_reader import TAKEN_ROWS
 from mcuprune.graph import ir
 
 _BINARY = {
@@ -90,19 +91,18 @@ def _(node: ir.Rearrange, file: TfliteFile) -> None:
     size = int(np.prod(file.qgraph.shape(node.inputs[0])))
     flat = file.quantized(f"{node.name}/flat", (size,), quantization)
     _reshaped(file, f"{node.name}/flat", file.activation(node.inputs[0]), (size,), flat)
-    taken = file.quantized(f"{node.name}/taken", (len(index),), quantization)
-    _gathered(file, node.name, flat, index, 1, taken)
-    _reshaped(file, node.name, taken, shape, file.activation(node.name))
+    _gathered(file, node.name, flat, index.reshape(shape), 1, file.activation(node.name))
 
 
 @lower.register(ir.Take)
 def _(node: ir.Take, file: TfliteFile) -> None:
     _, width, channels = file.qgraph.shape(node.inputs[0])
     quantization = file.qgraph.quantization[node.name]
-    rows = file.quantized(f"{node.name}/rows", (len(node.rows), width, channels), quantization)
+    name = f"{node.name}{TAKEN_ROWS}"
+    rows = file.quantized(name, (len(node.rows), width, channels), quantization)
     source, target = file.activation(node.inputs[0]), file.activation(node.name)
-    _gathered(file, f"{node.name}/rows", source, np.array(node.rows), 1, rows)
-    _gathered(file, f"{node.name}/columns", rows, np.array(node.columns), 2, target)
+    _gathered(file, name, source, np.array(node.rows), 1, rows)
+    _gathered(file, node.name, rows, np.array(node.columns), 2, target)
 
 
 @lower.register(ir.ResizeBilinear)

@@ -29,9 +29,13 @@ def elementwise(kind: type[ir.Node], fuses: bool = False) -> Operator:
         shapes = _common_shapes(operands, dims)
         if shapes is None:
             raise reader.refuse(operator, f"broadcasting {operands[0]} and {operands[1]} to {dims}")
-        inputs = tuple(operand(reader, operator, i, shape) for i, shape in enumerate(shapes[:2]))
-        inputs = _two_loops(reader, inputs, shapes[2])
-        reader.define(kind(reader.names[index], inputs, *clamp), index, shapes[2])
+        result = shapes[2]
+        repeated = _repeated(shapes[:2], result)
+        inputs = tuple(
+            operand(reader, operator, i, shape, result if i in repeated else shape)
+            for i, shape in enumerate(shapes[:2])
+        )
+        reader.define(kind(reader.names[index], inputs, *clamp), index, result)
 
     return convert
 
@@ -63,50 +67,48 @@ def _common_shapes(operands: list[Dims], dims: Dims) -> tuple[Dims, Dims, Dims] 
     return first, second, found.shape
 
 
-def _two_loops(reader: TfliteReader, names: tuple[str, ...], result: Dims) -> tuple[str, ...]:
-    """The operands, as few of them as need be repeated to the size of the result: kernels have two loops."""
-    sizes = [math.prod(reader.shapes[name]) for name in names]
-    first = int(sizes[1] < sizes[0])  # rather the smaller one
-    for repeated in ((), (first,), (1 - first,), (0, 1)):
-        shapes = [result if i in repeated else reader.shapes[name] for i, name in enumerate(names)]
-        levels = broadcast_levels((as_dims(shapes[0]), as_dims(shapes[1])), as_dims(result))
+def _repeated(shapes: tuple[Dims, ...], result: Dims) -> tuple[int, ...]:
+    """The operands that must be repeated to the size of the result, because kernels have two loops only."""
+    first = int(math.prod(shapes[1]) < math.prod(shapes[0]))  # rather the smaller one
+    for chosen in ((), (first,), (1 - first,)):
+        sides = [result if i in chosen else shape for i, shape in enumerate(shapes)]
+        levels = broadcast_levels((as_dims(sides[0]), as_dims(sides[1])), as_dims(result))
         if levels is not None and len(levels) <= 2:
-            return tuple(
-                _repeated(reader, name, result) if i in repeated else name for i, name in enumerate(names)
-            )
-    raise AssertionError("two operands as large as the result need one loop")
+            return chosen
+    return (0, 1)
 
 
-def _repeated(reader: TfliteReader, name: str, result: Dims) -> str:
-    """A node with the elements of ``name`` repeated to the shape ``result``."""
-    shape, node = reader.shapes[name], next(node for node in reader.nodes if node.name == name)
-    quantization, wish = reader.quantization[name], reader.fresh(f"{name}/repeated")
-    if isinstance(node, ir.Stored):
-        reader.constants[f"{wish}/values"] = ir.Constant(
-            np.ascontiguousarray(np.broadcast_to(reader.constants[node.constant].values, result))
-        )
-        reader.record(ir.Stored(wish, (), f"{wish}/values"), result, quantization)
-        return wish
-    strides = [0 if size == 1 else math.prod(shape[axis + 1 :]) for axis, size in enumerate(shape)]
-    counts = (1, *result)
-    node = ir.Rearrange(wish, (name,), 0, counts, (0, *strides))  # type: ignore[arg-type]
-    reader.record(node, result, quantization)
-    return wish
+def operand(
+    reader: TfliteReader, operator: schema.OperatorT, position: int, shape: Dims, wanted: Dims | None = None
+) -> str:
+    """The node of an input under ``shape``, an activation or a stored constant; repeated to ``wanted``."""
+    index, wanted = int(operator.inputs[position]), wanted or shape
+    if index not in reader.values and index >= 0 and reader.is_stored(index):
+        return _stored(reader, operator, index, shape, wanted)
+    source = reader.view(reader.source(operator, position), shape)
+    if wanted == shape:
+        return source
+    strides = (0, *(0 if size == 1 else math.prod(shape[axis + 1 :]) for axis, size in enumerate(shape)))
+    name = reader.fresh(f"{source}/repeated")
+    node = ir.Rearrange(name, (source,), 0, (1, *wanted), strides)  # type: ignore[arg-type]
+    reader.record(node, wanted, reader.quantization[source])
+    return name
 
 
-def operand(reader: TfliteReader, operator: schema.OperatorT, position: int, shape: Dims) -> str:
-    """The node behind an input under ``shape``: an activation, or a stored constant."""
-    index = int(operator.inputs[position])
-    if index in reader.values or index < 0 or not reader.is_stored(index):
-        return reader.view(reader.source(operator, position), shape)
-    values = reader.array(index)
+def _stored(reader: TfliteReader, operator: schema.OperatorT, index: int, shape: Dims, wanted: Dims) -> str:
+    """The node of a constant, under the constant's own name where no other node has it."""
+    name, values = reader.names[index], reader.array(index)
     scale, zero_point = reader.scales(index)
     if values.dtype != np.int8 or scale.size != 1:
-        raise reader.refuse(operator, f"its constant '{reader.names[index]}' is not int8 with one scale")
-    name = reader.fresh(f"{reader.names[index]}/stored")
+        raise reader.refuse(operator, f"its constant '{name}' is not int8 with one scale")
+    if reader.shapes.get(name) == wanted:
+        return name
+    if name in reader.shapes:
+        name = reader.fresh(name)
     key = f"{name}/values"
-    reader.constants[key] = ir.Constant(values.reshape(shape))
-    reader.record(ir.Stored(name, (), key), shape, ir.Quantization(float(scale[0]), int(zero_point[0])))
+    repeated = np.ascontiguousarray(np.broadcast_to(values.reshape(shape), wanted))
+    reader.constants[key] = ir.Constant(repeated)
+    reader.record(ir.Stored(name, (), key), wanted, ir.Quantization(float(scale[0]), int(zero_point[0])))
     return name
 
 
@@ -116,6 +118,10 @@ def _reduce(kind: str) -> Operator:
         dims = reader.dimensions(int(operator.inputs[0]))
         wanted = integers(reader, operator, 1, "its axes")
         axes = {axis_of(reader, operator, axis, len(dims)) for axis in wanted}
+        if len(reader.shape(int(operator.inputs[0]))) == 1 and len(dims) - 1 in axes:
+            node = ir.Reduce(reader.names[index], (reader.source(operator),), kind, (2,))
+            reader.define(node, index, (1,))
+            return
         found = image(dims, axes) or grouped(dims, [axis in axes for axis in range(len(dims))])
         if found is None:
             raise reader.refuse(operator, f"axes {sorted(axes)} of {dims}, with others between them")

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.frontends.tflite_arithmetic import operand
 from mcuprune.frontends.tflite_axes import axis_of, integers
-from mcuprune.frontends.tflite_reader import TfliteReader
+from mcuprune.frontends.tflite_reader import TAKEN_ROWS, TfliteReader
 from mcuprune.graph import ir
 
 Operator = Callable[[TfliteReader, schema.OperatorT], None]
@@ -33,7 +33,7 @@ def rearrange(
 ) -> None:
     """Define an output whose elements, in order, are those of nested loops over an input."""
     index = int(operator.outputs[output])
-    source = reader.source(operator, position)
+    source = _in_memory(reader, reader.source(operator, position))
     merged: list[Level] = []
     for count, step in levels:
         if count == 1:
@@ -51,6 +51,14 @@ def rearrange(
     filled = [(1, 0)] * (_MOST_LEVELS - len(merged)) + merged
     counts, strides = zip(*filled, strict=True)
     reader.define(ir.Rearrange(reader.names[index], (source,), start, counts, strides), index)
+
+
+def _in_memory(reader: TfliteReader, name: str) -> str:
+    """The node that an alias is an alias of: only the order of elements in memory matters here."""
+    nodes = {node.name: node for node in reader.nodes if isinstance(node, ir.ALIASES)}
+    while name in nodes:
+        name = nodes[name].inputs[0]
+    return name
 
 
 def _slice(reader: TfliteReader, operator: schema.OperatorT) -> None:
@@ -172,20 +180,51 @@ def _blocks(to_depth: bool) -> Operator:
 
 def _gather(reader: TfliteReader, operator: schema.OperatorT) -> None:
     dims = reader.dimensions(int(operator.inputs[0]))
-    options = operator.builtinOptions
+    options, output = operator.builtinOptions, int(operator.outputs[0])
     if options is not None and options.batchDims:
         raise reader.refuse(operator, "batch dimensions")
     axis = axis_of(reader, operator, 0 if options is None else options.axis, len(dims))
-    indices = integers(reader, operator, 1, "what is gathered")
+    numbers = int(operator.inputs[1])
+    stored = numbers >= 0 and reader.is_stored(numbers)
+    indices = integers(reader, operator, 1, "what is gathered") if not stored else _flat(reader, numbers)
     if not all(0 <= index < dims[axis] for index in indices):
         raise reader.refuse(operator, f"an index outside 0..{dims[axis] - 1}")
-    steps = set(np.diff(indices).tolist()) or {1}
+    if reader.names[output].endswith(TAKEN_ROWS):
+        reader.taken_rows[output] = (reader.source(operator), tuple(indices))
+        return
+    if int(operator.inputs[0]) in reader.taken_rows:
+        source, rows = reader.taken_rows[int(operator.inputs[0])]
+        reader.define(ir.Take(reader.names[output], (source,), rows, tuple(indices)), output)
+        return
     outer, inner = math.prod(dims[:axis]), math.prod(dims[axis + 1 :])
-    if len(steps) == 1:
-        levels = [(outer, dims[axis] * inner), (len(indices), steps.pop() * inner), (inner, 1)]
-        rearrange(reader, operator, indices[0] * inner, levels)
+    loops = _as_loops(indices)
+    if loops is not None and len(loops) + (outer > 1) + (inner > 1) <= _MOST_LEVELS:
+        levels = [(count, step * inner) for count, step in loops]
+        rearrange(reader, operator, indices[0] * inner, [(outer, dims[axis] * inner), *levels, (inner, 1)])
         return
     _take(reader, operator, (outer, dims[axis], inner), range(outer), indices)
+
+
+def _flat(reader: TfliteReader, index: int) -> list[int]:
+    """A stored tensor of integers, however large."""
+    return [int(value) for value in reader.array(index).reshape(-1)]
+
+
+def _as_loops(indices: Sequence[int]) -> list[Level] | None:
+    """The few nested loops that give these numbers after the first one, or ``None``."""
+    rest, levels = np.array(indices, np.int64), list[Level]()
+    while len(rest) > 1 and len(levels) < _MOST_LEVELS:
+        steps = np.diff(rest)
+        changes = np.flatnonzero(steps != steps[0])
+        count = int(changes[0]) + 1 if len(changes) else len(rest)
+        if len(rest) % count:
+            return None
+        blocks = rest.reshape(-1, count)
+        if (np.diff(blocks, axis=1) != steps[0]).any():
+            return None
+        levels.insert(0, (count, int(steps[0])))
+        rest = blocks[:, 0]
+    return levels if len(rest) <= 1 else None
 
 
 def _take(

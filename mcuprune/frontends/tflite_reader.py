@@ -17,6 +17,7 @@ from mcuprune.graph.shapes import canonical_shape, output_shape
 
 FILE_IDENTIFIER = b"TFL3"
 NO_BIAS = "/no_bias"  # how our exporter names the zeros that stand for no bias
+TAKEN_ROWS = "/taken_rows"  # and the first half of a Take: its rows, all columns
 _MAX_ELEMENTS = 1 << 28
 _DTYPES = {
     schema.TensorType.INT8: "int8",
@@ -75,6 +76,7 @@ class TfliteReader:
     floats: dict[int, FloatChain] = field(default_factory=dict)
     pads: dict[int, PendingPad] = field(default_factory=dict)
     static: dict[int, np.ndarray] = field(default_factory=dict)
+    taken_rows: dict[int, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     views: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict)
     handles: dict[int, Variable] = field(default_factory=dict)
     first_values: dict[Variable, np.ndarray] = field(default_factory=dict)
