@@ -164,14 +164,14 @@ class Package:
 def render(package: Package) -> dict[str, str]:
     """The files of the package that are written for the model, path -> text."""
     return {
-        f"include/{package.name}.h": _template("model.h.j2").render(m=package),
-        f"src/{package.name}.c": _template("model.c.j2").render(m=package),
-        "src/mcp_port.h": _template("mcp_port.h.j2").render(),
+        f"include/{package.name}.h": template("model.h.j2").render(m=package),
+        f"src/{package.name}.c": template("model.c.j2").render(m=package),
+        "src/mcp_port.h": template("mcp_port.h.j2").render(),
     }
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(share.folder("firmware_templates") / "model"),
         undefined=jinja2.StrictUndefined,

@@ -21,7 +21,7 @@ FRACTION = 6  # bits of the transform's values below a step of the audio
 POINT = 15  # bits behind the point of tables, logarithms and coefficients
 ONE = 1 << POINT
 LOG_ENTRIES = 64
-CHUNK = 64  # clips at once
+CHUNK = 32  # clips at once
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,24 @@ def _table(values: np.ndarray) -> np.ndarray:
 
 def coefficients(audio: np.ndarray, spec: Mfcc) -> np.ndarray:
     """int16 (N, samples) to int32 (N, frames, coefficients), 15 bits behind the point."""
-    parts = [_coefficients(audio[i : i + CHUNK], spec, tables(spec)) for i in range(0, len(audio), CHUNK)]
+    constants = tables(spec)
+    parts = [_coefficients(audio[i : i + CHUNK], spec, constants) for i in range(0, len(audio), CHUNK)]
     return np.concatenate(parts).astype(np.int32)
 
 
 def _coefficients(audio: np.ndarray, spec: Mfcc, t: Tables) -> np.ndarray:
     peak = np.maximum(1, np.abs(audio.astype(np.int64)).max(axis=-1))
     gain = POINT - np.minimum(POINT, bit_length(peak))  # an exact power of two, so that quiet clips keep bits
-    frames = (real.frames_of(audio, spec).astype(np.int64) << gain[:, None, None]) * t.window
-    power = _power(_rounded(frames, POINT - FRACTION), spec, t)
-    energy, lost = _energies(power, spec, t)
+    reference = 2 * log2(peak << gain, t)
+    frames = real.frames_of(audio, spec)
+    clip, frame = np.nonzero(frames.any(axis=-1))  # the others are silent
+    windowed = (frames[clip, frame].astype(np.int64) << gain[clip, None]) * t.window
+    energy, lost = _energies(_power(_rounded(windowed, POINT - FRACTION), spec, t), spec, t)
     # energy has POINT + 2 FRACTION bits behind the point, less the lost ones
-    offset = (lost - POINT - 2 * FRACTION) * ONE - 2 * log2(peak << gain, t)[:, None]
-    levels = np.where(energy > 0, log2(energy, t) + offset[..., None], spec.floor * ONE)
-    levels = np.maximum(levels, spec.floor * ONE)
+    offset = (lost - POINT - 2 * FRACTION) * ONE - reference[clip]
+    levels = np.full((*frames.shape[:2], spec.mels), spec.floor * ONE, np.int64)
+    heard = np.where(energy > 0, log2(energy, t) + offset[:, None], spec.floor * ONE)
+    levels[clip, frame] = np.maximum(heard, spec.floor * ONE)
     return np.asarray(_times(levels[..., None, :], t.cosines).sum(axis=-1))
 
 
