@@ -13,7 +13,7 @@ from mcuprune.codegen import emit
 from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.exporters.onnx import write_onnx
 from mcuprune.exporters.tflite import write_tflite
-from mcuprune.frontends.tflite import load_tflite, takes_int8
+from mcuprune.frontends.tflite import load_tflite
 from mcuprune.graph.ir import QuantizedGraph
 from mcuprune.lossless.optimise import optimise
 from mcuprune.lossless.record import Folded
@@ -77,8 +77,9 @@ def deploy(
     """
     toolchain = find_toolchain(board, manifest.toolchain)
     folded = fold(replace(graph, name=manifest.name), manifest.lossless)
-    graph, tflite = folded.graph, write_tflite(folded.graph)
-    original = source if source is not None and takes_int8(source) else write_tflite(folded.original)
+    tflite = write_tflite(folded.graph)
+    graph = replace(load_tflite(tflite), name=manifest.name)  # what whoever opens the folder will find
+    original = write_tflite(folded.original) if source is None else source
     plan = make_plan(graph, board.core.isa, manifest.objective, banks=board.ram_banks())
     sources = emit(graph, plan, board)
     _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")

@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from mcuprune.errors import UnsupportedError
 from mcuprune.exporters import tflite_integer  # noqa: F401  (registers its operators)
 from mcuprune.exporters.tflite_file import FUSED, TfliteFile, affine, lower
+from mcuprune.exporters.tflite_states import write_first_values, write_updates
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, op_shape
 
@@ -29,8 +30,10 @@ def write_tflite(qgraph: ir.QuantizedGraph) -> bytes:
     file = TfliteFile(qgraph)
     for name in qgraph.inputs:
         file.activation(name)
+    write_first_values(file)
     for node in qgraph.nodes:
         lower(node, file)
+    write_updates(file, qgraph.updates)
     return file.pack()
 
 

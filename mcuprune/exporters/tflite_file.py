@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 
@@ -17,6 +18,8 @@ _BUFFER_ALIGNMENT = 16
 _TYPES = {
     "int8": schema.TensorType.INT8,
     "uint8": schema.TensorType.UINT8,
+    "int16": schema.TensorType.INT16,
+    "resource": schema.TensorType.RESOURCE,
     "int32": schema.TensorType.INT32,
     "float32": schema.TensorType.FLOAT32,
 }
@@ -57,6 +60,7 @@ class TfliteFile:
     operators: list[schema.OperatorT] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)
+    before: list[TfliteFile] = field(default_factory=list)  # subgraphs that run before the first inference
 
     def activation(self, name: str) -> int:
         """Tensor of a node's output."""
@@ -99,40 +103,49 @@ class TfliteFile:
         return self.index[name]
 
     def operator(
-        self, code: str, inputs: list[int], output: int, options: object = None, options_type: str = "NONE"
+        self,
+        code: str,
+        inputs: list[int],
+        output: int | None,
+        options: object = None,
+        options_type: str = "NONE",
     ) -> int:
-        """One operator; returns its output tensor."""
+        """One operator; returns its output tensor, -1 if it has none."""
         if code not in self.codes:
             self.codes.append(code)
         self.operators.append(
             schema.OperatorT(
                 opcodeIndex=self.codes.index(code),
                 inputs=np.array(inputs, np.int32),
-                outputs=np.array([output], np.int32),
+                outputs=np.array([] if output is None else [output], np.int32),
                 builtinOptionsType=getattr(schema.BuiltinOptions, options_type),
                 builtinOptions=options,
             )
         )
-        return output
+        return -1 if output is None else output
 
     def pack(self) -> bytes:
-        graph = schema.SubGraphT(
-            tensors=self.tensors,
-            inputs=np.array([self.index[name] for name in self.qgraph.inputs], np.int32),
-            outputs=np.array([self.index[name] for name in self.qgraph.outputs], np.int32),
-            operators=self.operators,
-            name=self.qgraph.name,
-        )
+        graphs = [self._subgraph(self.qgraph.inputs, self.qgraph.outputs)]
+        graphs += [inner._subgraph((), ()) for inner in self.before]
         model = schema.ModelT(
             version=_SCHEMA_VERSION,
             operatorCodes=[_operator_code(code) for code in self.codes],
-            subgraphs=[graph],
+            subgraphs=graphs,
             description="mcuprune",
             buffers=self.buffers,
         )
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), file_identifier=_FILE_IDENTIFIER)
         return bytes(builder.Output())
+
+    def _subgraph(self, inputs: Sequence[str], outputs: Sequence[str]) -> schema.SubGraphT:
+        return schema.SubGraphT(
+            tensors=self.tensors,
+            inputs=np.array([self.index[name] for name in inputs], np.int32),
+            outputs=np.array([self.index[name] for name in outputs], np.int32),
+            operators=self.operators,
+            name=self.qgraph.name,
+        )
 
 
 @singledispatch

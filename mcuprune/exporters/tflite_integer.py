@@ -75,7 +75,7 @@ def _gathered(file: TfliteFile, name: str, source: int, indices: np.ndarray, axi
     file.operator("GATHER", inputs, target, options, "GatherOptions")
 
 
-def _reshaped(file: TfliteFile, name: str, source: int, shape: tuple[int, ...], target: int) -> None:
+def reshaped(file: TfliteFile, name: str, source: int, shape: tuple[int, ...], target: int) -> None:
     dims = np.array([1, *shape], np.int32)
     inputs = [source, file.constant(f"{name}/shape", dims)]
     file.operator("RESHAPE", inputs, target, schema.ReshapeOptionsT(newShape=dims), "ReshapeOptions")
@@ -90,7 +90,7 @@ def _(node: ir.Rearrange, file: TfliteFile) -> None:
         index = (index[:, None] + np.arange(count) * stride).reshape(-1)
     size = int(np.prod(file.qgraph.shape(node.inputs[0])))
     flat = file.quantized(f"{node.name}/flat", (size,), quantization)
-    _reshaped(file, f"{node.name}/flat", file.activation(node.inputs[0]), (size,), flat)
+    reshaped(file, f"{node.name}/flat", file.activation(node.inputs[0]), (size,), flat)
     _gathered(file, node.name, flat, index.reshape(shape), 1, file.activation(node.name))
 
 

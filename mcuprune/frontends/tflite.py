@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import McupruneError, UnsupportedError, UsageError
 from mcuprune.frontends.tflite_float import is_float_model, read_float
+from mcuprune.frontends.tflite_limits import require_sane_counts
 from mcuprune.frontends.tflite_ops import OPERATORS
 from mcuprune.frontends.tflite_reader import FILE_IDENTIFIER, FloatChain, TfliteReader, unique_names
 from mcuprune.frontends.tflite_states import state_updates
@@ -64,13 +65,6 @@ def load_tflite(source: str | Path | bytes, name: str | None = None) -> ir.Quant
         ) from error
 
 
-def takes_int8(data: bytes) -> bool:
-    """Whether all inputs and outputs of a .tflite file (that loads) are int8, as those of its graph are."""
-    graph = _decode(data, "the model").subgraphs[0]
-    ends = [graph.tensors[int(index)].type for index in (*graph.inputs, *graph.outputs)]
-    return all(kind == schema.TensorType.INT8 for kind in ends)
-
-
 def _read(source: str | Path | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "the model"
@@ -85,7 +79,9 @@ def _decode(data: bytes, label: str) -> schema.ModelT:
         raise UsageError(
             f"{label} is not a .tflite file (it does not carry the mark {FILE_IDENTIFIER.decode()})"
         )
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    root = schema.Model.GetRootAsModel(data, 0)
+    require_sane_counts(root, label)
+    model = schema.ModelT.InitFromObj(root)
     if not model.subgraphs or not model.buffers or not model.operatorCodes:
         raise UsageError(f"{label} is a .tflite file without a graph")
     return model

@@ -92,7 +92,8 @@ def _(node: ir.Pad, graph: ir.QuantizedGraph) -> bool:
 
 def pinned(graph: ir.QuantizedGraph) -> frozenset[str]:
     """Tensors that are seen outside of a run: outputs, states, and what is left for the next run."""
-    return frozenset((*graph.outputs, *graph.updates, *graph.updates.values()))
+    changed = (state for node in graph.nodes for state in node.changes)
+    return frozenset((*graph.outputs, *graph.updates, *graph.updates.values(), *changed))
 
 
 def channels(graph: ir.QuantizedGraph, tensor: str) -> int:

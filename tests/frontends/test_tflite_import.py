@@ -173,3 +173,13 @@ def test_mlperf_tiny_model(name: str) -> None:
     ours = run_int8(graph, x)
     np.testing.assert_array_equal(ours, run_tflm(path.read_bytes(), x))
     np.testing.assert_array_equal(ours, run_tflm(write_tflite(graph), x))
+
+
+def test_a_file_that_counts_without_end_is_refused() -> None:
+    """One table referred to again and again: small in the file, endless as objects."""
+
+    def change(model: schema.ModelT) -> None:
+        model.subgraphs = model.subgraphs * 65
+
+    with pytest.raises(UsageError, match="too many subgraphs"):
+        load_tflite(edited(change))
