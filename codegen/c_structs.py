@@ -97,8 +97,8 @@ def image(kind: str, values: Mapping[str, Value], where: str) -> ConstantData:
             data.extend(bytes(4))
         elif isinstance(value, Mapping):
             data.extend(image(field.type, value, where).data)
-        else:
-            data.extend(struct.pack("<" + _INTEGERS[field.type], value))
+        else:  # an address that is a number is a null pointer
+            data.extend(struct.pack("<" + _INTEGERS.get(field.type, "I"), value))
     data.extend(bytes(-len(data) % max(_alignment(field.type) for field in structures()[kind])))
     return ConstantData(bytes(data), pointers)
 

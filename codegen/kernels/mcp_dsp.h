@@ -314,52 +314,42 @@ static inline void mcp_clamp_all(int8_t *values, const int8_t *end, int32_t low,
 }
 
 #if defined(MCP_DSP)
-/* Four or more bytes at a time, as many as there are; loads stand together, because only neighbours overlap
- * in time.  Returns how many are left. */
-static inline int32_t mcp_widen_words(int16_t **output, const int8_t **input, int32_t count, uint32_t offsets)
-{
-    int16_t *out = *output;
-    const int8_t *in = *input;
-    uint32_t a, b, c, d, even, odd;
-    __asm__ volatile("subs %[count], #16\n"
-                     "blt 2f\n"
-                     "1:\n"
-                     "ldr %[a], [%[in]], #4\n"
-                     "ldr %[b], [%[in]], #4\n"
-                     "ldr %[c], [%[in]], #4\n"
-                     "ldr %[d], [%[in]], #4\n"
-                     ".irp word, %[a], %[b], %[c], %[d]\n"
-                     "sxtab16 %[odd], %[offsets], \\word, ror #8\n"
-                     "sxtab16 \\word, %[offsets], \\word\n"
-                     "pkhbt %[even], \\word, %[odd], lsl #16\n"
-                     "pkhtb %[odd], %[odd], \\word, asr #16\n"
-                     "str %[even], [%[out]], #4\n"
-                     "str %[odd], [%[out]], #4\n"
-                     ".endr\n"
-                     "subs %[count], #16\n"
-                     "bge 1b\n"
-                     "2:\n"
-                     "adds %[count], #12\n"
-                     "blt 4f\n"
-                     "3:\n"
-                     "ldr %[a], [%[in]], #4\n"
-                     "sxtab16 %[odd], %[offsets], %[a], ror #8\n"
-                     "sxtab16 %[a], %[offsets], %[a]\n"
-                     "pkhbt %[even], %[a], %[odd], lsl #16\n"
-                     "pkhtb %[odd], %[odd], %[a], asr #16\n"
-                     "str %[even], [%[out]], #4\n"
-                     "str %[odd], [%[out]], #4\n"
-                     "subs %[count], #4\n"
-                     "bge 3b\n"
-                     "4:\n"
-                     : [count] "+r"(count), [in] "+r"(in), [out] "+r"(out), [a] "=&r"(a), [b] "=&r"(b),
-                       [c] "=&r"(c), [d] "=&r"(d), [odd] "=&r"(odd), [even] "=&r"(even)
-                     : [offsets] "r"(offsets)
-                     : "cc", "memory");
-    *output = out;
-    *input = in;
-    return count + 4;
-}
+/* Fours of bytes: the loads of sixteen of them stand together, because only neighbours overlap in time. */
+#define MCP_WIDEN_LOOP(STORE)                                                                                \
+    "subs %[count], #16\n"                                                                                   \
+    "blt 2f\n"                                                                                               \
+    "1:\n"                                                                                                   \
+    "ldr %[a], [%[in]], #4\n"                                                                                \
+    "ldr %[b], [%[in]], #4\n"                                                                                \
+    "ldr %[c], [%[in]], #4\n"                                                                                \
+    "ldr %[d], [%[in]], #4\n"                                                                                \
+    ".irp word, %[a], %[b], %[c], %[d]\n" STORE ".endr\n"                                                    \
+    "subs %[count], #16\n"                                                                                   \
+    "bge 1b\n"                                                                                               \
+    "2:\n"                                                                                                   \
+    "adds %[count], #12\n"                                                                                   \
+    "blt 4f\n"                                                                                               \
+    "3:\n"                                                                                                   \
+    "ldr %[a], [%[in]], #4\n"                                                                                \
+    ".irp word, %[a]\n" STORE ".endr\n"                                                                      \
+    "subs %[count], #4\n"                                                                                    \
+    "bge 3b\n"                                                                                               \
+    "4:\n"
+#define MCP_WIDEN_APART                                                                                      \
+    "sxtab16 %[odd], %[offsets], \\word, ror #8\n"                                                           \
+    "sxtab16 \\word, %[offsets], \\word\n"                                                                   \
+    "str \\word, [%[out]], #4\n"                                                                             \
+    "str %[odd], [%[out]], #4\n"
+#define MCP_WIDEN_IN_ORDER                                                                                   \
+    "sxtab16 %[odd], %[offsets], \\word, ror #8\n"                                                           \
+    "sxtab16 \\word, %[offsets], \\word\n"                                                                   \
+    "pkhbt %[even], \\word, %[odd], lsl #16\n"                                                               \
+    "pkhtb %[odd], %[odd], \\word, asr #16\n"                                                                \
+    "str %[even], [%[out]], #4\n"                                                                            \
+    "str %[odd], [%[out]], #4\n"
+#define MCP_WIDEN_OPERANDS                                                                                   \
+    [count] "+r"(count), [in] "+r"(input), [out] "+r"(output), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),     \
+        [d] "=&r"(d), [odd] "=&r"(odd)
 #endif
 
 /* count bytes as 16-bit numbers, offset added. */
@@ -367,7 +357,12 @@ static inline void mcp_widen(int16_t *output, const int8_t *input, int32_t count
 {
     const uint32_t offsets = mcp_pair(offset, offset);
 #if defined(MCP_DSP)
-    count = mcp_widen_words(&output, &input, count, offsets);
+    uint32_t a, b, c, d, even, odd;
+    __asm__ volatile(MCP_WIDEN_LOOP(MCP_WIDEN_IN_ORDER)
+                     : MCP_WIDEN_OPERANDS, [even] "=&r"(even)
+                     : [offsets] "r"(offsets)
+                     : "cc", "memory");
+    count += 4;
 #else
     for (; count >= 4; count -= 4) {
         const uint32_t word = mcp_load_word(input);
@@ -382,6 +377,33 @@ static inline void mcp_widen(int16_t *output, const int8_t *input, int32_t count
     MCP_ROLLED
     for (; count > 0; count--) {
         *output++ = (int16_t)(*input++ + offset);
+    }
+}
+
+/* The same in the order 0, 2, 1, 3 of every four, as sign extension takes bytes apart: two instructions less.
+ */
+static inline void mcp_widen_apart(int16_t *output, const int8_t *input, int32_t count, int32_t offset)
+{
+    const uint32_t offsets = mcp_pair(offset, offset);
+#if defined(MCP_DSP)
+    uint32_t a, b, c, d, odd;
+    __asm__ volatile(MCP_WIDEN_LOOP(MCP_WIDEN_APART)
+                     : MCP_WIDEN_OPERANDS
+                     : [offsets] "r"(offsets)
+                     : "cc", "memory");
+    count += 4;
+#else
+    for (; count >= 4; count -= 4) {
+        const uint32_t word = mcp_load_word(input);
+        mcp_store_word(output, mcp_add_even_bytes(offsets, word));
+        mcp_store_word(output + 2, mcp_add_odd_bytes(offsets, word));
+        input += 4;
+        output += 4;
+    }
+#endif
+    MCP_ROLLED
+    for (int32_t i = 0; i < count; i++) {
+        output[2 * i - 3 * (i / 2)] = (int16_t)(input[i] + offset);
     }
 }
 

@@ -17,8 +17,8 @@ typedef struct {
     int16_t input_offset;  /* minus the input's zero point */
     int16_t output_offset; /* the output's zero point */
     int8_t clamp_min, clamp_max;
-    const int8_t *weight;
-    const int32_t *bias;       /* (out_c) */
+    const int8_t *weight; /* of dense convolutions with DSP instructions: the others, too (mcp_pairs.h) */
+    const int32_t *bias;  /* (out_c) */
     const int32_t *multiplier; /* (out_c), Q31: 2^30 or more, or 0 with shift 0 */
     const int8_t *shift;       /* (out_c), -31..30, left if positive */
 } mcp_conv2d;
@@ -205,7 +205,8 @@ void mcp_depthwise_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, 
 void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                                 void *scratch);
 
-/* Support of the dsp convolutions: all channels of up to three gathered pixels, 2 * pairs inputs each. */
+/* Support of the dsp convolutions: all channels of up to three gathered pixels, 2 * pairs inputs each; the
+ * input has room for three. */
 void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t pairs, const int16_t *input, int32_t pixels,
                      int8_t *output);
 

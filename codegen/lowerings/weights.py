@@ -7,12 +7,13 @@ import numpy as np
 from mcuprune.codegen.c_text import dims
 from mcuprune.codegen.lowering import Array, Operation
 from mcuprune.errors import UnsupportedError
-from mcuprune.kernels.layouts import pack
+from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_row_pairs
 
 
-def channel_arrays(operation: Operation, axes: str, reduced: tuple[int, ...]) -> dict[str, Array]:
+def channel_arrays(operation: Operation, axes: str, reduced: tuple[int, ...]) -> dict[str, Array | int]:
     """``weight``, ``bias``, ``multiplier`` and ``shift`` as constants, laid out as the kernel wants them.
 
+    Where the weights of a layout hold the others, these are null pointers.
     ``axes`` names the axes of the weights, ``reduced`` are those that one output sums over.
     """
     p, kernel = operation.parameters, operation.kernel
@@ -22,6 +23,10 @@ def channel_arrays(operation: Operation, axes: str, reduced: tuple[int, ...]) ->
         bias = bias + p.input_offset * p.weight.astype(np.int64).sum(axis=reduced)
     if np.abs(bias).max(initial=0) >= 2**31:
         raise UnsupportedError(f"layer '{operation.node.name}': a bias does not fit into 32 bits")
+    if kernel.layout in ROW_PAIRS:
+        packed = pack_row_pairs(kernel.layout, p.weight, bias, p.multiplier, p.shift)
+        note = f"{shape}, with 2 biases, 2 multipliers and 2 powers each"
+        return {"weight": Array("weight", packed, note), "bias": 0, "multiplier": 0, "shift": 0}
     # One scale for the whole tensor is stored once where the node says so, as the flash model counts it.
     scales = (1,) if getattr(operation.node, "one_scale", False) else bias.shape
     multiplier = np.broadcast_to(p.multiplier, scales).astype(np.int32)

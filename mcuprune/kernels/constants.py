@@ -47,10 +47,15 @@ def conv2d(shape: OpShape) -> Number:
     return ceil_to(filter_size(shape) * out_c, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
 
 
-def conv2d_padded_rows(shape: OpShape) -> Number:
-    """As :func:`conv2d`, the weights of every output channel filled up to whole words."""
-    out_c = shape.output[2]
-    return ceil_to(filter_size(shape), WORD) * out_c + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
+def conv2d_row_pairs(shape: OpShape) -> Number:
+    """Weights of every output channel, filled up to whole words; pairs of channels with their scales."""
+    return row_pairs(ceil_to(filter_size(shape), WORD), shape.output[2])
+
+
+def row_pairs(weights: Number, out_c: Number) -> Number:
+    """Bias, multiplier and power (int32) with the ``weights`` of every output channel, an even number of
+    them."""
+    return (weights + 12) * ceil_to(out_c, 2) + STRUCT_BYTES["mcp_conv2d"]
 
 
 def depthwise(shape: OpShape) -> Number:

@@ -11,6 +11,7 @@ from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.portable import Distances, all_outputs, channel_by_channel, no_scratch, unless_broadcast
 
 _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
+_PAIRS = ("mcp_rows_s8_dsp", "mcp_pairs.h")
 _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
 
 
@@ -55,10 +56,10 @@ DSP: tuple[Kernel, ...] = (
         accepts=accepts.undilated_window,
         scratch=_three_patches,
         overlap=_pixel_copied,
-        constants=constants.conv2d_padded_rows,
+        constants=constants.conv2d_row_pairs,
         features=features.conv2d_dsp,
         layout="row_pairs",
-        needs=("mcp_rows_s8_dsp", *_WINDOW),
+        needs=(*_PAIRS, *_WINDOW),
     ),
     Kernel(
         name="mcp_conv2d_1x1_s8_dsp",
@@ -67,10 +68,10 @@ DSP: tuple[Kernel, ...] = (
         accepts=accepts.pointwise,
         scratch=_three_patches,
         overlap=_pixel_copied,
-        constants=constants.conv2d_padded_rows,
+        constants=constants.conv2d_row_pairs,
         features=features.pointwise_dsp,
-        layout="row_pairs",
-        needs=("mcp_rows_s8_dsp", *_FLAT),
+        layout="row_pairs_apart",
+        needs=(*_PAIRS, *_FLAT),
     ),
     Kernel(
         name="mcp_depthwise_conv2d_s8_dsp",

@@ -167,22 +167,20 @@ def pointwise_dsp(shape: OpShape) -> Features:
 
 
 def _rows_dsp(shape: OpShape) -> Features:
-    """Groups of three pixels, and in them pairs of channels, rounds and steps of their loop; of pixels left
-    over pairs of channels and steps; of an odd last channel outputs and words."""
+    """Groups of up to three pixels; in them pairs of channels, rounds and steps of their loop; odd last
+    channels, outputs of these."""
     pixels, out_c = shape.output[0] * shape.output[1], shape.output[2]
-    groups, left = pixels // 3, pixels % 3
-    channel_pairs = _below(out_c, 2) / 2
-    odd = out_c - 2 * channel_pairs
+    groups = -(-pixels // 3)
+    channel_pairs = ceil_to(out_c, 2) / 2
+    odd = 2 * channel_pairs - out_c
     words = ceil_to(filter_size(shape), WORD) / WORD
     return (
         groups,
         groups * channel_pairs,
-        groups * channel_pairs * ceil_to(words, 8) / 8,
+        groups * channel_pairs * ceil_to(2 * words - 1, 16) / 16,
         groups * channel_pairs * words,
-        left * channel_pairs,
-        left * channel_pairs * words,
+        groups * odd,
         pixels * odd,
-        pixels * odd * words,
     )
 
 

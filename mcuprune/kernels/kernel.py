@@ -22,7 +22,8 @@ class Kernel:
     overlap     per input, the smallest distance ``d >= 0`` such that the output may start ``d`` bytes (or
                 more) *before* that input starts while sharing memory with it; ``None``: must be disjoint
     exact       the distances of ``overlap`` are exact: the output starts there, or is disjoint from the input
-    layout      how the weights are stored: ``ohwi`` (as in the graph) or a packing of ``kernels/layouts.py``
+    layout      how the weights are stored: ``ohwi`` (as in the graph) or a packing of ``kernels/layouts.py``;
+                those of pairs of rows hold biases and scales, too
     folds_input_offset   the bias constant already holds ``-input_zero_point * sum(weights)``
     constants   bytes in flash: weights, biases, multipliers, shifts, tables and the parameter struct
     calls_per_input      it is called once for each input of the node

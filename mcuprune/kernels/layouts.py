@@ -20,19 +20,9 @@ def _whole_words(weight: np.ndarray) -> np.ndarray:
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
 
 
-def _row_pairs(weight: np.ndarray) -> np.ndarray:
-    """Pairs of rows, for inputs as pairs of neighbours ``(k, k+1)``.
-
-    The rows alternate: a word holds ``r0[k], r1[k], r0[k+1], r1[k+1]``, so that sign-extending its even and
-    its odd bytes (SXTB16, and again after a rotation by 8) gives the pairs that multiply the inputs.  In an
-    odd last row a word holds ``k, k+2, k+1, k+3``.
-    """
-    rows = _whole_words(weight)
-    whole = len(rows) // 2 * 2
-    # (pairs of rows, row of the pair, pairs of k, k of the pair)
-    paired = rows[:whole].reshape(-1, 2, rows.shape[1] // 2, 2).transpose(0, 2, 3, 1)
-    single = rows[whole:].reshape(-1, 4)[:, [0, 2, 1, 3]]
-    return np.concatenate([paired.reshape(-1), single.reshape(-1)])
+def _halves_apart(rows: np.ndarray) -> np.ndarray:
+    """Every four values in the order in which SXTB16 takes bytes apart: ``k, k+2, k+1, k+3``."""
+    return rows.reshape(len(rows), -1, 4)[:, :, [0, 2, 1, 3]].reshape(rows.shape)
 
 
 def _row_fours(weight: np.ndarray) -> np.ndarray:
@@ -72,13 +62,24 @@ def _channel_eights(weight: np.ndarray) -> np.ndarray:
 LAYOUTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
     {
         "ohwi": _as_is,
-        "row_pairs": _row_pairs,
         "row_fours": _row_fours,
         "channel_fours": _channel_fours,
         "channel_eights": _channel_eights,
         "channels": _channels,
     }
 )
+
+
+# These hold two rows (output channels) at a time: 2 biases, their weights, 2 multipliers and 2 powers.  The
+# weights of the rows alternate: a word holds ``r0[k], r1[k], r0[l], r1[l]``, so that sign-extending its even
+# and its odd bytes (SXTB16, and again after a rotation by 8) gives what multiplies inputs ``k`` and ``l``.
+ROW_PAIRS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
+    {
+        "row_pairs": _whole_words,
+        "row_pairs_apart": lambda weight: _halves_apart(_whole_words(weight)),
+    }
+)
+SLOW = -128  # added to a shift: the pair takes the way for any shift
 
 
 def pack(layout: str, weight: np.ndarray) -> np.ndarray:
@@ -88,5 +89,39 @@ def pack(layout: str, weight: np.ndarray) -> np.ndarray:
     Raises UnsupportedError for an unknown layout.
     """
     if layout not in LAYOUTS:
-        raise UnsupportedError(f"weight layout '{layout}' is unknown; known: {', '.join(LAYOUTS)}")
+        known = ", ".join((*LAYOUTS, *ROW_PAIRS))
+        raise UnsupportedError(f"weight layout '{layout}' is unknown or needs scales; known: {known}")
     return LAYOUTS[layout](np.asarray(weight, np.int8))
+
+
+def pack_row_pairs(
+    layout: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray
+) -> np.ndarray:
+    """Weights (out, kh, kw, in), biases and scales (out) of a ``layout`` of :data:`ROW_PAIRS`, as int8 bytes.
+
+    A usual scale is ``2 * multiplier`` modulo 2^32 and ``2^(32 + shift)``.  If a shift of the pair is above
+    -2, or the second row is missing, the multipliers are stored as they are and the shifts less 128.  A
+    multiplier of 0 becomes a power of 0.
+    """
+    rows = ROW_PAIRS[layout](np.asarray(weight, np.int8))
+    odd = len(rows) % 2
+    rows = np.pad(rows, ((0, odd), (0, 0)))
+    biases, multipliers, shifts = (
+        np.pad(np.asarray(values, np.int64), (0, odd)).reshape(-1, 2) for values in (bias, multiplier, shift)
+    )
+    dead = multipliers == 0
+    usual = ((shifts < -1) | dead).all(axis=1, keepdims=True)
+    usual[len(usual) - odd :] = False
+    powers = np.where(dead, 0, 2 ** (32 + np.clip(shifts, -31, -2)))
+    scales = np.where(
+        np.repeat(usual, 4, axis=1),
+        np.concatenate([2 * multipliers, powers], axis=1),
+        np.concatenate([multipliers, shifts + SLOW], axis=1),
+    )
+    weights = rows.reshape(len(usual), 2, -1, 2).transpose(0, 2, 3, 1).reshape(len(usual), -1)
+    return np.concatenate([_bytes(biases), weights, _bytes(scales)], axis=1).reshape(-1)
+
+
+def _bytes(numbers: np.ndarray) -> np.ndarray:
+    """The lower 32 bits of ``(rows, n)`` numbers, little-endian."""
+    return (numbers & 0xFFFFFFFF).astype("<u4").view(np.int8).reshape(len(numbers), -1)

@@ -12,6 +12,7 @@ from mcuprune.graph import ir
 from mcuprune.graph.axes import Level, broadcast_levels, reduction_walk
 from mcuprune.graph.op_shape import OpShape, elements
 from mcuprune.kernels.kernel import Kernel
+from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_row_pairs
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,19 @@ def parameters(
     raise ir.unsupported(node, "calibration")
 
 
-def _channels(count: int, weights: int, memory: _Memory, rng: np.random.Generator) -> bytes:
+def _channels(
+    count: int, weight: tuple[int, ...], kernel: Kernel, memory: _Memory, rng: np.random.Generator
+) -> bytes:
     """Addresses of weights, biases, multipliers and shifts that give outputs of the usual size."""
-    arrays = (
-        rng.integers(-127, 128, weights, np.int8),
+    weights = rng.integers(-127, 128, weight, np.int8)
+    scales = (
         rng.integers(-2000, 2000, count, np.int32),
         rng.integers(2**30, 2**31, count).astype(np.int32),
         rng.integers(-9, -5, count, np.int8),
     )
-    return struct.pack("<4I", *(memory.add(values) for values in arrays))
+    if kernel.layout in ROW_PAIRS:
+        return struct.pack("<4I", memory.add(pack_row_pairs(kernel.layout, weights, *scales)), 0, 0, 0)
+    return struct.pack("<4I", *(memory.add(values) for values in (pack(kernel.layout, weights), *scales)))
 
 
 @parameters.register(ir.Conv2d)
@@ -84,19 +89,19 @@ def _(
     rng: np.random.Generator,
 ) -> bytes:
     window, out_c = node.window, int(shape.output[2])
-    in_c = 1 if isinstance(node, ir.DepthwiseConv2d) else int(shape.inputs[0][2])
-    taps = window.kernel[0] * window.kernel[1] * in_c
+    depthwise = isinstance(node, ir.DepthwiseConv2d)
+    weight = (*window.kernel, out_c) if depthwise else (out_c, *window.kernel, int(shape.inputs[0][2]))
     geometry = struct.pack("<6h", *shape.inputs[0], *shape.output)
     steps = struct.pack("<8B", *window.kernel, *window.stride, *window.dilation, *window.padding[:2])
     scales = struct.pack("<2h2b2x", 5, -3, -128, 127)
-    return geometry + steps + scales + _channels(out_c, out_c * (taps + 3), memory, rng)
+    return geometry + steps + scales + _channels(out_c, weight, kernel, memory, rng)
 
 
 @parameters.register
 def _(node: ir.Linear, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
     in_c, out_c = int(shape.inputs[0][2]), int(shape.output[2])
     head = struct.pack("<2i2h2bBx", in_c, out_c, 5, -3, -128, 127, 1)
-    return head + _channels(out_c, out_c * (in_c + 3), memory, rng)
+    return head + _channels(out_c, (out_c, in_c), kernel, memory, rng)
 
 
 @parameters.register(ir.MaxPool2d)

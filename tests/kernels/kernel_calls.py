@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.layouts import pack
+from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_row_pairs
 from mcuprune.quantize import parameters as quantized
 
 GUARD_BYTES, GUARD = 64, 0x5A
@@ -161,6 +161,10 @@ def constants_for(kernel: Kernel, parameters: Any) -> Any:
         axes = (1, 2, 3)[: parameters.weight.ndim - 1] if kernel.op is not ir.DepthwiseConv2d else (0, 1)
         sums = parameters.weight.astype(np.int64).sum(axis=axes)
         bias = (bias + parameters.input_offset * sums).astype(np.int32)
+    if kernel.layout in ROW_PAIRS:
+        scales = (bias, parameters.multiplier, parameters.shift)
+        packed = pack_row_pairs(kernel.layout, parameters.weight, *scales)
+        return replace(parameters, weight=packed, **dict.fromkeys(("bias", "multiplier", "shift"), 0))
     values = {**vars(parameters), "weight": pack(kernel.layout, parameters.weight), "bias": bias}
     return type(parameters)(**values)
 
@@ -171,7 +175,7 @@ def structure(parameters: Any) -> tuple[c.Structure, list[np.ndarray]]:
     kept: list[np.ndarray] = []
     for name, kind in made._fields_:
         value = getattr(parameters, name)
-        if kind is _POINTER:
+        if kind is _POINTER and isinstance(value, np.ndarray):
             kept.append(np.ascontiguousarray(value))
             value = kept[-1].ctypes.data
         elif issubclass(kind, c.Structure):

@@ -6,12 +6,37 @@ import numpy as np
 import pytest
 
 from mcuprune.errors import UnsupportedError
-from mcuprune.kernels.layouts import LAYOUTS, pack
+from mcuprune.kernels.layouts import LAYOUTS, ROW_PAIRS, pack, pack_row_pairs
 
 
-def test_pairs_of_rows_alternate_and_the_odd_row_stands_alone() -> None:
+def words(packed: np.ndarray) -> list[int]:
+    return packed.view("<i4").tolist()
+
+
+def test_pairs_of_rows_alternate_between_their_biases_and_scales() -> None:
     weight = np.array([[1, 2, 3], [11, 12, 13], [21, 22, 23]], np.int8)
-    assert pack("row_pairs", weight).tolist() == [1, 11, 2, 12, 3, 13, 0, 0, 21, 23, 22, 0]
+    scales = (np.array(given) for given in ([-5, 6, 7], [2**30, 2**31 - 1, 2**30 + 1], [-2, -31, -9]))
+    first, odd = pack_row_pairs("row_pairs", weight, *scales).reshape(2, 32)
+    assert words(first[:8]) == [-5, 6]
+    assert first[8:16].tolist() == [1, 11, 2, 12, 3, 13, 0, 0]
+    assert words(first[16:]) == [-(2**31), -2, 2**30, 2]
+    assert words(odd[:8]) == [7, 0]
+    assert odd[8:16].tolist() == [21, 0, 22, 0, 23, 0, 0, 0]
+    assert words(odd[16:]) == [2**30 + 1, 0, -9 - 128, -128]
+
+
+def test_pairs_with_an_unusual_shift_keep_multipliers_and_shifts() -> None:
+    weight = np.ones((4, 1, 1, 2), np.int8)
+    bias, multiplier, shift = np.zeros(4), np.array([2**30, 2**30 + 5, 0, 2**30]), np.array([-3, -1, 0, -4])
+    unusual, dead = pack_row_pairs("row_pairs", weight, bias, multiplier, shift).reshape(2, 32)
+    assert words(unusual[16:]) == [2**30, 2**30 + 5, -3 - 128, -1 - 128]
+    assert words(dead[16:]) == [0, -(2**31), 0, 2**28]
+
+
+def test_apart_holds_every_four_inputs_as_sign_extension_takes_them() -> None:
+    weight = np.array([[1, 2, 3, 4], [11, 12, 13, 14]], np.int8)
+    packed = pack_row_pairs("row_pairs_apart", weight, *np.zeros((3, 2), int))
+    assert packed[8:16].tolist() == [1, 11, 3, 13, 2, 12, 4, 14]
 
 
 def test_fours_of_rows_take_even_and_odd_inputs_apart() -> None:
@@ -46,3 +71,17 @@ def test_packing_adds_nothing_but_zeros(layout: str, shape: tuple[int, ...]) -> 
 def test_unknown_layout() -> None:
     with pytest.raises(UnsupportedError, match="spiral"):
         pack("spiral", np.zeros((1, 1), np.int8))
+
+
+@pytest.mark.parametrize("layout", sorted(ROW_PAIRS))
+@pytest.mark.parametrize("shape", [(1, 3, 3, 1), (5, 3, 3, 7), (4, 3, 3, 8)])
+def test_pairs_of_rows_lose_no_weight(layout: str, shape: tuple[int, ...]) -> None:
+    weight = np.random.default_rng(0).integers(1, 128, shape).astype(np.int8)
+    packed = pack_row_pairs(layout, weight, *np.zeros((3, shape[0]), int)).reshape(-(-shape[0] // 2), -1)
+    inner = packed[:, 8:-16]
+    assert sorted(inner[inner != 0]) == sorted(weight.reshape(-1))
+
+
+def test_pairs_of_rows_need_scales() -> None:
+    with pytest.raises(UnsupportedError, match="needs scales"):
+        pack("row_pairs", np.zeros((1, 1), np.int8))

@@ -22,7 +22,7 @@ void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *ou
         MCP_ROLLED
         while (left > 0) {
             const int32_t taken = !dense ? 1 : left < 3 ? left : 3;
-            mcp_widen(wide + 2 * pairs * pixels, in, taken * depth, op->input_offset);
+            mcp_widen_apart(wide + 2 * pairs * pixels, in, taken * depth, op->input_offset);
             in += taken * step;
             left -= taken;
             pixels += taken;

@@ -28,25 +28,12 @@ __asm__(
 #endif
 
 /* 0: conv1, Conv2d 6x6x4 -> 6x6x3, 432 MACs */
-/* (3, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs */
+/* (3, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases, 2 multipliers and 2 powers each */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv1_weight[12] = {
-    -108, 38, -123, 105, -83, 1, 80, 27, 120, 34, 59, 11,
-};
-/* (3) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv1_bias[3] = {
-    239, 1740, -891,
-};
-/* (3) (out_c), Q31 */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv1_multiplier[3] = {
-    1897114717, 1284452861, 1805318285,
-};
-/* (3) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv1_shift[3] = {
-    -6, -6, -7,
+static const int8_t branches_conv1_weight[64] = {
+    -17, 0, 0, 0, -52, 6, 0, 0, -108, 38, -83, 1, -123, 105, 80, 27, -70, 88, 39, -30, -6, 99, 30,
+    -103, 0, 0, 0, 4, 0, 0, 0, 4, -123, -4, -1, -1, 0, 0, 0, 0, 120, 0, 34, 0, 59, 0, 11, 0, -115,
+    -8, -102, 107, 0, 0, 0, 0, 121, -1, -1, -1, -128, -1, -1, -1,
 };
 static const mcp_conv2d branches_conv1 = {
     .in_h = 6,
@@ -68,31 +55,17 @@ static const mcp_conv2d branches_conv1 = {
     .clamp_min = 9,
     .clamp_max = 127,
     .weight = branches_conv1_weight,
-    .bias = branches_conv1_bias,
-    .multiplier = branches_conv1_multiplier,
-    .shift = branches_conv1_shift,
+    .bias = 0,
+    .multiplier = 0,
+    .shift = 0,
 };
 
 /* 1: conv2, Conv2d 6x6x4 -> 6x6x2, 288 MACs */
-/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs */
+/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases, 2 multipliers and 2 powers each */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv2_weight[8] = {
-    68, -105, 59, 93, 88, -122, -83, 11,
-};
-/* (2) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv2_bias[2] = {
-    -1679, -802,
-};
-/* (2) (out_c), Q31 */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv2_multiplier[2] = {
-    1234083585, 1940436462,
-};
-/* (2) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv2_shift[2] = {
-    -6, -8,
+static const int8_t branches_conv2_weight[32] = {
+    113, -7, -1, -1, -34, -4, -1, -1, 68, -105, 88, -122, 59, 93, -83, 11, 2, 62, 29, -109, -36,
+    107, 81, -25, 0, 0, 0, 4, 0, 0, 0, 1,
 };
 static const mcp_conv2d branches_conv2 = {
     .in_h = 6,
@@ -114,35 +87,24 @@ static const mcp_conv2d branches_conv2 = {
     .clamp_min = -61,
     .clamp_max = 127,
     .weight = branches_conv2_weight,
-    .bias = branches_conv2_bias,
-    .multiplier = branches_conv2_multiplier,
-    .shift = branches_conv2_shift,
+    .bias = 0,
+    .multiplier = 0,
+    .shift = 0,
 };
 
 /* 2: conv3, Conv2d 6x6x2 -> 6x6x5, 3240 MACs */
-/* (5, 3, 3, 2) (out_c, kernel_h, kernel_w, in_c), row_pairs */
+/* (5, 3, 3, 2) (out_c, kernel_h, kernel_w, in_c), row_pairs, with 2 biases, 2 multipliers and 2 powers each */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv3_weight[100] = {
-    -120, 6, -10, -32, 127, -48, 78, -20, 123, -4, -31, 56, 47, 99, 115, -109, 38, 111, 87, 8, 48,
-    -36, 52, 44, -28, 18, 96, -63, -93, -45, 20, 56, 56, 24, 88, 1, 0, 0, 0, 0, -41, 96, 66, -107,
-    -28, -113, -44, 44, 100, -42, -60, 19, -70, -89, 55, 92, 31, -13, -115, 101, -106, 76, -31, 52,
-    85, -69, -25, 68, 73, -114, -47, 18, -66, -24, 74, 127, 0, 0, 0, 0, -77, -104, 114, 31, 20, -51,
-    102, 103, 44, -77, 100, 66, 113, -34, -115, 35, -101, 0, 3, 0,
-};
-/* (5) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv3_bias[5] = {
-    516, 1055, 1708, -361, -239,
-};
-/* (5) (out_c), Q31 */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv3_multiplier[5] = {
-    1159892321, 1087485708, 2131430402, 2072339243, 1641836138,
-};
-/* (5) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv3_shift[5] = {
-    -7, -6, -7, -7, -7,
+static const int8_t branches_conv3_weight[192] = {
+    4, 2, 0, 0, 31, 4, 0, 0, -120, 6, -10, -32, 127, -48, 78, -20, 123, -4, -31, 56, 47, 99, 115,
+    -109, 38, 111, 87, 8, 48, -36, 52, 44, -28, 18, 96, -63, -93, -45, 20, 56, 56, 24, 88, 1, 0, 0,
+    0, 0, -62, 26, 69, -118, 24, 110, -93, -127, 0, 0, 0, 2, 0, 0, 0, 4, -84, 6, 0, 0, -105, -2, -1,
+    -1, -41, 96, 66, -107, -28, -113, -44, 44, 100, -42, -60, 19, -70, -89, 55, 92, 31, -13, -115,
+    101, -106, 76, -31, 52, 85, -69, -25, 68, 73, -114, -47, 18, -66, -24, 74, 127, 0, 0, 0, 0, 4,
+    24, 22, -2, 86, -58, 10, -9, 0, 0, 0, 2, 0, 0, 0, 2, 17, -1, -1, -1, 0, 0, 0, 0, -77, 0, 114, 0,
+    -104, 0, 31, 0, 20, 0, 102, 0, -51, 0, 103, 0, 44, 0, 100, 0, -77, 0, 66, 0, 113, 0, -115, 0,
+    -34, 0, 35, 0, -101, 0, 3, 0, 0, 0, 0, 0, 106, 110, -36, 97, 0, 0, 0, 0, 121, -1, -1, -1, -128,
+    -1, -1, -1,
 };
 static const mcp_conv2d branches_conv3 = {
     .in_h = 6,
@@ -164,9 +126,9 @@ static const mcp_conv2d branches_conv3 = {
     .clamp_min = 9,
     .clamp_max = 127,
     .weight = branches_conv3_weight,
-    .bias = branches_conv3_bias,
-    .multiplier = branches_conv3_multiplier,
-    .shift = branches_conv3_shift,
+    .bias = 0,
+    .multiplier = 0,
+    .shift = 0,
 };
 
 /* 3: pool4, AveragePool2d 6x6x4 -> 6x6x4 */
@@ -187,25 +149,11 @@ static const mcp_pool2d branches_pool4 = {
 };
 
 /* 4: conv5, Conv2d 6x6x4 -> 6x6x2, 288 MACs */
-/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs */
+/* (2, 1, 1, 4) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases, 2 multipliers and 2 powers each */
 BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv5_weight[8] = {
-    0, 114, -38, -123, 126, -10, 26, 85,
-};
-/* (2) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv5_bias[2] = {
-    1030, -371,
-};
-/* (2) (out_c), Q31 */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t branches_conv5_multiplier[2] = {
-    1543820507, 1869168975,
-};
-/* (2) (out_c) */
-BRANCHES_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t branches_conv5_shift[2] = {
-    -6, -6,
+static const int8_t branches_conv5_weight[32] = {
+    6, 4, 0, 0, -115, -2, -1, -1, 0, 114, 126, -10, -38, -123, 26, 85, -74, -87, 9, -72, -98, -126,
+    -46, -34, 0, 0, 0, 4, 0, 0, 0, 4,
 };
 static const mcp_conv2d branches_conv5 = {
     .in_h = 6,
@@ -227,9 +175,9 @@ static const mcp_conv2d branches_conv5 = {
     .clamp_min = 9,
     .clamp_max = 127,
     .weight = branches_conv5_weight,
-    .bias = branches_conv5_bias,
-    .multiplier = branches_conv5_multiplier,
-    .shift = branches_conv5_shift,
+    .bias = 0,
+    .multiplier = 0,
+    .shift = 0,
 };
 
 /* 5: concat6, Concat 6x6x3, 6x6x5, 6x6x2 -> 6x6x10 */

@@ -76,27 +76,16 @@ static const mcp_conv2d separable_depthwise1 = {
 };
 
 /* 1: conv2, Conv2d 7x5x6 -> 7x5x8, 1680 MACs */
-/* (8, 1, 1, 6) (out_c, kernel_h, kernel_w, in_c), row_pairs */
+/* (8, 1, 1, 6) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases, 2 multipliers and 2 powers each */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_conv2_weight[64] = {
-    99, -106, -60, -31, -70, 85, 55, -25, 31, 73, -115, -47, 0, 0, 0, 0, -66, -42, 74, 19, 96, -89,
-    -107, 92, -113, -13, 44, 101, 0, 0, 0, 0, 76, -24, 52, 127, -69, -77, 68, 114, -114, -104, 18,
-    31, 0, 0, 0, 0, 20, -77, 102, 66, -51, 113, 103, -115, 44, -34, 100, 35, 0, 0, 0, 0,
-};
-/* (8) (out_c) */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t separable_conv2_bias[8] = {
-    -1579, 40, 516, 1055, 1708, -361, -239, -104,
-};
-/* (8) (out_c), Q31 */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t separable_conv2_multiplier[8] = {
-    1239556184, 1482919145, 1852414411, 1420812177, 1891778486, 1448544643, 1541392309, 1201723043,
-};
-/* (8) (out_c) */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_conv2_shift[8] = {
-    -6, -7, -7, -7, -7, -7, -7, -6,
+static const int8_t separable_conv2_weight[160] = {
+    -43, -7, -1, -1, 40, 0, 0, 0, 99, -106, -70, 85, -60, -31, 55, -25, 31, 73, 0, 0, -115, -47, 0,
+    0, -80, 64, -60, -109, -46, 25, -57, -80, 0, 0, 0, 4, 0, 0, 0, 2, 4, 2, 0, 0, 31, 4, 0, 0, -66,
+    -42, 96, -89, 74, 19, -107, 92, -113, -13, 0, 0, 44, 101, 0, 0, -106, 51, -45, -36, 34, -65, 95,
+    -87, 0, 0, 0, 2, 0, 0, 0, 2, -84, 6, 0, 0, -105, -2, -1, -1, 76, -24, -69, -77, 52, 127, 68,
+    114, -114, -104, 0, 0, 18, 31, 0, 0, 108, 127, -124, -31, 6, 19, -82, -84, 0, 0, 0, 2, 0, 0, 0,
+    2, 17, -1, -1, -1, -104, -1, -1, -1, 20, -77, -51, 113, 102, 66, 103, -115, 44, -34, 0, 0, 100,
+    35, 0, 0, 106, -113, -65, -73, 70, -83, 65, -113, 0, 0, 0, 2, 0, 0, 0, 4,
 };
 static const mcp_conv2d separable_conv2 = {
     .in_h = 7,
@@ -118,9 +107,9 @@ static const mcp_conv2d separable_conv2 = {
     .clamp_min = 32,
     .clamp_max = 127,
     .weight = separable_conv2_weight,
-    .bias = separable_conv2_bias,
-    .multiplier = separable_conv2_multiplier,
-    .shift = separable_conv2_shift,
+    .bias = 0,
+    .multiplier = 0,
+    .shift = 0,
 };
 
 /* 2: mean3, AveragePool2d 7x5x8 -> 1x1x8 */
@@ -325,27 +314,15 @@ static const mcp_conv2d separable_depthwise8 = {
 };
 
 /* 8: conv9, Conv2d 4x3x8 -> 4x3x6, 576 MACs */
-/* (6, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c), row_pairs */
+/* (6, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases, 2 multipliers and 2 powers each */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_conv9_weight[48] = {
-    34, 20, 62, -60, 2, -77, 48, 60, 74, 79, -70, 116, -104, -3, -113, 6, 125, -5, 1, 85, -81, 80,
-    -62, -15, 118, 26, -116, 67, 77, 40, 38, -4, 105, -44, 98, 50, -111, 126, 12, -35, 85, 72, -106,
-    -98, -30, -4, 2, -126,
-};
-/* (6) (out_c) */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t separable_conv9_bias[6] = {
-    -310, -1944, 1510, 1877, -1653, 1272,
-};
-/* (6) (out_c), Q31 */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t separable_conv9_multiplier[6] = {
-    1606851078, 2139766735, 1892502932, 1318953934, 1952397102, 1548456576,
-};
-/* (6) (out_c) */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_conv9_shift[6] = {
-    -7, -8, -7, -7, -7, -7,
+static const int8_t separable_conv9_weight[120] = {
+    -54, -2, -1, -1, 104, -8, -1, -1, 34, 20, 2, -77, 62, -60, 48, 60, 74, 79, -104, -3, -70, 116,
+    -113, 6, 12, 52, -115, -65, -98, 127, 20, -1, 0, 0, 0, 2, 0, 0, 0, 1, -26, 5, 0, 0, 85, 7, 0, 0,
+    125, -5, -81, 80, 1, 85, -62, -15, 118, 26, 77, 40, -116, 67, 38, -4, 40, -101, -102, -31, -100,
+    71, 59, -99, 0, 0, 0, 2, 0, 0, 0, 2, -117, -7, -1, -1, -8, 4, 0, 0, 105, -44, -111, 126, 98, 50,
+    12, -35, 85, 72, -30, -4, -106, -98, 2, -126, 92, 110, -66, -24, 0, 37, -105, -72, 0, 0, 0, 2,
+    0, 0, 0, 2,
 };
 static const mcp_conv2d separable_conv9 = {
     .in_h = 4,
@@ -367,9 +344,9 @@ static const mcp_conv2d separable_conv9 = {
     .clamp_min = -9,
     .clamp_max = 127,
     .weight = separable_conv9_weight,
-    .bias = separable_conv9_bias,
-    .multiplier = separable_conv9_multiplier,
-    .shift = separable_conv9_shift,
+    .bias = 0,
+    .multiplier = 0,
+    .shift = 0,
 };
 
 /* 9: hard_swish10, Activation 4x3x6 -> 4x3x6 */
