@@ -76,7 +76,7 @@ def compress(
     controls: Annotated[
         bool | None, typer.Option("--controls/--no-controls", help="Train what it is compared with.")
     ] = None,
-    optimize: Annotated[str | None, typer.Option(help=OPTIMIZE)] = None,
+    optimize: Annotated[str | None, typer.Option(help=f"fit, {OPTIMIZE}")] = None,
     toolchain: Annotated[str | None, typer.Option(help="zig (pinned, from pip) or gcc.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML; flags override it.")] = None,

@@ -24,6 +24,7 @@ HEADER = "# Everything this run depends on: `mcuprune compress --config run.toml
 # Where results go, and whether earlier ones are continued, changes no result: not part of the written file.
 PLACES = ("out", "resume")
 _OBJECTIVES = {"speed": "cycles", "size": "size", "ram": "ram", "balanced": "balanced"}
+_FITTING = ("cycles", "balanced", "size")  # from fast and large to slow and small
 
 
 def _to_budget(value: object) -> object:
@@ -43,8 +44,8 @@ class RunConfig(BaseModel):
     data          an image folder, ``.npz`` or ``file.py:function``; with a task: the folder its files lie in
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
-    optimize      what kernels are chosen for: ``speed``, ``size`` (flash), ``ram``, or ``balanced`` (the
-                  least product of cycles and flash)
+    optimize      what kernels are chosen for: ``speed``, ``size`` (flash), ``ram``, ``balanced`` (the least
+                  product of cycles and flash); ``fit``: the fastest of them that leave as large a network
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
     name          prefix of every C symbol; None: from the model's name
     """
@@ -64,15 +65,15 @@ class RunConfig(BaseModel):
     controls: bool = True
     seed: int = Field(0, ge=0)
     min_accuracy: float | None = Field(None, ge=0)
-    optimize: Literal["speed", "size", "ram", "balanced"] = "speed"
+    optimize: Literal["fit", "speed", "size", "ram", "balanced"] = "fit"
     toolchain: Literal["zig", "gcc"] = "zig"
     out: Path = Path("runs/latest")
     resume: bool = False
 
     @property
-    def objective(self) -> str:
-        """What kernels are chosen for, in the catalogue's words."""
-        return objective_of(self.optimize)
+    def objectives(self) -> tuple[str, ...]:
+        """What kernels may be chosen for, in the catalogue's words, the preferred first."""
+        return _FITTING if self.optimize == "fit" else (objective_of(self.optimize),)
 
     def to_toml(self) -> str:
         """The run as TOML, without ``out`` and ``resume``; :func:`load_config` reads it back."""

@@ -25,7 +25,7 @@ from mcuprune.problem import Problem, load_problem, make_problem
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.experiment import Outcome, Setting, run_experiment
 from mcuprune.prune.methods import find_method
-from mcuprune.prune.target import Target, make_target
+from mcuprune.prune.target import Target, best_target
 from mcuprune.quantize.convert import quantize
 from mcuprune.report.html import write_html
 from mcuprune.report.model import Phase, Report, Times
@@ -88,18 +88,17 @@ def compress_problem(
     finished: Finished | None = None,
 ) -> tuple[Report, Times]:
     clock = _Clock()
-    resources = ResourceModel(
-        run_passes(problem.graph), board.core, config.toolchain, config.objective, board.flash
-    )
+    folded = run_passes(problem.graph)
+    models = [ResourceModel(folded, board.core, config.toolchain, o, board.flash) for o in config.objectives]
     budget = problem.budget.within(Budget(**board.budget()))
-    target = make_target(problem.graph, resources, budget.limits(board.clock_hz))
+    target = best_target(problem.graph, models, budget.limits(board.clock_hz))
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
         outcome = _train(problem, target, config, space, progress)
         clock.lap("training and controls")
         progress.stage("quantize, generate, build")
         found, task = outcome.found, problem.task
         graph = quantize(found.graph, task.calibration(), ranges=found.ranges or None)
-        manifest = Manifest(problem.name, config.toolchain, config.objective)
+        manifest = Manifest(problem.name, config.toolchain, target.resources.objective)
         built = deploy(graph, board, manifest, space.build, board_text(config.board))
         clock.lap("build")
         progress.stage("verify")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mcuprune.errors import BudgetError
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.prune.allocate import Problem, check_feasible, uniform_levels
 from mcuprune.resources.model import ResourceModel
 
 FLOOR = 0.75  # floors are this share of the uniform solution's widths (structured_pruning 8.2, 8.7)
+
+ROOM = 1.1  # times the MACs: how much larger a network must be to be worth slower kernels
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,21 @@ def make_target(graph: Graph, resources: ResourceModel, budgets: Mapping[str, fl
     if not fits(floors):  # packing is not monotone in the widths
         floors = uniform if fits(uniform) else ones
     return Target(resources, budgets, floors, uniform)
+
+
+def best_target(graph: Graph, models: Sequence[ResourceModel], budgets: Mapping[str, float]) -> Target:
+    """The first model, in the order given, whose kernels leave about as large a network as any other's.
+
+    Fast kernels are large: of a few kilobytes of flash they can leave nothing to the network.  Raises
+    BudgetError, the last model's, where none is feasible.
+    """
+    found, errors = [], []
+    for model in models:
+        try:
+            found.append(make_target(graph, model, budgets))
+        except BudgetError as error:
+            errors.append(error)
+    if not found:
+        raise errors[-1]
+    sizes = [target.resources.exact(target.uniform)["macs"] for target in found]
+    return next(target for target, size in zip(found, sizes, strict=True) if ROOM * size >= max(sizes))

@@ -11,7 +11,7 @@ from mcuprune.errors import BudgetError
 from mcuprune.graph.channels import prunable
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.method import curve
-from mcuprune.prune.target import make_target
+from mcuprune.prune.target import ROOM, best_target, make_target
 from mcuprune.resources.model import ResourceModel
 
 GRAPHS = 120
@@ -62,3 +62,20 @@ def test_infeasible_budgets_are_refused_with_the_smallest_figure() -> None:
         with pytest.raises(BudgetError, match=f"budget {resource}=.*smallest"):
             make_target(graph, model, {resource: smallest[resource] - 1})
         make_target(graph, model, {resource: smallest[resource]})
+
+
+def test_kernels_are_chosen_so_that_the_network_has_room() -> None:
+    """Of little flash the small kernels leave more to the network; of much, the fast ones are taken."""
+    graph = random_graph(3)
+    models = [ResourceModel(graph, CORES["cortex-m4"], objective=o) for o in ("cycles", "balanced", "size")]
+    ones = dict.fromkeys(prunable(graph), 1)
+    plenty = {"flash": 10 * max(model.exact({})["flash"] for model in models)}
+    assert best_target(graph, models, plenty).resources is models[0]
+    scarce = {"flash": 1.2 * models[2].exact(ones)["flash"]}
+    chosen = best_target(graph, models, scarce)
+    alone = make_target(graph, models[2], scarce)
+    room = {id(t): t.resources.exact(t.uniform)["macs"] for t in (chosen, alone)}
+    assert ROOM * room[id(chosen)] >= room[id(alone)]
+    impossible = {"flash": models[2].exact(ones)["flash"] - 1}
+    with pytest.raises(BudgetError, match="smallest"):
+        best_target(graph, models, impossible)
