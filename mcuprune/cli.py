@@ -67,6 +67,8 @@ def compress(
     board: Annotated[str | None, typer.Option("--board", "-b", help="As for `analyze`.")] = None,
     budget: BudgetText = None,
     method: Annotated[str | None, typer.Option(help="A pruning method, see `mcuprune methods`.")] = None,
+    binding: Annotated[str | None, typer.Option(help="pi, lagrangian, augmented or penalty.")] = None,
+    distill: Annotated[float | None, typer.Option(help="Share of learning from the dense network.")] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Below it, exit code 5.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Training epochs altogether.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Training samples per step.")] = None,
@@ -76,6 +78,7 @@ def compress(
     controls: Annotated[
         bool | None, typer.Option("--controls/--no-controls", help="Train what it is compared with.")
     ] = None,
+    all_controls: Annotated[bool | None, typer.Option("--all-controls", help="And the costly ones.")] = None,
     optimize: Annotated[str | None, typer.Option(help=f"fit, {OPTIMIZE}")] = None,
     toolchain: Annotated[str | None, typer.Option(help="zig (pinned, from pip) or gcc.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.")] = None,
@@ -205,7 +208,7 @@ def diff(
 
 @app.command()
 def methods(as_json: Json = False) -> None:
-    """The pruning methods and the papers they come from."""
+    """The pruning methods and how budgets bind them: papers and options."""
     entries = listing.methods()
     _print(entries, listing.methods_text(entries), as_json)
 

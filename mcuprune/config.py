@@ -46,7 +46,12 @@ class RunConfig(BaseModel):
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
     optimize      what kernels are chosen for: ``speed``, ``size`` (flash), ``ram``, ``balanced`` (the least
                   product of cycles and flash); ``fit``: the fastest of them that leave as large a network
+    method        a pruning method, with its options: ``hard_concrete:gate_rate=3``
+    binding       how budgets bind gates while training: pi, lagrangian, augmented or penalty, with options;
+                  None: as the method prefers.  The result is within them in any case
+    distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
+    all_controls  and from scratch for the same computation, and cut by chance
     name          prefix of every C symbol; None: from the model's name
     """
 
@@ -58,11 +63,14 @@ class RunConfig(BaseModel):
     board: str = "stm32f4"
     budget: BudgetField = Budget()
     method: str = "taylor"
+    binding: str | None = None
+    distill: float = Field(0.0, ge=0, le=1)
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$")
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     controls: bool = True
+    all_controls: bool = False
     seed: int = Field(0, ge=0)
     min_accuracy: float | None = Field(None, ge=0)
     optimize: Literal["fit", "speed", "size", "ram", "balanced"] = "fit"

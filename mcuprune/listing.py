@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from mcuprune.board import Board, board_names, load_board
@@ -30,8 +30,13 @@ class BoardEntry:
 
 @dataclass(frozen=True)
 class MethodEntry:
+    """``use`` is method or binding; ``options`` with their defaults, as ``name:option=value`` sets them."""
+
     name: str
+    use: str
+    title: str
     paper: str
+    options: Mapping[str, object]
 
 
 _WORDS = ("activation", "function", "kind")  # options that are words; other words name constants
@@ -112,13 +117,29 @@ def board_text(board: Board) -> str:
 
 
 def methods() -> tuple[MethodEntry, ...]:
+    """The pruning methods, and the bindings that may be combined with them."""
+    from mcuprune.prune.constrain import BINDINGS
     from mcuprune.prune.methods import METHODS
+    from mcuprune.prune.options import options
 
-    return tuple(MethodEntry(method.name, method.paper) for method in METHODS)
+    uses = (("method", METHODS), ("binding", BINDINGS))
+    return tuple(
+        MethodEntry(entry.name, use, entry.title, entry.paper, options(entry))
+        for use, entries in uses
+        for entry in entries
+    )
 
 
 def methods_text(entries: Sequence[MethodEntry]) -> str:
-    return table(("method", "paper"), ((entry.name, entry.paper) for entry in entries))
+    shown = []
+    for use, title in (("method", "--method NAME[:OPTION=VALUE,...]"), ("binding", "--binding")):
+        rows = ((e.name, e.title, e.paper, _options(e)) for e in entries if e.use == use)
+        shown.append(table((title, "what it does", "paper", "options"), rows))
+    return "\n\n".join(shown)
+
+
+def _options(entry: MethodEntry) -> str | None:
+    return ", ".join(f"{name}={value}" for name, value in entry.options.items()) or None
 
 
 def ops() -> tuple[OpEntry, ...]:

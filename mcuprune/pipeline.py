@@ -23,8 +23,10 @@ from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.problem import Problem, load_problem, make_problem
 from mcuprune.progress import SILENT, Progress
-from mcuprune.prune.experiment import Outcome, Setting, run_experiment
+from mcuprune.prune.constrain import find_binding
+from mcuprune.prune.experiment import ALL_CONTROLS, Outcome, run_experiment
 from mcuprune.prune.methods import find_method
+from mcuprune.prune.setting import Setting
 from mcuprune.prune.target import Target, best_target
 from mcuprune.quantize.convert import quantize
 from mcuprune.report.html import write_html
@@ -130,10 +132,13 @@ def _train(
         score,
         task.calibration(),
         space.training,
+        find_binding(config.binding) if config.binding else None,
+        config.distill,
     )
+    controls = ALL_CONTROLS if config.all_controls else config.controls
     method, work = find_method(config.method), target.resources.exact({})["macs"] * problem.recipe.batch_size
     with threads_for(work):
-        return run_experiment(problem.graph, target, method, setting, config.controls, progress)
+        return run_experiment(problem.graph, target, method, setting, controls, progress)
 
 
 def _verify(

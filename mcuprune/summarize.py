@@ -220,6 +220,8 @@ LABELS = {
     "host": ("host", "C on the host", "ours"),
     "uniform": ("uniform", "uniform width scaling, float", "control"),
     "scratch": ("scratch", "the found widths from scratch, float", "control"),
+    "scratch-b": ("scratch-b", "the same for equal computation, float", "control"),
+    "random": ("random", "cut once by chance, float", "control"),
     "magnitude": ("magnitude", "cut once by magnitude, float", "control"),
     "linear": ("linear", "linear classifier, float", "control"),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mcuprune.graph.channels import build_graph, prunable
@@ -42,8 +44,16 @@ def linear(initial: Graph) -> Graph:
 
 def magnitude(trained: Graph, target: Target) -> Graph:
     """A trained dense network cut to the budgets by filter norms in one shot (to be fine-tuned)."""
-    scores = numpy_scores(unit_norms(GraphModule(trained)))
+    return _cut(trained, target, numpy_scores(unit_norms(GraphModule(trained))))
+
+
+def random(trained: Graph, target: Target) -> Graph:
+    """The same by scores drawn by chance: what floors and allocator give without any knowledge."""
+    generator = np.random.default_rng(0)
+    return _cut(trained, target, {g: generator.random(trained.widths[g]) for g in prunable(trained)})
+
+
+def _cut(trained: Graph, target: Target, scores: Mapping[str, np.ndarray]) -> Graph:
     curves = {group: curve(scores[group]) for group in prunable(trained)}
     problem = Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact)
-    keep = best_units(scores, allocate(problem))
-    return shrink(trained, keep)
+    return shrink(trained, best_units(scores, allocate(problem)))

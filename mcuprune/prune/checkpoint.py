@@ -44,7 +44,7 @@ def pack(run: Run) -> dict[str, Any]:
         "state": {p: {k: v.detach() for k, v in d.items()} for p, d in run.state.tensors.items()},
         "learned": [[p, k] for p, d in run.state.tensors.items() for k, v in d.items() if v.requires_grad],
         "multipliers": [dict(run.multipliers.values), dict(run.multipliers.sums)],
-        "counters": [run.epoch, run.step, run.seconds, run.restart_rate, run.frozen],
+        "counters": [run.epoch, run.step, run.seconds, run.restart_rate, run.rate_scale, run.frozen],
         "keep": pack_keep(run.keep),
         "levels": dict(run.levels),
         "masks": dict(run.masks),
@@ -56,7 +56,7 @@ def pack(run: Run) -> dict[str, Any]:
 def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     """The run that :func:`pack` was given; ``graph`` is the dense graph that it started from."""
     keep = unpack_keep(saved["keep"])
-    epoch, step, seconds, restart_rate, frozen = saved["counters"]
+    epoch, step, seconds, restart_rate, rate_scale, frozen = saved["counters"]
     narrow = shrink(graph, keep)
     quantized = saved["ranges"] is not None
     module = GraphModule(run_passes(narrow) if quantized else narrow)
@@ -80,6 +80,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
         step=step,
         seconds=seconds,
         restart_rate=restart_rate,
+        rate_scale=rate_scale,
         frozen=frozen,
         keep=keep,
         levels=dict(saved["levels"]),

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
 
 from mcuprune.graph.ir import Graph
-from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import baselines, checkpoint
 from mcuprune.prune.method import Method
-from mcuprune.prune.methods.exact_obs import ExactOBS
-from mcuprune.prune.search import Found, Search
+from mcuprune.prune.search import Found, Run, Search
+from mcuprune.prune.setting import Setting, trained
+from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target
-from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Loss, Recipe, Trained, train
+from mcuprune.training.distill import distilled
+from mcuprune.training.loop import BACKOFF, RETRIES, DivergedError, Trained
 from mcuprune.training.schedules import Phases
 
-BEFORE_CUT = Phases().freeze  # share of its epochs that the magnitude control trains the dense network
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all networks of an experiment share."""
-
-    data: Arrays
-    loss: Loss
-    recipe: Recipe
-    score: Callable[[torch.nn.Module], float]
-    calibration: np.ndarray
-    folder: Path | None = None  # where finished and half-finished trainings are kept; None: nowhere
+BEFORE_CUT = Phases().freeze  # share of its epochs that the one-shot controls train the dense network
+MOST_EPOCHS = 2.0  # times the recipe's: what the control of equal computation may take
+CONTROLS = ("uniform", "scratch", "magnitude", "linear")
+ALL_CONTROLS = ("uniform", "scratch", "scratch-b", "magnitude", "random", "linear")
 
 
 @dataclass(frozen=True)
@@ -49,66 +36,82 @@ class Outcome:
 def run_experiment(
     initial: Graph,
     target: Target,
-    method: Method | ExactOBS,
+    method: Method | Stage,
     setting: Setting,
-    controls: bool = True,
+    controls: bool | tuple[str, ...] = True,
     progress: Progress = SILENT,
 ) -> Outcome:
     """Compress ``initial`` to ``target``.
 
-    With ``controls`` also train its dense, uniform, scratch, magnitude and linear counterparts.
+    With ``controls`` (True: :data:`CONTROLS`) also train its dense counterpart and those controls.
     """
-    recipe = setting.recipe
-    needs_dense = controls or isinstance(method, ExactOBS)
-    dense = _trained("dense", initial, setting, progress) if needs_dense else None
-    if isinstance(method, ExactOBS):
-        assert dense is not None
-        found = _post_training(method, dense, target, setting)
+    names = (CONTROLS if controls else ()) if isinstance(controls, bool) else controls
+    dense = trained("dense", initial, setting, progress) if names or setting.distill else None
+    learning = setting
+    if setting.distill and dense is not None:
+        data, loss = distilled(setting.data, setting.loss, dense.graph, setting.distill)
+        learning = replace(setting, data=data, loss=loss)
+    if isinstance(method, Stage):
+        found = method.compress(initial, target, learning, progress)
     else:
-        found = _compressed(method, initial, target, setting, progress)
-    if not controls or dense is None:
-        return Outcome(found, dense, {})
-    return Outcome(
-        found,
-        dense,
-        {
-            "uniform": _trained(
-                "uniform", baselines.uniform(initial, target, recipe.seed), setting, progress
-            ),
-            "scratch": _trained(
-                "scratch", baselines.scratch(initial, found.keep, recipe.seed), setting, progress
-            ),
-            "magnitude": _magnitude(initial, target, setting, progress),
-            "linear": _trained("linear", baselines.linear(initial), setting, progress),
-        },
-    )
+        found = _compressed(method, initial, target, learning, progress)
+    rules = _controls(initial, target, found, setting, progress)
+    return Outcome(found, dense, {name: rules[name]() for name in names})
 
 
-def _magnitude(initial: Graph, target: Target, setting: Setting, progress: Progress) -> Trained:
-    """Dense training, one cut by filter norms, fine-tuning; as many epochs altogether as everybody has."""
+def _controls(
+    initial: Graph, target: Target, found: Found, setting: Setting, progress: Progress
+) -> dict[str, Callable[[], Trained]]:
+    """Each control as a training to start.  ``scratch`` and ``scratch-b`` are those of Liu et al. 2019."""
+    seed = setting.recipe.seed
+    scratch = baselines.scratch(initial, found.keep, seed)
+    longer = replace(setting, recipe=replace(setting.recipe, epochs=equal_epochs(target, found, setting)))
+    return {
+        "uniform": lambda: trained("uniform", baselines.uniform(initial, target, seed), setting, progress),
+        "scratch": lambda: trained("scratch", scratch, setting, progress),
+        "scratch-b": lambda: trained("scratch-b", scratch, longer, progress),
+        "magnitude": lambda: _one_shot("magnitude", baselines.magnitude, initial, target, setting, progress),
+        "random": lambda: _one_shot("random", baselines.random, initial, target, setting, progress),
+        "linear": lambda: trained("linear", baselines.linear(initial), setting, progress),
+    }
+
+
+def equal_epochs(target: Target, found: Found, setting: Setting) -> int:
+    """Epochs in which the found network costs the computation of the dense one, at most MOST_EPOCHS times."""
+    levels = {group: len(units) for group, units in found.keep.items()}
+    ratio = target.resources.exact({})["macs"] / max(1.0, target.resources.exact(levels)["macs"])
+    return max(1, int(setting.recipe.epochs * min(MOST_EPOCHS, ratio)))
+
+
+def _one_shot(
+    name: str,
+    cut: Callable[[Graph, Target], Graph],
+    initial: Graph,
+    target: Target,
+    setting: Setting,
+    progress: Progress,
+) -> Trained:
+    """Dense training, one cut, fine-tuning; as many epochs altogether as everybody has."""
     before = max(1, round(BEFORE_CUT * setting.recipe.epochs))
     after = max(1, setting.recipe.epochs - before)
     first = replace(setting, recipe=replace(setting.recipe, epochs=before))
     second = replace(setting, recipe=replace(setting.recipe, epochs=after))
-    trained = _trained("magnitude-dense", initial, first, progress)
-    return _trained("magnitude", baselines.magnitude(trained.graph, target), second, progress)
-
-
-def _trained(name: str, graph: Graph, setting: Setting, progress: Progress) -> Trained:
-    path = None if setting.folder is None else setting.folder / f"{name}.pt"
-    if path is not None and path.exists():
-        return _unpack_trained(graph, checkpoint.load(path))
-    progress.stage(f"control: {name}", setting.recipe.epochs)
-    result = train(graph, setting.data, setting.loss, setting.recipe, setting.score, progress, phase=name)
-    if path is not None:
-        checkpoint.save(path, _pack_trained(result))
-    return result
+    shared = trained("one-shot-dense", initial, first, progress)
+    return trained(name, cut(shared.graph, target), second, progress)
 
 
 def _compressed(
     method: Method, initial: Graph, target: Target, setting: Setting, progress: Progress
 ) -> Found:
-    search = Search(target, method, setting.data, setting.loss, setting.recipe, setting.score)
+    search = Search(
+        target,
+        method,
+        setting.data,
+        setting.loss,
+        setting.recipe,
+        setting.score,
+        binding=setting.binding,
+    )
     path = None if setting.folder is None else setting.folder / "run.pt"
     run = search.start(initial)
     if path is not None and path.exists():
@@ -116,24 +119,27 @@ def _compressed(
         progress.note(f"resuming after epoch {run.epoch}")
     progress.stage(f"compress: {method.name}", setting.recipe.epochs - run.epoch)
     while run.epoch < setting.recipe.epochs:
-        search.epoch(run, progress)
+        run = safe_epoch(search, run, progress)
         if path is not None:
             checkpoint.save(path, checkpoint.pack(run))
     return search.finish(run)
 
 
-def _post_training(method: ExactOBS, dense: Trained, target: Target, setting: Setting) -> Found:
-    folded = run_passes(dense.graph)
-    graph, keep = method.apply(folded, setting.calibration, target)
-    return Found(graph, {}, keep, dense.history, dense.seconds)
+def safe_epoch(search: Search, run: Run, progress: Progress = SILENT) -> Run:
+    """The run after one more epoch; one that diverges is repeated from its start at a lower learning rate.
 
-
-def _pack_trained(result: Trained) -> dict[str, Any]:
-    values = {name: torch.from_numpy(np.array(c.values)) for name, c in result.graph.constants.items()}
-    return {"values": values, "history": checkpoint.pack_history(result.history), "seconds": result.seconds}
-
-
-def _unpack_trained(graph: Graph, saved: Mapping[str, Any]) -> Trained:
-    module = GraphModule(graph)
-    checkpoint.restore(module, saved["values"])
-    return Trained(module.to_graph(), tuple(checkpoint.unpack_history(saved["history"])), saved["seconds"])
+    Raises DivergedError when that does not help.
+    """
+    before = copy.deepcopy(checkpoint.pack(run))
+    for attempt in range(RETRIES + 1):
+        try:
+            search.epoch(run, progress)
+            return run
+        except DivergedError:
+            if attempt == RETRIES:
+                raise
+            scale = run.rate_scale * BACKOFF
+            run = checkpoint.unpack(search, run.graph, copy.deepcopy(before))
+            run.rate_scale = scale
+            progress.note(f"epoch {run.epoch + 1} diverged; repeated at {scale:.2g} times the learning rate")
+    return run

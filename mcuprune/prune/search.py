@@ -27,8 +27,8 @@ from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, Site, State, best_units
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
-from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.int8 import FakeQuantizer
+from mcuprune.training.graph_module import GraphModule, Seen
+from mcuprune.training.int8 import CALIBRATION, FakeQuantizer
 from mcuprune.training.loop import (
     Arrays,
     EpochRecord,
@@ -39,7 +39,7 @@ from mcuprune.training.loop import (
     make_optimizer,
     set_rate,
 )
-from mcuprune.training.schedules import Phases, allr_start, run_rate
+from mcuprune.training.schedules import Phases, allr_start, run_rate, weights_of
 
 REFRESH = 10  # steps, at least, between two integer allocations while masks move
 REFRESHES = 60  # of them, at most, in a run: allocation must stay cheap beside training
@@ -61,6 +61,7 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     restart_rate: float = 0.0
+    rate_scale: float = 1.0  # below 1 after a divergence
     frozen: bool = False  # masks are final, gates and method are gone
     keep: dict[str, np.ndarray] = field(default_factory=dict)  # units of ``graph`` that are left
     masks: dict[str, Tensor] = field(default_factory=dict)  # weight constant -> entries that are left
@@ -126,11 +127,11 @@ class Search:
         started = time.process_time()
         for x, y in batches(self.data, self.recipe, run.epoch):
             losses.append(self._step(run, x, y))
+            check_finite(losses[-1], run.epoch, float(run.optimizer.param_groups[0]["lr"]))
         run.seconds += time.process_time() - started
         share = run.step / self.total
         mean = float(torch.stack(losses).mean())
         rate = float(run.optimizer.param_groups[0]["lr"])
-        check_finite(mean, run.epoch, rate)
         if not run.frozen and run.epoch + 1 == self.recipe.epochs:
             self._freeze(run)  # a run of very few steps: the guarantee does not depend on the schedule
         usage = self._usage(run)
@@ -155,6 +156,7 @@ class Search:
             self._start_int8(run)
         run.step += 1
         rate = run_rate(run.step / self.total, self.recipe.learning_rate, run.restart_rate, self.phases)
+        rate *= run.rate_scale
         set_rate(run.optimizer, rate)
         if run.frozen:
             return self._plain_step(run, x, y)
@@ -255,7 +257,7 @@ class Search:
         optimizer = make_optimizer(module, self.recipe)
         carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
         left = 1.0 - run.step / self.total
-        run.restart_rate = allr_start(self.recipe.learning_rate, _weights(before), _weights(narrow), left)
+        run.restart_rate = allr_start(self.recipe.learning_rate, weights_of(before), weights_of(narrow), left)
         run.module, run.optimizer, run.keep = module, optimizer, keep
 
     def _start_int8(self, run: Run) -> None:
@@ -264,7 +266,7 @@ class Search:
         run.module.train()
         run.optimizer = make_optimizer(run.module, self.recipe)
         run.quantizer = FakeQuantizer(run.module.graph)
-        run.quantizer.calibrate(run.module, torch.from_numpy(self.data.x[:512]))
+        run.quantizer.calibrate(run.module, torch.from_numpy(self.data.x[:CALIBRATION]))
 
     def _usage(self, run: Run) -> dict[str, float]:
         """Exact use over budget of the network as it stands."""
@@ -281,18 +283,6 @@ class Search:
         return self.score(Seen(run.module, self._transforms(run)))
 
 
-class Seen(torch.nn.Module):
-    """A module seen through gates, masks or quantization, for evaluation."""
-
-    def __init__(self, module: GraphModule, transforms: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.module, self.transforms = module, transforms
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.module(x, **self.transforms)
-        return result
-
-
 def _channel_sites(graph: Graph) -> tuple[Site, ...]:
     return tuple(Site(group, "channels", graph.widths[group]) for group in prunable(graph))
 
@@ -303,10 +293,6 @@ def _weight_sites(graph: Graph) -> tuple[Site, ...]:
 
 
 SITES = {"channels": _channel_sites, "weight": _weight_sites}
-
-
-def _weights(graph: Graph) -> dict[str, np.ndarray]:
-    return {name: constant.values for name, constant in graph.constants.items() if constant.values.ndim > 1}
 
 
 def _apply_masks(run: Run) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,6 +96,18 @@ class GraphModule(nn.Module):
         for name, value in (parameters | statistics).items():
             constants[name] = replace(constants[name], values=value.detach().cpu().numpy().copy())
         return replace(self.graph, constants=constants)
+
+
+class Seen(torch.nn.Module):
+    """A module seen through gates, masks or quantization, for evaluation."""
+
+    def __init__(self, module: GraphModule, transforms: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.module, self.transforms = module, transforms
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.module(x, **self.transforms)
+        return result
 
 
 def _key(name: str) -> str:

@@ -7,14 +7,20 @@ network is the deployed one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Flatten, Graph, Linear, MaxPool2d, Pad
+from mcuprune.graph.passes import run_passes
+from mcuprune.progress import Progress
 from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization, scale_owners
 from mcuprune.quantize.observers import activation_quantization
 from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import Arrays, Loss, Rate, Recipe, Trained, train
 
+CALIBRATION = 512  # training samples that the ranges start from
 DECAY = 0.98  # of the running ranges, per batch
 EXACT = (Flatten, Pad, MaxPool2d)  # their outputs are on the grid already
 
@@ -94,6 +100,25 @@ class FakeQuantizer:
         low, high = value.amin().clamp(max=0.0), value.amax().clamp(min=0.0)
         old_low, old_high = self._ranges.get(name, (low, high))
         self._ranges[name] = (old_low.lerp(low, 1 - decay), old_high.lerp(high, 1 - decay))
+
+
+def train_int8(
+    graph: Graph,
+    data: Arrays,
+    loss: Loss,
+    recipe: Recipe,
+    score: Callable[[nn.Module], float],
+    progress: Progress,
+    rate: Rate,
+) -> tuple[Trained, dict[str, tuple[float, float]]]:
+    """``graph``, batch norms folded, trained with int8 rounding; and the ranges that it settled on."""
+    folded = run_passes(graph)
+    quantizer = FakeQuantizer(folded)
+    quantizer.calibrate(GraphModule(folded), torch.from_numpy(data.x[:CALIBRATION]))
+    result = train(
+        folded, data, loss, recipe, score, progress, "int8", quantizer.weight, quantizer.activation, rate
+    )
+    return result, quantizer.ranges()
 
 
 def _through(value: Tensor, rounded: Tensor) -> Tensor:

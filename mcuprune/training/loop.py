@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +15,17 @@ from torch import Tensor, nn
 from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
-from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.graph_module import GraphModule, Hook, Seen
 from mcuprune.training.schedules import linear_with_warmup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Rate = Callable[[float, float], float]  # (share of steps done, peak) -> learning rate
+RETRIES = 3  # of an epoch whose loss becomes NaN or infinite
+BACKOFF = 0.3  # factor of the learning rate from then on
+
+
+class DivergedError(UsageError):
+    """A loss that is NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +124,12 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def check_finite(loss: float, epoch: int, rate: float) -> None:
-    if not np.isfinite(loss):
-        raise UsageError(
-            f"training diverged in epoch {epoch + 1}: the loss is {loss} at learning rate {rate:.2g}; "
+def check_finite(loss: Tensor, epoch: int, rate: float) -> None:
+    """Raises DivergedError for a loss that is NaN or infinite."""
+    if not bool(torch.isfinite(loss)):
+        raise DivergedError(
+            f"training diverged in epoch {epoch + 1}: the loss is {float(loss)} at learning rate {rate:.2g}, "
+            f"also after {RETRIES} restarts of the epoch at lower rates; "
             "lower --learning-rate, or look for extreme values in the data"
         )
 
@@ -132,33 +142,64 @@ def train(
     score: Callable[[nn.Module], float],
     progress: Progress = SILENT,
     phase: str = "plain",
-    weight: Callable[[str, Tensor], Tensor] | None = None,
+    weight: Hook | None = None,
+    activation: Hook | None = None,
+    rate: Rate = linear_with_warmup,
 ) -> Trained:
     """Train all parameters of ``graph``; ``score(module)`` is called after each epoch.
 
-    ``weight`` is applied to every weight constant in every forward pass (a fixed mask, say).
+    ``weight`` and ``activation`` are applied to every weight constant and every tensor in every forward pass
+    (a fixed mask, or rounding).  ``rate(share of steps done, peak)`` is the learning rate.  An epoch in which
+    the loss becomes NaN or infinite is repeated at a lower one; DivergedError when that does not help.
     """
     module = GraphModule(graph)
     module.train()
     optimizer = make_optimizer(module, recipe)
-    total = recipe.epochs * recipe.steps(len(data.x))
+    seen = Seen(module, {"weight": weight, "activation": activation})
     history: list[EpochRecord] = []
-    seconds, step, rate = 0.0, 0, 0.0
+    seconds, scale = 0.0, 1.0
     for epoch in range(recipe.epochs):
-        losses, started = [], time.process_time()
-        for x, y in batches(data, recipe, epoch):
-            rate = linear_with_warmup((step + 1) / total, recipe.learning_rate)
-            set_rate(optimizer, rate)
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_function(module(x, weight=weight), y)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses.append(loss.detach())
-            step += 1
+        started = time.process_time()
+        before = copy.deepcopy((module.state_dict(), optimizer.state_dict()))
+        for attempt in range(RETRIES + 1):
+            try:
+                mean = _epoch(seen, optimizer, data, loss_function, recipe, epoch, rate, scale)
+                break
+            except DivergedError:
+                if attempt == RETRIES:
+                    raise
+                scale *= BACKOFF
+                progress.note(f"epoch {epoch + 1} diverged; repeated at {scale:.2g} times the learning rate")
+                values, momenta = copy.deepcopy(before)
+                module.load_state_dict(values)
+                optimizer.load_state_dict(momenta)
         seconds += time.process_time() - started
-        mean = float(torch.stack(losses).mean())
-        check_finite(mean, epoch, rate)
-        record = EpochRecord(epoch, phase, mean, score(module), rate)
+        record = EpochRecord(epoch, phase, mean, score(seen), float(optimizer.param_groups[0]["lr"]))
         history.append(record)
         progress.step(f"loss {mean:.3f}  score {record.score:.3f}")
     return Trained(module.to_graph(), tuple(history), seconds)
+
+
+def _epoch(
+    seen: Seen,
+    optimizer: torch.optim.Optimizer,
+    data: Arrays,
+    loss_function: Loss,
+    recipe: Recipe,
+    epoch: int,
+    rate: Rate,
+    scale: float,
+) -> float:
+    """One epoch of plain training; its mean loss."""
+    steps = recipe.steps(len(data.x))
+    losses = []
+    for step, (x, y) in enumerate(batches(data, recipe, epoch), start=epoch * steps + 1):
+        now = scale * rate(step / (recipe.epochs * steps), recipe.learning_rate)
+        set_rate(optimizer, now)
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_function(seen(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.detach())
+        check_finite(losses[-1], epoch, now)
+    return float(torch.stack(losses).mean())

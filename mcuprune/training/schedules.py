@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcuprune.graph.ir import Graph
+
 WARMUP = 0.05  # share of a run over which the learning rate rises from zero
+
+RETRAIN_WARMUP = 0.1  # the same of a retraining after a cut
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,13 @@ def linear_with_warmup(share: float, peak: float) -> float:
     return peak * (1.0 - share) / (1.0 - WARMUP)
 
 
+def llr(share: float, start: float) -> float:
+    """Rate of a retraining: half a cosine up over the first 10 %, then linear to zero (Zimmer et al.)."""
+    if share < RETRAIN_WARMUP:
+        return start * (1.0 - math.cos(math.pi * share / RETRAIN_WARMUP)) / 2.0
+    return start * (1.0 - share) / (1.0 - RETRAIN_WARMUP)
+
+
 def run_rate(share: float, peak: float, restart: float, phases: Phases) -> float:
     """Learning rate of a compression run: constant until the freeze, then linear from ``restart`` to zero."""
     if share < WARMUP:
@@ -70,3 +81,8 @@ def allr_start(
         return peak * min(share_left, 1.0)
     distance = math.sqrt(abs(norms[0] - norms[1]) / norms[0])
     return min(max(peak * distance / math.sqrt(removed), peak * min(share_left, 1.0)), peak)
+
+
+def weights_of(graph: Graph) -> dict[str, np.ndarray]:
+    """The constants that :func:`allr_start` compares: all but biases and batch norms."""
+    return {name: constant.values for name, constant in graph.constants.items() if constant.values.ndim > 1}

@@ -25,8 +25,9 @@ from mcuprune.config import load_config
 from mcuprune.errors import UsageError
 from mcuprune.graph.passes import run_passes
 from mcuprune.problem import DEMO_BUDGET, Problem, load_problem
-from mcuprune.prune.experiment import Setting, run_experiment
+from mcuprune.prune.experiment import run_experiment
 from mcuprune.prune.methods import find_method
+from mcuprune.prune.setting import Setting
 from mcuprune.prune.target import make_target
 from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
 from mcuprune.quantize.run_int8 import run_int8

@@ -14,11 +14,14 @@ from mcuprune.core import CORES
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
+from mcuprune.progress import SILENT
 from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import BINDINGS, find_binding
 from mcuprune.prune.method import Method
 from mcuprune.prune.methods import METHODS, find_method
 from mcuprune.prune.search import Found, Search
+from mcuprune.prune.setting import Setting
+from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.task import accuracy
@@ -86,6 +89,24 @@ def test_every_method_keeps_every_budget_and_learns(name: str) -> None:
     assert_within_and_maximal(target, found)
     assert found.history[-1].score > 0.6
     assert all(np.isfinite(record.loss) for record in found.history)
+
+
+@pytest.mark.parametrize("name", ["imp", "imp:cycles=1,schedule=llr", "imp:budgeted=false", "exact_obs"])
+@pytest.mark.parametrize("epochs", [1, 7])
+def test_every_stage_keeps_every_budget(name: str, epochs: int) -> None:
+    graph, target = problem()
+    stage, data = find_method(name), blobs()
+    assert isinstance(stage, Stage)
+    recipe = Recipe(epochs=epochs, batch_size=16, learning_rate=1e-2)
+    loss = nn.functional.cross_entropy
+    setting = Setting(data, loss, recipe, lambda module: accuracy(predict(module, data.x), data.y), data.x)
+    found = stage.compress(graph, target, setting, SILENT)
+    assert_within_and_maximal(target, found)
+    assert found.graph.widths == {**found.graph.widths, **{g: len(k) for g, k in found.keep.items()}}
+    if name != "imp:budgeted=false":
+        assert len(found.history) == max(epochs, 2 if name.startswith("imp") else 1)
+    if epochs > 1:
+        assert found.history[-1].score > 0.6
 
 
 @pytest.mark.parametrize("binding", [b.name for b in BINDINGS])

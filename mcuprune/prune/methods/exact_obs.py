@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,8 +12,13 @@ from torch import Tensor
 
 from mcuprune.graph.channels import prunable, unit_of_element
 from mcuprune.graph.ir import Conv2d, Graph, Linear
+from mcuprune.graph.passes import run_passes
+from mcuprune.progress import Progress
 from mcuprune.prune.allocate import Problem, allocate
+from mcuprune.prune.search import Found
+from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.shrink import Keep, shrink
+from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule
 
@@ -35,7 +39,7 @@ class Layer:
     energy: float
 
 
-class ExactOBS:
+class ExactOBS(Stage):
     """Removes the units whose loss, after the other weights have made up for it, is least.
 
     ExactOBS (Frantar & Alistarh 2022, section 4) with a unit's input columns, in every layer that reads it,
@@ -44,10 +48,14 @@ class ExactOBS:
     compensated too.
     """
 
-    name: ClassVar[str] = "exact_obs"
-    title: ClassVar[str] = "post-training removal with optimal brain surgeon updates, no labels"
-    paper: ClassVar[str] = "Frantar & Alistarh 2022 (arXiv 2208.11580)"
-    kind: ClassVar[str] = "stage"
+    name = "exact_obs"
+    title = "post-training removal with optimal brain surgeon updates, no labels"
+    paper = "Frantar & Alistarh 2022 (arXiv 2208.11580)"
+
+    def compress(self, initial: Graph, target: Target, setting: Setting, progress: Progress) -> Found:
+        dense = trained("dense", initial, setting, progress)
+        graph, keep = self.apply(run_passes(dense.graph), setting.calibration, target)
+        return Found(graph, {}, keep, dense.history, dense.seconds)
 
     def apply(self, graph: Graph, calibration: np.ndarray, target: Target) -> tuple[Graph, Keep]:
         """``graph`` (batch norms folded) cut to the target, and the units kept.

@@ -1,0 +1,68 @@
+"""What all trainings of an experiment share, and trainings that are kept for a resumed run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mcuprune.graph.ir import Graph
+from mcuprune.progress import SILENT, Progress
+from mcuprune.prune import checkpoint
+from mcuprune.prune.constrain import Binding
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import Arrays, Loss, Recipe, Trained, train
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all networks of an experiment share.
+
+    ``binding``: how budgets bind, None: as the method prefers.  ``distill``: share of the compressed
+    network's loss that is the distance to the dense network's outputs, 0 to 1.
+    """
+
+    data: Arrays
+    loss: Loss
+    recipe: Recipe
+    score: Callable[[torch.nn.Module], float]
+    calibration: np.ndarray
+    folder: Path | None = None  # where finished and half-finished trainings are kept; None: nowhere
+    binding: Binding | None = None
+    distill: float = 0.0
+
+
+def trained(name: str, graph: Graph, setting: Setting, progress: Progress = SILENT) -> Trained:
+    """``graph`` trained by the setting's recipe, or the result of an earlier run under that name."""
+
+    def work() -> Trained:
+        progress.stage(f"control: {name}", setting.recipe.epochs)
+        return train(graph, setting.data, setting.loss, setting.recipe, setting.score, progress, phase=name)
+
+    return kept(name, graph, setting, work)
+
+
+def kept(name: str, graph: Graph, setting: Setting, work: Callable[[], Trained]) -> Trained:
+    """The result of ``work``, a training of ``graph``; saved, and read back by a resumed run."""
+    path = None if setting.folder is None else setting.folder / f"{name}.pt"
+    if path is not None and path.exists():
+        return _unpack(graph, checkpoint.load(path))
+    result = work()
+    if path is not None:
+        checkpoint.save(path, _pack(result))
+    return result
+
+
+def _pack(result: Trained) -> dict[str, Any]:
+    values = {name: torch.from_numpy(np.array(c.values)) for name, c in result.graph.constants.items()}
+    return {"values": values, "history": checkpoint.pack_history(result.history), "seconds": result.seconds}
+
+
+def _unpack(graph: Graph, saved: Mapping[str, Any]) -> Trained:
+    module = GraphModule(graph)
+    checkpoint.restore(module, saved["values"])
+    return Trained(module.to_graph(), tuple(checkpoint.unpack_history(saved["history"])), saved["seconds"])

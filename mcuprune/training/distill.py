@@ -1,0 +1,46 @@
+"""Knowledge distillation: a small network also learns from a large one's outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mcuprune.graph.ir import Graph, Softmax
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import Arrays, Loss, predict
+
+TEMPERATURE = 3.0
+SMALLEST = 1.0 / 512.0  # added to probabilities before the logarithm: half an int8 step of a softmax
+
+
+def distilled(data: Arrays, loss: Loss, teacher: Graph, share: float) -> tuple[Arrays, Loss]:
+    """Data whose targets also hold the teacher's outputs, and a loss that reads them.
+
+    ``(1 - share) * loss + share * T^2 * KL(teacher / T || student / T)`` for class labels (Hinton et al.
+    2015, arXiv 1503.02531), mean squared distance for signals.  The teacher runs once over the data, not in
+    every step, so training costs what it costs without it.
+    """
+    outputs = predict(GraphModule(teacher), data.x)
+    labelled = data.y.ndim == 1
+    width = 1 if labelled else data.y.shape[1]
+    own = data.y.reshape(len(data.y), width).astype(np.float32)
+    ends_in_softmax = isinstance(next(n for n in teacher.nodes if n.name == teacher.outputs[0]), Softmax)
+
+    def combined(found: Tensor, packed: Tensor) -> Tensor:
+        target = packed[:, 0].long() if labelled else packed[:, :width]
+        hard, wanted = loss(found, target), packed[:, width:]
+        if not labelled:
+            return (1 - share) * hard + share * F.mse_loss(found, wanted)
+        if ends_in_softmax:
+            found, wanted = torch.log(found + SMALLEST), torch.log(wanted + SMALLEST)
+        soft = F.kl_div(
+            F.log_softmax(found / TEMPERATURE, 1),
+            F.log_softmax(wanted / TEMPERATURE, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return (1 - share) * hard + share * TEMPERATURE**2 * soft
+
+    return Arrays(data.x, np.concatenate([own, outputs], axis=1)), combined

@@ -1,0 +1,104 @@
+"""Controls, distillation and recovery of whole experiments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from test_method_runs import assert_within_and_maximal, blobs, make_search, problem
+from torch import nn
+
+from mcuprune.prune.experiment import ALL_CONTROLS, equal_epochs, run_experiment, safe_epoch
+from mcuprune.prune.methods import find_method
+from mcuprune.prune.search import Found
+from mcuprune.prune.setting import Setting
+from mcuprune.tasks.task import accuracy
+from mcuprune.training.loop import BACKOFF, DivergedError, Recipe, predict
+
+FINITE = nn.functional.cross_entropy
+
+
+def setting(**changes: object) -> Setting:
+    data = blobs()
+    recipe = Recipe(epochs=4, batch_size=16, learning_rate=1e-2)
+    base = Setting(data, FINITE, recipe, lambda m: accuracy(predict(m, data.x), data.y), data.x)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_all_controls_stand_beside_the_result_within_the_same_budgets() -> None:
+    graph, target = problem()
+    outcome = run_experiment(graph, target, find_method("taylor"), setting(), ALL_CONTROLS)
+    assert set(outcome.controls) == set(ALL_CONTROLS)
+    for name in ("uniform", "scratch", "scratch-b", "magnitude", "random"):
+        widths = outcome.controls[name].graph.widths
+        figures = target.resources.exact({g: widths[g] for g in outcome.found.keep})
+        assert all(figures[k] <= b for k, b in target.budgets.items()), name
+    assert outcome.controls["scratch-b"].graph.widths == outcome.controls["scratch"].graph.widths
+    assert len(outcome.controls["scratch-b"].history) == equal_epochs(target, outcome.found, setting())
+
+
+def test_equal_computation_is_capped_at_twice_the_epochs() -> None:
+    graph, target = problem()
+    whole = Found(graph, {}, {g: np.arange(w) for g, w in graph.widths.items()}, (), 0.0)
+    tiny = replace(whole, keep={g: np.arange(1) for g in target.uniform})
+    assert equal_epochs(target, whole, setting()) == 4
+    assert equal_epochs(target, tiny, setting()) == 8
+
+
+@pytest.mark.parametrize("method", ["taylor", "imp"])
+def test_distillation_learns_what_only_the_teacher_knows(method: str) -> None:
+    """Hard labels are noise; with all of the loss from a teacher, the result follows the teacher."""
+    graph, target = problem()
+    outcome = run_experiment(graph, target, find_method(method), setting(distill=0.5), controls=False)
+    assert outcome.dense is not None
+    assert_within_and_maximal(target, outcome.found)
+    assert outcome.found.history[-1].score > 0.6
+
+
+class Exploding:
+    """A loss that is NaN at some calls, or always above a learning rate."""
+
+    def __init__(self, bad: range) -> None:
+        self.calls, self.bad = 0, bad
+
+    def __call__(self, outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        factor = float("nan") if self.calls in self.bad else 1.0
+        return FINITE(outputs, labels) * factor
+
+
+@pytest.mark.parametrize("moment", [2, 14, 34])  # warm-up and gating, narrow, int8; 6 steps an epoch
+@pytest.mark.parametrize("name", ["taylor", "hard_concrete", "rigl"])
+def test_a_run_recovers_from_a_loss_that_is_not_a_number(name: str, moment: int) -> None:
+    graph, target = problem()
+    search = make_search(name, target)
+    search.loss = Exploding(range(moment, moment + 1))
+    run = search.start(graph)
+    while run.epoch < search.recipe.epochs:
+        run = safe_epoch(search, run)
+    found = search.finish(run)
+    assert run.rate_scale == pytest.approx(BACKOFF)
+    assert_within_and_maximal(target, found)
+    assert len(found.history) == search.recipe.epochs
+    assert all(np.isfinite(c.values).all() for c in found.graph.constants.values())
+
+
+def test_a_run_that_cannot_recover_says_what_to_do() -> None:
+    graph, target = problem()
+    search = make_search("taylor", target)
+    search.loss = Exploding(range(1, 10_000))
+    with pytest.raises(DivergedError, match=r"diverged in epoch 1: the loss is nan .* lower --learning-rate"):
+        safe_epoch(search, search.start(graph))
+
+
+def test_unharmed_runs_do_not_depend_on_recovery() -> None:
+    graph, target = problem()
+    search = make_search("bernoulli", target)
+    plain, safe = search.start(graph), search.start(graph)
+    while plain.epoch < search.recipe.epochs:
+        search.epoch(plain)
+        safe = safe_epoch(search, safe)
+    for name, constant in search.finish(plain).graph.constants.items():
+        np.testing.assert_array_equal(constant.values, search.finish(safe).graph.constants[name].values)
