@@ -138,7 +138,7 @@ def _(node: ir.Softmax, file: TfliteFile) -> None:
         "SOFTMAX",
         [source],
         file.activation(node.name),
-        schema.SoftmaxOptionsT(beta=node.beta),
+        schema.SoftmaxOptionsT(beta=node.gain),
         "SoftmaxOptions",
     )
 

@@ -202,7 +202,7 @@ def _softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:
     beta = float(operator.builtinOptions.beta)
     if not 0.0 < beta < math.inf:
         raise reader.refuse(operator, f"beta {beta}")
-    reader.define(ir.Softmax(name, (reader.source(operator),), beta=beta), index)
+    reader.define(ir.Softmax(name, (reader.source(operator),), gain=beta), index)
 
 
 def _log_softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:

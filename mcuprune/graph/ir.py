@@ -221,10 +221,10 @@ class Pad(Node):
 
 @dataclass(frozen=True)
 class Softmax(Node):
-    """Softmax of ``beta * x`` over the channels."""
+    """Softmax of ``gain * x`` over the channels."""
 
     arithmetic: str = "s8"
-    beta: float = 1.0
+    gain: float = 1.0
 
 
 NODES: tuple[type[Node], ...] = (

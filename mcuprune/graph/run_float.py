@@ -159,7 +159,7 @@ def _(node: Pad, inputs: list[np.ndarray], constants: Constants) -> np.ndarray:
 
 @evaluate.register
 def _(node: Softmax, inputs: list[np.ndarray], constants: Constants) -> np.ndarray:
-    exponential = np.exp(inputs[0] - inputs[0].max(axis=-1, keepdims=True))
+    exponential = np.exp(node.gain * (inputs[0] - inputs[0].max(axis=-1, keepdims=True)))
     return exponential / exponential.sum(axis=-1, keepdims=True)
 
 

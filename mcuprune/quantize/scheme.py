@@ -232,7 +232,7 @@ def _(node: ir.Softmax, qgraph: ir.QuantizedGraph) -> SoftmaxParameters:
             f"layer '{node.name}': softmax over {channels} > {SOFTMAX_MAX_CHANNELS} channels"
         )
     multiplier, shift, radius = softmax_scaling(
-        node, node.beta * quantization_of(node.inputs[0], qgraph).scale
+        node, node.gain * quantization_of(node.inputs[0], qgraph).scale
     )
     return SoftmaxParameters(height * width, channels, multiplier, shift, -radius)
 

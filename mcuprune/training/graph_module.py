@@ -289,7 +289,7 @@ def _(node: Pad, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
 
 @evaluate.register
 def _(node: Softmax, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
-    return torch.softmax(inputs[0], dim=1)
+    return torch.softmax(node.gain * inputs[0], dim=1)
 
 
 def clamp(x: Tensor, activation: str | None) -> Tensor:

@@ -162,7 +162,7 @@ def log_softmaxes(draw) -> ir.QuantizedGraph:
 @st.composite
 def scaled_softmaxes(draw) -> ir.QuantizedGraph:
     shape = draw(st.one_of(st.tuples(st.integers(1, 100)), st.tuples(SIZES, SIZES, CHANNELS)))
-    node = ir.Softmax("y", ("x",), beta=draw(st.sampled_from((0.25, 0.7, 3.0))))
+    node = ir.Softmax("y", ("x",), gain=draw(st.sampled_from((0.25, 0.7, 3.0))))
     return one_op(node, shape, shape, draw(quantizations(-9, 2)), SOFTMAX_OUTPUT)
 
 
