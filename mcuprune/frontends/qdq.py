@@ -221,7 +221,7 @@ def _with_one_scale(node: Node, constants: dict[str, Constant]) -> Node:
     if not isinstance(node, Linear):
         return node
     scale = constants[node.weight].scale
-    if scale is None or np.any(scale != scale[0]):
+    if scale is None or len(constants[node.weight].values) == 1 or np.any(scale != scale[0]):
         return node
     constants[node.weight] = replace(constants[node.weight], scale=scale[:1])
     return replace(node, one_scale=True)

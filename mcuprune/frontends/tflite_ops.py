@@ -79,7 +79,8 @@ def _fully_connected(reader: TfliteReader, operator: schema.OperatorT) -> None:
     if rows == 1:
         reader.constants[key] = ir.Constant(values, scale)
         source = reader.view(source, (in_c,))
-        linear = ir.Linear(name, (source,), key, bias, clamp, one_scale=scale is not None and scale.size == 1)
+        one_scale = scale is not None and scale.size == 1 < out_c
+        linear = ir.Linear(name, (source,), key, bias, clamp, one_scale=one_scale)
         reader.define(linear, index, (out_c,))
         return
     key = f"{key}/rows"  # the same weights can serve a single row elsewhere

@@ -13,6 +13,7 @@ from mcuprune.errors import UnsupportedError
 from mcuprune.exporters.tflite import write_tflite
 from mcuprune.frontends.tflite import load_tflite
 from mcuprune.graph import ir
+from mcuprune.graph.memory import settle
 from mcuprune.quantize.run_int8 import run_int8
 from tests.quantize.int8_graphs import OPERATORS, activations, batch, every_value, one_op, small_network
 
@@ -49,7 +50,8 @@ def test_operator(operator: str) -> None:
         x = batch(graph)
         np.testing.assert_array_equal(run_int8(graph, x), run_int8(again, x))
         assert_same_constants(graph, again)
-        assert [leading(node) for node in again.nodes] == [leading(node) for node in graph.nodes]
+        # an output is never its input's memory: reading adds the copy
+        assert [leading(node) for node in again.nodes] == [leading(node) for node in settle(graph).nodes]
 
     check()
 

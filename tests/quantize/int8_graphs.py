@@ -128,7 +128,8 @@ def linears(draw) -> ir.QuantizedGraph:
     in_c, out_c = draw(st.integers(1, 700)), draw(st.integers(1, 20))
     source, base = draw(quantizations()), draw(scales(-9, 2))
     constants, _ = _weights(rng_of(draw), (out_c, in_c), out_c, draw(st.booleans()), in_c, base)
-    node = ir.Linear("y", ("x",), "w", draw(st.sampled_from(("b", None))), draw(CLAMPS))
+    one_scale = np.size(constants["w"].scale) == 1 < out_c
+    node = ir.Linear("y", ("x",), "w", draw(st.sampled_from(("b", None))), draw(CLAMPS), one_scale=one_scale)
     return one_op(node, (in_c,), (out_c,), source, _output_of(draw, source, base, in_c), constants)
 
 
