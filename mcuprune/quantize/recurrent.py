@@ -69,7 +69,7 @@ def _(node: ir.Lstm, qgraph: ir.QuantizedGraph) -> LstmParameters:
     cell = 2.0**power
     weights = [_weight(name, node, qgraph) for name in (*node.weights, *node.recurrent)]
     scales = [
-        _product(given.scale, scale) / GATE_SCALE
+        given.scale * scale / GATE_SCALE
         for given, (_, scale) in zip([source] * 4 + [hidden] * 4, weights, strict=True)
     ]
     inner = (UNIT_SCALE, UNIT_SCALE * UNIT_SCALE / cell, UNIT_SCALE * UNIT_SCALE / hidden.scale)
@@ -107,11 +107,6 @@ def _cell_power(node: ir.Lstm, cell: ir.Quantization) -> int:
             f"{cell.zero_point}; need int16, a power of two up to 2**-9, and 0"
         )
     return exponent - 1
-
-
-def _product(first: float, second: float) -> float:
-    """Of two scales, in float32 as TFLM's fully connected arithmetic multiplies them."""
-    return float(np.float32(first) * np.float32(second))
 
 
 def _weight(name: str, node: ir.Node, qgraph: ir.QuantizedGraph) -> tuple[np.ndarray, float]:
@@ -182,10 +177,10 @@ def _(node: ir.Svdf, qgraph: ir.QuantizedGraph) -> SvdfParameters:
         )
     if time.scale is None or np.size(time.scale) != 1:
         raise UnsupportedError(f"layer '{node.name}': its time weights need one scale")
-    time_scale = np.float32(np.asarray(time.scale).reshape(-1)[0])
-    first = np.float32(source.scale) * np.float32(scale) / np.float32(state.scale)
-    second = np.float32(state.scale) * time_scale / np.float32(target.scale)
-    pairs = [fx.quantize_multiplier(float(real)) for real in (first, second)]
+    state_scale, time_scale = (float(np.float32(np.ravel(value)[0])) for value in (state.scale, time.scale))
+    first = source.scale * scale / state_scale
+    second = state_scale * time_scale / target.scale
+    pairs = [fx.quantize_multiplier(real) for real in (first, second)]
     if max(shift for _, shift in pairs) > fx.MAX_SHIFT:
         raise UnsupportedError(f"layer '{node.name}': its scales are too far apart")
     units = len(weight) // node.rank
