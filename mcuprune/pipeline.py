@@ -35,6 +35,8 @@ from mcuprune.report.serialize import to_json
 from mcuprune.report.verdict import FAIL, accurate, fits
 from mcuprune.resources.model import ResourceModel
 from mcuprune.score import Scores, evaluate
+from mcuprune.sound import add as add_sound
+from mcuprune.sound import reserve
 from mcuprune.summarize import Evidence, make_report
 from mcuprune.tasks.task import Task
 from mcuprune.training.loop import Arrays, predict, threads_for
@@ -92,7 +94,7 @@ def compress_problem(
     clock = _Clock()
     folded = run_passes(problem.graph)
     models = [ResourceModel(folded, board.core, config.toolchain, o, board.flash) for o in config.objectives]
-    budget = problem.budget.within(Budget(**board.budget()))
+    budget = problem.budget.within(Budget(**_left(problem, board, config)))
     target = best_target(problem.graph, models, budget.limits(board.clock_hz))
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
         outcome = _train(problem, target, config, space, progress)
@@ -102,11 +104,15 @@ def compress_problem(
         graph = quantize(found.graph, task.calibration(), ranges=found.ranges or None)
         manifest = Manifest(problem.name, config.toolchain, target.resources.objective)
         built = deploy(graph, board, manifest, space.build, board_text(config.board))
+        front_end = task.front_end
+        sound = None if front_end is None else add_sound(front_end, built, space.build)
         clock.lap("build")
         progress.stage("verify")
         proof, scores = _verify(problem, target, outcome, built, space)
         clock.lap("verification")
-        report = make_report(Evidence(problem, config, board, target, budget, outcome, built, proof, scores))
+        report = make_report(
+            Evidence(problem, config, board, target, budget, outcome, built, proof, scores, sound)
+        )
         times = _times(outcome, clock)
         _write(report, times, config, space)
         space.publish()
@@ -114,6 +120,14 @@ def compress_problem(
         finished(report, times)
     judge(report, proof)
     return report, times
+
+
+def _left(problem: Problem, board: Board, config: RunConfig) -> dict[str, int]:
+    """The board's default budget, less what an audio front end takes of its flash."""
+    budget = dict(board.budget())
+    if problem.task.front_end is not None:
+        budget["flash"] -= reserve(problem.task.front_end, problem.name, board, config.toolchain).flash
+    return budget
 
 
 def _train(

@@ -28,6 +28,7 @@ from mcuprune.resources.choices import kernel_choices
 from mcuprune.resources.macs import macs
 from mcuprune.resources.model import breakdown
 from mcuprune.score import Score, Scores, score_outputs
+from mcuprune.sound import Sound
 from mcuprune.tasks.task import Task
 from mcuprune.verify.image import load_image
 from mcuprune.verify.prove import Proof
@@ -46,6 +47,7 @@ class Evidence:
     built: Deployment
     proof: Proof
     scores: Scores
+    sound: Sound | None = None
 
 
 def make_report(e: Evidence) -> r.Report:
@@ -73,8 +75,12 @@ def make_report(e: Evidence) -> r.Report:
         layers=_layers(run_passes(e.problem.graph), e),
         arena=arena_picture(graph, plan),
         sections=_sections(e),
-        notes=(*((e.problem.note,) if e.problem.note else ()), *_folding(e.built.folded)),
+        notes=(*((e.problem.note,) if e.problem.note else ()), *_folding(e.built.folded), *_sound(e)),
     )
+
+
+def _sound(e: Evidence) -> tuple[str, ...]:
+    return () if e.sound is None else (e.sound.note(e.board, e.problem.name),)
 
 
 def _folding(folded: Folded | None) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ STAGES = (
     "workspace",
     "deploy",
     "problem",
+    "sound",
     "score",
     "summarize",
     "posttrain",
