@@ -1,0 +1,85 @@
+"""One gated run that yields a whole family of networks, one for each of several budgets."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mcuprune.graph.ir import Graph
+from mcuprune.progress import SILENT, Progress
+from mcuprune.prune import checkpoint
+from mcuprune.prune.experiment import safe_epoch
+from mcuprune.prune.method import Method
+from mcuprune.prune.search import Found, Run, Search
+from mcuprune.prune.setting import Setting
+from mcuprune.prune.target import Target
+from mcuprune.training.schedules import Phases
+
+INT8 = 0.2  # share of a branch's epochs that train with int8 rounding
+
+
+def family(
+    graph: Graph,
+    targets: Sequence[Target],
+    method: Method,
+    setting: Setting,
+    tuning: int,
+    progress: Progress = SILENT,
+) -> tuple[Found, ...]:
+    """A network for every target, in their order, from one gated run towards the last, the tightest.
+
+    The budgets of the run shrink from the dense usage; where they pass those of a looser target, a copy of
+    the run is frozen for that target and trained ``tuning`` epochs more.  Costs the gated share of the
+    setting's epochs once, and ``tuning`` epochs of a small network per target.
+    """
+    shared = _search(targets[-1], method, setting, setting.recipe.epochs, Phases())
+    gating = math.ceil(shared.phases.freeze * setting.recipe.epochs)
+    dense = targets[-1].resources.exact({})
+    run, found = shared.start(graph), list[Found]()
+    while len(found) < len(targets):
+        target = targets[len(found)]
+        done = shared.phases.progress(run.step / shared.total)
+        if run.epoch >= gating or done >= crossing(dense, target.budgets, targets[-1].budgets):
+            progress.stage(f"branch {len(found) + 1} of {len(targets)}", tuning)
+            found.append(_branch(run, graph, target, shared, setting, tuning, progress))
+        else:
+            run = safe_epoch(shared, run, progress)
+    return tuple(found)
+
+
+def crossing(
+    dense: Mapping[str, float], budgets: Mapping[str, float], tightest: Mapping[str, float]
+) -> float:
+    """The progress at which geometrically shrinking budgets first fall below one of ``budgets``."""
+    shares = [
+        math.log(dense[k] / max(budgets.get(k, dense[k]), last)) / math.log(dense[k] / last)
+        for k, last in tightest.items()
+        if dense[k] > last
+    ]
+    return min((min(max(share, 0.0), 1.0) for share in shares), default=0.0)
+
+
+def _branch(
+    run: Run,
+    graph: Graph,
+    target: Target,
+    shared: Search,
+    setting: Setting,
+    tuning: int,
+    progress: Progress,
+) -> Found:
+    epochs = run.epoch + tuning
+    freeze = run.epoch / epochs
+    phases = Phases(0.0, freeze, freeze, 1.0 - INT8 * tuning / epochs)
+    search = _search(target, shared.method, setting, epochs, phases)
+    branch = checkpoint.unpack(search, graph, copy.deepcopy(checkpoint.pack(run)))
+    while branch.epoch < epochs:
+        branch = safe_epoch(search, branch, progress)
+    return search.finish(branch)
+
+
+def _search(target: Target, method: Method, setting: Setting, epochs: int, phases: Phases) -> Search:
+    recipe = replace(setting.recipe, epochs=epochs)
+    return Search(target, method, setting.data, setting.loss, recipe, setting.score, phases, setting.binding)
