@@ -335,18 +335,17 @@ static inline void mcp_clamp_all(int8_t *values, const int8_t *end, int32_t low,
     "subs %[count], #4\n"                                                                                    \
     "bge 3b\n"                                                                                               \
     "4:\n"
+#define MCP_EXTEND                                                                                           \
+    "sxtab16 %[odd], %[offsets], \\word, ror #8\n"                                                           \
+    "sxtab16 \\word, %[offsets], \\word\n"
 #define MCP_WIDEN_APART                                                                                      \
-    "sxtab16 %[odd], %[offsets], \\word, ror #8\n"                                                           \
-    "sxtab16 \\word, %[offsets], \\word\n"                                                                   \
-    "str \\word, [%[out]], #4\n"                                                                             \
-    "str %[odd], [%[out]], #4\n"
+    MCP_EXTEND "str \\word, [%[out]], #4\n"                                                                  \
+               "str %[odd], [%[out]], #4\n"
 #define MCP_WIDEN_IN_ORDER                                                                                   \
-    "sxtab16 %[odd], %[offsets], \\word, ror #8\n"                                                           \
-    "sxtab16 \\word, %[offsets], \\word\n"                                                                   \
-    "pkhbt %[even], \\word, %[odd], lsl #16\n"                                                               \
-    "pkhtb %[odd], %[odd], \\word, asr #16\n"                                                                \
-    "str %[even], [%[out]], #4\n"                                                                            \
-    "str %[odd], [%[out]], #4\n"
+    MCP_EXTEND "pkhbt %[even], \\word, %[odd], lsl #16\n"                                                    \
+               "pkhtb %[odd], %[odd], \\word, asr #16\n"                                                     \
+               "str %[even], [%[out]], #4\n"                                                                 \
+               "str %[odd], [%[out]], #4\n"
 #define MCP_WIDEN_OPERANDS                                                                                   \
     [count] "+r"(count), [in] "+r"(input), [out] "+r"(output), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c),     \
         [d] "=&r"(d), [odd] "=&r"(odd)

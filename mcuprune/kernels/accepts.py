@@ -46,6 +46,11 @@ def undilated_window(shape: OpShape) -> bool:
     return window(shape) and shape.window.dilation == (1, 1)
 
 
+def window_3x3(shape: OpShape) -> bool:
+    """3x3 with stride 1."""
+    return undilated_window(shape) and shape.window.kernel == (3, 3) and shape.window.stride == (1, 1)
+
+
 def depthwise_one_to_one(shape: OpShape) -> bool:
     """One output channel per input channel, no dilation."""
     return undilated_window(shape) and shape.multiplier == 1

@@ -52,6 +52,11 @@ def conv2d_row_pairs(shape: OpShape) -> Number:
     return row_pairs(ceil_to(filter_size(shape), WORD), shape.output[2])
 
 
+def conv2d_3x3(shape: OpShape) -> Number:
+    """As :func:`conv2d_row_pairs`, the input channels filled up to fours."""
+    return row_pairs(9 * ceil_to(shape.inputs[0][2], 4), shape.output[2])
+
+
 def row_pairs(weights: Number, out_c: Number) -> Number:
     """Bias, multiplier and power (int32) with the ``weights`` of every output channel, an even number of
     them."""

@@ -20,6 +20,11 @@ def _three_patches(shape: OpShape) -> Number:
     return 6 * ceil_to(constants.filter_size(shape), constants.WORD)
 
 
+def _eight_columns(shape: OpShape) -> Number:
+    """Of three rows, each pixel filled up to fours of 16-bit numbers."""
+    return 48 * ceil_to(shape.inputs[0][2], 4)
+
+
 def _whole_words(shape: OpShape) -> Number:
     """A copy of an input that does not end with a whole word."""
     in_c = shape.inputs[0][2]
@@ -60,6 +65,18 @@ DSP: tuple[Kernel, ...] = (
         features=features.conv2d_dsp,
         layout="row_pairs",
         needs=(*_PAIRS, *_WINDOW),
+    ),
+    Kernel(
+        name="mcp_conv2d_3x3_s8_dsp",
+        op=ir.Conv2d,
+        isa="dsp",
+        accepts=accepts.window_3x3,
+        scratch=_eight_columns,
+        overlap=_pixel_copied,
+        constants=constants.conv2d_3x3,
+        features=features.conv2d_3x3_dsp,
+        layout="row_pairs_three_columns",
+        needs=("mcp_pairs.h", *_WINDOW),
     ),
     Kernel(
         name="mcp_conv2d_1x1_s8_dsp",

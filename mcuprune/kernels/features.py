@@ -9,7 +9,7 @@ from __future__ import annotations
 from mcuprune.graph.axes import broadcast_levels, reduction_walk
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements
 from mcuprune.kernels.constants import WORD, filter_size
-from mcuprune.kernels.geometry import strips, window_taps
+from mcuprune.kernels.geometry import slide, strips, window_taps
 
 Features = tuple[Number, ...]
 
@@ -137,6 +137,39 @@ def conv2d_dsp(shape: OpShape) -> Features:
         clipped,
         clipped * words,
         *_rows_dsp(shape),
+    )
+
+
+def conv2d_3x3_dsp(shape: OpShape) -> Features:
+    """Calls, output rows, groups of pixels.
+
+    Storing columns: pixels, inputs, inputs beyond whole sixteens, beyond whole words, columns outside the
+    image, fours of channels in these, in cleared rows.  Computing: pairs of channels of three pixels, fours
+    of input channels in them, the same of two pixels; odd last channels, outputs of these.
+    """
+    (_, in_w, in_c), (out_h, out_w, out_c) = shape.inputs[0], shape.output
+    rows, _ = window_taps(shape)
+    way = slide(out_w, in_w, shape.window.padding[1])
+    fours, channel_pairs = ceil_to(in_c, WORD) / WORD, ceil_to(out_c, 2) / 2
+    odd = 2 * channel_pairs - out_c
+    stored, groups = sum(rows) * way.inside, out_h * (way.threes + way.twos)
+    return (
+        1,
+        out_h,
+        groups,
+        stored,
+        stored * in_c,
+        stored * (_below(in_c, WORD) - _below(in_c, 16)),
+        stored * (in_c - _below(in_c, WORD)),
+        out_h * way.outside,
+        out_h * way.outside * fours,
+        (out_h - rows.count(3)) * fours,
+        out_h * way.threes * channel_pairs,
+        out_h * way.threes * channel_pairs * fours,
+        out_h * way.twos * channel_pairs,
+        out_h * way.twos * channel_pairs * fours,
+        groups * odd,
+        out_h * out_w * odd,
     )
 
 

@@ -108,6 +108,36 @@ def strip_bytes(shape: OpShape) -> Number:
     return 8 * cut.columns * cut.height
 
 
+@dataclass(frozen=True)
+class Slide:
+    """How the 3x3 kernel goes along a row: groups of three pixels, smaller ones, columns it stores that lie
+    ``inside`` the image and ``outside``."""
+
+    threes: int
+    twos: int
+    inside: int
+    outside: int
+
+
+SLIDE_COLUMNS = 8  # in scratch; the kernel has the same number
+
+
+@lru_cache(maxsize=4096)
+def slide(out_w: int, in_w: int, pad: int) -> Slide:
+    """The same steps as the kernel's: the two last columns of scratch are its two first as well."""
+    groups, stored = {3: 0, 2: 0}, [0, 0]
+    x, base, held, left = -pad, 0, 0, out_w
+    while left:
+        pixels = 3 if left == 3 or left > 4 else min(left, 2)
+        if base + pixels + 2 > SLIDE_COLUMNS:
+            base, held = 0, 2 * (base == SLIDE_COLUMNS - 2)
+        for column in range(base + held, base + pixels + 2):
+            stored[0 <= x + column - base < in_w] += 1 + (column >= SLIDE_COLUMNS - 2)
+        groups[max(pixels, 2)] += 1
+        x, base, left, held = x + pixels, base + pixels, left - pixels, 2
+    return Slide(groups[3], groups[2], stored[1], stored[0])
+
+
 def pad_distance(shape: OpShape, padding: tuple[int, int, int, int]) -> Number:
     """Zero padding in memory order: the last input row is where writing is furthest ahead of reading."""
     (in_h, in_w, channels), (_, out_w, _) = shape.inputs[0], shape.output

@@ -70,12 +70,23 @@ LAYOUTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
 )
 
 
+def _three_columns(weight: np.ndarray) -> np.ndarray:
+    """``(out, kh, 3, in)``, the channels filled up to fours: pairs ``(k, k+2)`` and ``(k+1, k+3)`` of a row
+    of the window, either for its three columns."""
+    out_c, kernel_h, kernel_w, in_c = weight.shape
+    fours = np.pad(weight, ((0, 0), (0, 0), (0, 0), (0, -in_c % 4))).reshape(
+        out_c, kernel_h, kernel_w, -1, 2, 2
+    )
+    return fours.transpose(0, 1, 3, 5, 2, 4).reshape(out_c, -1)
+
+
 # These hold two rows (output channels) at a time: 2 biases, their weights, 2 multipliers and 2 powers.  The
 # weights of the rows alternate: a word holds ``r0[k], r1[k], r0[l], r1[l]``, so that sign-extending its even
 # and its odd bytes (SXTB16, and again after a rotation by 8) gives what multiplies inputs ``k`` and ``l``.
 ROW_PAIRS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
     {
         "row_pairs": _whole_words,
+        "row_pairs_three_columns": _three_columns,
         "row_pairs_apart": lambda weight: _halves_apart(_whole_words(weight)),
     }
 )

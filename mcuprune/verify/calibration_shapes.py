@@ -30,6 +30,12 @@ CUT: Windows = tuple(
     for stride in (1, 2)
     for height, width in ((25, 5), (3, 3), (12, 12), (19, 30), (9, 48))
 )
+# Rows of several groups of pixels.
+WIDE: Windows = (
+    (ir.Window((3, 3), (1, 1), (1, 1, 1, 1)), 3, 12),
+    (ir.Window((3, 3), (1, 1), (2, 2, 2, 2)), 4, 4),
+    (ir.Window((3, 3)), 3, 19),
+)
 POINTWISE: Windows = (
     (ir.Window((1, 1)), 1, 1),
     (ir.Window((1, 1)), 6, 6),
@@ -106,7 +112,7 @@ def _elementwise(op: type[ir.Node], dims: Dims, second: Dims | None = None) -> O
 
 
 def _convolutions() -> Iterator[OpShape]:
-    for (window, height, width), (in_c, out_c) in itertools.product(WINDOWS + POINTWISE, CHANNELS):
+    for (window, height, width), (in_c, out_c) in itertools.product(WINDOWS + WIDE + POINTWISE, CHANNELS):
         node = ir.Conv2d("x", ("i",), "w", "b", window)
         yield OpShape(node, ((height, width, in_c),), (*window.output_size(height, width), out_c))
 

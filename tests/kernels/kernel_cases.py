@@ -98,6 +98,19 @@ def conv2d(draw: st.DrawFn, pointwise: bool = False, dilated: bool = True, depth
     return Case(shape, parameters, (int8(rng, (height, width, in_c)),))
 
 
+@st.composite
+def conv2d_3x3(draw: st.DrawFn) -> Case:
+    """Rows of one to several groups of pixels, more padding than usual."""
+    in_c, out_c, rng = draw(st.integers(1, 40)), draw(st.integers(1, 9)), draw(rngs)
+    padding = draw(st.tuples(*[st.integers(0, 3)] * 4))
+    window = ir.Window((3, 3), (1, 1), padding)
+    height = draw(st.integers(max(1, 3 - padding[0] - padding[2]), 6))
+    width = draw(st.integers(max(1, 3 - padding[1] - padding[3]), 20))
+    node = ir.Conv2d("node", ("x",), "w", "b", window)
+    shape = OpShape(node, ((height, width, in_c),), (*window.output_size(height, width), out_c))
+    return Case(shape, _convolution(rng, shape, (out_c, 3, 3, in_c)), (int8(rng, (height, width, in_c)),))
+
+
 def pointwise_conv2d(depth: int = 9) -> st.SearchStrategy[Case]:
     return conv2d(pointwise=True, depth=depth)
 
@@ -275,6 +288,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_copy": copied(),
     "mcp_softmax_s8": softmax(),
     "mcp_conv2d_s8_dsp": conv2d(dilated=False),
+    "mcp_conv2d_3x3_s8_dsp": conv2d_3x3(),
     "mcp_conv2d_1x1_s8_dsp": pointwise_conv2d(depth=72),  # more than one round of the loop
     "mcp_depthwise_conv2d_s8_dsp": depthwise(plain=True),
     "mcp_depthwise_conv2d_3x3_s8_dsp": depthwise_3x3(),

@@ -91,7 +91,8 @@ def test_unknown_names() -> None:
 
 def test_choice_follows_the_instruction_set() -> None:
     assert catalogue.choose(conv(), PORTABLE).name == "mcp_conv2d_s8"
-    assert catalogue.choose(conv(), DSP).name == "mcp_conv2d_s8_dsp"
+    assert catalogue.choose(conv(), DSP).name == "mcp_conv2d_3x3_s8_dsp"
+    assert catalogue.choose(conv(stride=(2, 2)), DSP).name == "mcp_conv2d_s8_dsp"
     assert catalogue.choose(conv(kernel=1), PORTABLE).name == "mcp_conv2d_1x1_s8"
     assert catalogue.choose(conv(kernel=1), DSP).name == "mcp_conv2d_1x1_s8_dsp"
     assert catalogue.choose(conv(dilation=(2, 2)), DSP).name == "mcp_conv2d_s8"
@@ -192,3 +193,11 @@ def test_one_coefficient_per_feature(name: str) -> None:
         assert {len(figures["coefficients"]) for figures in table[name].values()} == {len(features)}
 
     check()
+
+
+def test_slide_counts_groups_and_columns() -> None:
+    """Rows of 7 = 3 + 2 + 2 and of 16 = 4 * 3 + 2 + 2; columns 6 and 7 of scratch are stored twice."""
+    assert geometry.slide(3, 3, 1) == geometry.Slide(1, 0, 3, 2)
+    assert geometry.slide(7, 9, 0) == geometry.Slide(1, 2, 5 + 3 + 4, 0)
+    assert geometry.slide(16, 16, 1) == geometry.Slide(4, 2, 20, 2)
+    assert geometry.slide(1, 1, 1) == geometry.Slide(0, 1, 1, 2)

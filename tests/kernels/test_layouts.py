@@ -73,6 +73,17 @@ def test_unknown_layout() -> None:
         pack("spiral", np.zeros((1, 1), np.int8))
 
 
+def test_three_columns_of_two_channels_stand_together() -> None:
+    weight = np.zeros((2, 3, 3, 5), np.int8)
+    weight[0, 0, :, :4] = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+    weight[1, 0, :, 4] = [21, 22, 23]
+    packed = pack_row_pairs("row_pairs_three_columns", weight, *np.zeros((3, 2), int))[8:-16]
+    assert packed[:24].tolist() == [1, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 2, 0, 4, 0, 6, 0, 8, 0, 10, 0, 12, 0]
+    assert packed[24:36].tolist() == [0, 21, 0, 0, 0, 22, 0, 0, 0, 23, 0, 0]
+    assert packed.size == 2 * 9 * 8
+    assert not packed[36:].any()
+
+
 @pytest.mark.parametrize("layout", sorted(ROW_PAIRS))
 @pytest.mark.parametrize("shape", [(1, 3, 3, 1), (5, 3, 3, 7), (4, 3, 3, 8)])
 def test_pairs_of_rows_lose_no_weight(layout: str, shape: tuple[int, ...]) -> None:

@@ -25,9 +25,10 @@ def test_table_is_up_to_date(core: str) -> None:
 
 def test_kernels_are_small() -> None:
     """What a demonstration of a few kilobytes can afford on a Cortex-M4, or a Cortex-M55 with vectors."""
-    assert catalogue.function_bytes("mcp_rows_s8_dsp", "cortex-m4") <= 1900
+    assert catalogue.function_bytes("mcp_rows_s8_dsp", "cortex-m4") <= 1600
     fast = {
         "mcp_conv2d_s8_dsp": 860,
+        "mcp_conv2d_3x3_s8_dsp": 3100,
         "mcp_fully_connected_s8_dsp": 1600,
         "mcp_depthwise_conv2d_3x3_s8_dsp": 2600,
         "mcp_depthwise_conv2d_s8_mve": 1300,
