@@ -140,7 +140,7 @@ def _train(
         return task.score(predict(module, validation.x), validation.y)
 
     setting = Setting(
-        Arrays(task.train.x, task.train.y),
+        Arrays(task.train.x, task.train.y, task.augment),
         task.loss_function,
         problem.recipe,
         score,

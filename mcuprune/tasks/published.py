@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcuprune.budget import did_you_mean
@@ -14,6 +14,7 @@ from mcuprune.tasks.cifar import is_cifar_folder, load_cifar_folder
 from mcuprune.tasks.idx import is_idx_folder, load_idx_folder
 from mcuprune.tasks.splits import Splits, make_task
 from mcuprune.tasks.task import Task
+from mcuprune.training.augment import Augment, crop_and_flip
 
 VARIABLE = "MCUPRUNE_DATA"  # environment variable: the folder that holds published data sets
 
@@ -32,8 +33,13 @@ class Published:
     folds: tuple[str, ...] = ()
 
 
-def _images(name: str, read: Callable[[Path], Splits]) -> Callable[[Path, str | None, int, str], Task]:
-    return lambda folder, fold, seed, title: make_task(name, read(folder), seed, title)
+def _images(
+    name: str, read: Callable[[Path], Splits], augment: Augment | None = None
+) -> Callable[[Path, str | None, int, str], Task]:
+    def load(folder: Path, fold: str | None, seed: int, title: str) -> Task:
+        return replace(make_task(name, read(folder), seed, title), augment=augment)
+
+    return load
 
 
 def _contains(*patterns: str) -> Callable[[Path], bool]:
@@ -57,7 +63,7 @@ PUBLISHED: Mapping[str, Published] = {
         "CIFAR-10 photographs",
         ("cifar-10-batches-bin", "cifar10", "cifar-10"),
         is_cifar_folder,
-        _images("cifar10", load_cifar_folder),
+        _images("cifar10", load_cifar_folder, crop_and_flip),
     ),
     "spoken-digits": Published(
         "Free Spoken Digit Dataset",

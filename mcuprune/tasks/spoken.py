@@ -13,14 +13,20 @@ import numpy as np
 
 from mcuprune.errors import UsageError
 from mcuprune.signal import fixed
-from mcuprune.signal.mfcc import Mfcc, fit
+from mcuprune.signal.mfcc import Mfcc, fit, mfcc
 from mcuprune.tasks.audio import read_wav
 from mcuprune.tasks.splits import Splits, make_task
-from mcuprune.tasks.task import FrontEnd, Split, Task
+from mcuprune.tasks.task import FrontEnd, Split, Task, hold_out
+from mcuprune.training.augment import shift_and_tilt
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 PATTERN = "*_*_*.wav"
 TEST_INDICES = 5  # of each digit and speaker
+VALIDATION = 0.1  # of the training clips
+COPIES = 3  # of each training clip
+SPEED, COLOUR = (0.8, 1.25), 0.6  # range of the speed, largest share of the sample before
+PEAK, NOISE = 12000.0, (0.0, 2.0)  # of a perturbed clip; exponents of the noise's deviation, both in steps
+CHUNK = 64  # clips at once
 
 
 def load_spoken_digits(folder: Path, fold: str | None, seed: int, title: str) -> Task:
@@ -58,17 +64,51 @@ def _clip(path: Path, spec: Mfcc) -> np.ndarray:
 
 
 def clip_task(name: str, clips: Splits, spec: Mfcc, seed: int, title: str = "") -> Task:
-    """A task whose splits hold audio (N, samples) int16; coefficients are standardized by training clips."""
-    parts = {
-        part: Split(fixed.coefficients(split.x, spec) / np.float32(fixed.ONE), split.y)
-        for part in ("train", "validation", "test")
-        if (split := getattr(clips, part)) is not None
+    """A task whose splits hold audio (N, samples) int16, ``test`` among them.
+
+    Coefficients are standardized by the training clips.  Validation and training clips get perturbed copies
+    (see :func:`perturb`): few speakers are known, others will speak.
+    """
+    train, validation = clips.train, clips.validation
+    if validation is None:
+        train, validation = hold_out(train, VALIDATION, seed)
+    assert clips.test is not None
+    made = {
+        "train": _features(train, COPIES, spec, seed),
+        "validation": _features(validation, 1, spec, seed + 1),
+        "test": _features(clips.test, 0, spec, seed),
     }
-    mean, std = (statistic(parts["train"].x, axis=(0, 1)) for statistic in (np.mean, np.std))
+    mean, std = (statistic(made["train"].x, axis=(0, 1)) for statistic in (np.mean, np.std))
     std = np.where(std > 0, std, 1.0)
     scaled = {
         part: Split(((split.x - mean) / std).astype(np.float32)[..., None], split.y)
-        for part, split in parts.items()
+        for part, split in made.items()
     }
     task = make_task(name, Splits(**scaled), seed, title, normalize=False)
-    return replace(task, front_end=FrontEnd(spec, tuple(map(float, mean)), tuple(map(float, std))))
+    front_end = FrontEnd(spec, tuple(map(float, mean)), tuple(map(float, std)))
+    return replace(task, front_end=front_end, augment=shift_and_tilt)
+
+
+def _features(clips: Split, copies: int, spec: Mfcc, seed: int) -> Split:
+    """Coefficients of the clips as firmware computes them, and of perturbed copies, which only train."""
+    rng = np.random.default_rng((seed, len(clips)))
+    found = [fixed.coefficients(clips.x, spec) / np.float32(fixed.ONE)]
+    for _ in range(copies):
+        changed = np.stack([perturb(clip, spec, rng) for clip in clips.x])
+        parts = [mfcc(changed[i : i + CHUNK], spec) for i in range(0, len(changed), CHUNK)]
+        found.append(np.concatenate(parts).astype(np.float32))
+    return Split(np.concatenate(found).astype(np.float32), np.tile(clips.y, copies + 1))
+
+
+def perturb(clip: np.ndarray, spec: Mfcc, rng: np.random.Generator) -> np.ndarray:
+    """The clip as another voice and microphone might record it: pitch and speed, colour, start, noise."""
+    heard = clip[: 1 + int(np.flatnonzero(clip)[-1])] if clip.any() else clip
+    speed, colour = rng.uniform(*SPEED), rng.uniform(-COLOUR, COLOUR)
+    sound = np.interp(np.arange(0.0, len(heard) - 1.0, speed), np.arange(len(heard)), heard)
+    sound = sound + colour * np.concatenate([[0.0], sound[:-1]])
+    start = int(rng.integers(0, spec.samples // 10))
+    changed = np.zeros(spec.samples)
+    changed[start : start + len(sound)] = sound[: spec.samples - start]
+    changed *= PEAK / max(1.0, float(np.abs(changed).max()))
+    changed += rng.normal(0.0, 10.0 ** rng.uniform(*NOISE), spec.samples)
+    return np.clip(np.round(changed), -32768, 32767).astype(np.int16)

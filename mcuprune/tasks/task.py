@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from mcuprune.errors import UsageError
 from mcuprune.signal.mfcc import Mfcc
+from mcuprune.training.augment import Augment
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -49,6 +50,7 @@ class Task:
     that whoever feeds the C code can repeat it; ``mean`` and ``std`` hold one value, or one per channel.
     ``classes`` is 0 where the targets are signals.  ``data_kind`` says in plain words what the data are.
     With ``front_end`` the firmware takes audio: the generated package computes the inputs from it.
+    ``augment`` changes training batches.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Task:
     std: tuple[float, ...] = (1.0,)
     data_kind: str = "real data"
     front_end: FrontEnd | None = None
+    augment: Augment | None = None
 
     @property
     def loss_function(self) -> Loss:

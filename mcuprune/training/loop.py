@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
+from mcuprune.training.augment import Augment
 from mcuprune.training.graph_module import GraphModule, Hook, Seen
 from mcuprune.training.schedules import linear_with_warmup
 
@@ -30,10 +31,11 @@ class DivergedError(UsageError):
 
 @dataclass(frozen=True)
 class Arrays:
-    """Inputs (N, *shape) float32 with their labels or targets."""
+    """Inputs (N, *shape) float32 with their labels or targets; ``augment`` changes every batch of inputs."""
 
     x: np.ndarray
     y: np.ndarray
+    augment: Augment | None = None
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,12 @@ def threads_for(macs_per_batch: float) -> Iterator[None]:
 def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled batches of an epoch, the order by seed and epoch alone.  A short last batch is dropped."""
     order = np.random.default_rng((recipe.seed, epoch)).permutation(len(data.x))
+    rng = np.random.default_rng((recipe.seed, epoch, 1))
     size = min(recipe.batch_size, len(order))
     for step in range(recipe.steps(len(order))):
         chosen = order[step * size : (step + 1) * size]
-        yield torch.from_numpy(data.x[chosen]), torch.from_numpy(data.y[chosen])
+        x = data.x[chosen] if data.augment is None else data.augment(data.x[chosen], rng)
+        yield torch.from_numpy(x), torch.from_numpy(data.y[chosen])
 
 
 def predict(module: nn.Module, x: np.ndarray, batch: int = 512) -> np.ndarray:

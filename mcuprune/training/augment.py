@@ -1,0 +1,37 @@
+"""Random changes of training inputs that leave their labels right, drawn anew for every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+PAD = 4  # pixels
+SHIFT = 4  # frames
+TILT = 0.3  # standard deviations
+
+
+def crop_and_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Photographs (N, height, width, channels): padded by four pixels, cropped, mirrored half the time.
+
+    The usual augmentation of CIFAR-10 (He et al. 2016, section 4.2).  Standardized inputs: padding is 0.
+    """
+    count, height, width, _ = x.shape
+    padded = np.pad(x, ((0, 0), (PAD, PAD), (PAD, PAD), (0, 0)))
+    top, left = rng.integers(0, 2 * PAD + 1, (2, count))
+    rows, columns = top[:, None] + np.arange(height), left[:, None] + np.arange(width)
+    mirrored = rng.random(count) < 0.5
+    columns[mirrored] = columns[mirrored, ::-1]
+    return np.asarray(padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]])
+
+
+def shift_and_tilt(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cepstra (N, frames, coefficients, 1): moved in time by up to four frames, the ends repeated; and every
+    coefficient off by a constant of its own, as through another microphone."""
+    count, frames = x.shape[:2]
+    offsets = rng.integers(-SHIFT, SHIFT + 1, (count, 1))
+    places = np.clip(np.arange(frames) + offsets, 0, frames - 1)
+    tilt = rng.normal(0.0, TILT, (count, 1, x.shape[2], 1)).astype(np.float32)
+    return np.asarray(x[np.arange(count)[:, None], places] + tilt)
