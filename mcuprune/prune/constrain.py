@@ -150,7 +150,7 @@ def homotopy(dense: Mapping[str, float], budgets: Mapping[str, float], progress:
     """Budgets that shrink geometrically from the dense usage to the target while ``progress`` goes 0 to 1."""
     s = min(max(progress, 0.0), 1.0)
     return {
-        k: b if dense[k] <= b else math.exp((1 - s) * math.log(dense[k]) + s * math.log(b))
+        k: b if dense[k] <= b or s == 1.0 else math.exp((1 - s) * math.log(dense[k]) + s * math.log(b))
         for k, b in budgets.items()
     }
 

@@ -230,9 +230,14 @@ class Search:
             return
         if run.step // self.refresh % RESTART == 0:
             run.levels = {}
-        problem = self._problem(run, self._budgets_at(share))
+        problem = self._problem(run, self._reachable(self._budgets_at(share)))
         run.levels = allocate(problem, refine=False, chunk=CHUNK, start=run.levels)
         self.method.assign(run.state, best_units(self.method.scores(run.state), run.levels))
+
+    def _reachable(self, budgets: Mapping[str, float]) -> dict[str, float]:
+        """Budgets that the approximate costs can reach: at the floors they may exceed the exact ones."""
+        least = self.target.costs({group: np.array([n]) for group, n in self.target.floors.items()})
+        return {k: max(b, float(np.max(least[k]))) for k, b in budgets.items()}
 
     def _problem(self, run: Run, budgets: Mapping[str, float]) -> Problem:
         weights = {k: 1.0 + v for k, v in run.multipliers.values.items()}

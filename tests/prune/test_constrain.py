@@ -83,6 +83,7 @@ def test_augmented_price_has_its_minimum_slope_at_the_multiplier() -> None:
 def test_homotopy_and_smooth_maximum() -> None:
     budgets = homotopy({"flash": 100.0, "ram": 5.0}, {"flash": 1.0, "ram": 9.0}, 0.5)
     assert budgets == pytest.approx({"flash": 10.0, "ram": 9.0})
+    assert homotopy({"ram": 900.0}, {"ram": 296.0}, 1.0) == {"ram": 296.0}, "exactly, not by logarithms"
     terms = torch.tensor([10.0, 9.99, 3.0])
     assert 10.0 <= float(smooth_maximum(terms)) <= 10.0 * 1.0101
 
