@@ -13,7 +13,7 @@ import typer
 from mcuprune import __version__, listing
 from mcuprune.board import load_board
 from mcuprune.budget import EXAMPLE, parse_budget
-from mcuprune.config import load_config, parse_shape
+from mcuprune.config import RunConfig, load_config, parse_shape
 from mcuprune.errors import McupruneError, ToolchainError
 from mcuprune.progress import open_progress
 from mcuprune.terminal import to_json
@@ -64,7 +64,9 @@ def compress(
     ] = None,
     task: Annotated[str | None, typer.Option(help="Built-in data and model.")] = None,
     data: Annotated[str | None, typer.Option(help="Image folder, .npz, or file.py:function.")] = None,
-    board: Annotated[str | None, typer.Option("--board", "-b", help="As for `analyze`.")] = None,
+    board: Annotated[
+        list[str] | None, typer.Option("--board", "-b", help="As for `analyze`; several: a sweep.")
+    ] = None,
     budget: BudgetText = None,
     method: Annotated[str | None, typer.Option(help="A pruning method, see `mcuprune methods`.")] = None,
     binding: Annotated[str | None, typer.Option(help="pi, lagrangian, augmented or penalty.")] = None,
@@ -87,8 +89,12 @@ def compress(
     as_json: Json = False,
 ) -> None:
     """Train, prune, quantize, generate C, build, emulate, verify, measure, report."""
-    given = {key: value for key, value in locals().items() if key not in ("config", "as_json")}
-    run = load_config(config, given | {"resume": resume or None})
+    given = {key: value for key, value in locals().items() if key not in ("config", "as_json", "board")}
+    given |= {"resume": resume or None, "board": board[0] if board else None}
+    run = load_config(config, given)
+    if board and len(board) > 1:
+        _sweep(run, {"boards": tuple(board)}, 1, "local", as_json)
+        return
     from mcuprune import pipeline
 
     results: list[tuple[Report, Times]] = []
@@ -99,6 +105,43 @@ def compress(
         for found, times in results:
             _print_report(found, times, as_json)
             typer.echo(f"written to {run.out}; open {run.out / 'report.html'}", err=True)
+
+
+@app.command()
+def sweep(
+    model: Annotated[str | None, typer.Argument(help="As for `compress`.")] = None,
+    task: Annotated[str | None, typer.Option(help="Built-in data and model.")] = None,
+    data: Annotated[str | None, typer.Option(help="As for `compress`.")] = None,
+    board: Annotated[list[str] | None, typer.Option("--board", "-b", help="Repeat for several.")] = None,
+    budget: Annotated[list[str] | None, typer.Option(help=f"Repeat for several, e.g. {EXAMPLE}")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Repeat for several.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Repeat for several.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs of a run.")] = None,
+    controls: Annotated[bool, typer.Option("--controls/--no-controls", help="As for `compress`.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Runs at the same time; -1: one per core.")] = 1,
+    engine: Annotated[str, typer.Option(help="local, dask[:ADDRESS] or ray[:ADDRESS].")] = "local",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder with a folder per run.")] = Path(
+        "runs/sweep"
+    ),
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="TOML of what all runs share.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Several boards, budgets, methods and seeds; repeat the command to continue where it stopped."""
+    shared = {"model": model, "task": task, "data": data, "epochs": epochs, "controls": controls, "out": out}
+    grid = {"boards": board, "budgets": budget, "methods": method, "seeds": seed}
+    parts = {key: tuple(value or ()) for key, value in grid.items()}
+    _sweep(load_config(config, shared), parts, jobs, engine, as_json)
+
+
+def _sweep(run: RunConfig, grid: dict[str, tuple], jobs: int, engine: str, as_json: bool) -> None:
+    from mcuprune import sweep as sweeps
+
+    found = sweeps.sweep(run, sweeps.Grid(**grid), jobs, engine, lambda line: typer.echo(line, err=True))
+    _print({"rows": found.rows}, found.text(), as_json)
+    typer.echo(f"written to {run.out}; open {run.out / 'sweep.html'}", err=True)
+    found.require()
 
 
 @app.command()

@@ -47,6 +47,7 @@ STAGES = (
     "examine",
     "check",
     "pipeline",
+    "sweep",
     "doctor",
     "listing",
     "cli",

@@ -44,7 +44,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
 def write_html(report: Report, times: Times | None = None) -> str:
     """The page as text.  Everything that comes from the model or the command line is escaped."""
     found = [answer.status for answer in answers(report)]
-    template = _environment().get_template("report.html.j2")
+    template = page_environment().get_template("report.html.j2")
     return template.render(
         report=report,
         times=times or Times(),
@@ -63,7 +63,7 @@ def write_html(report: Report, times: Times | None = None) -> str:
     )
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("mcuprune", "report"),
         autoescape=True,

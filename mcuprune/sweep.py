@@ -1,0 +1,167 @@
+"""Many runs from one command: every board with every budget, method and seed, each in a folder of its own.
+
+A run is :func:`mcuprune.pipeline.compress` with its own output folder, so a sweep that was interrupted goes
+on where it stopped: finished folders are read, half-finished runs resume.  Runs are independent of each
+other; joblib spreads them over local processes, or over a Dask or Ray cluster that exists already.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+import joblib
+
+from mcuprune.board import load_board
+from mcuprune.config import RunConfig, load_config
+from mcuprune.errors import McupruneError, ToolchainError, UsageError
+from mcuprune.pipeline import compress
+from mcuprune.report.folder import read_report
+from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
+from mcuprune.terminal import to_json
+from mcuprune.workspace import CONFIG, TRAINING
+
+ENGINES = ("local", "dask", "ray")
+FILES = ("sweep.json", "sweep.html", "sweep.txt")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is combined; an empty part stands for what the configuration says."""
+
+    boards: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    cells: tuple[Cell, ...]
+    rows: tuple[Row, ...]
+
+    def text(self) -> str:
+        return as_text(self.rows)
+
+    def require(self) -> None:
+        """UsageError, or the first run's error, when not a single run succeeded."""
+        if all(row.failure for row in self.rows):
+            raise UsageError(f"no run of the sweep succeeded; the first: {self.rows[0].failure}")
+
+
+def configurations(base: RunConfig, grid: Grid) -> tuple[RunConfig, ...]:
+    """``base`` with every combination of the grid, each writing a folder of its own below ``base.out``."""
+    boards = dict.fromkeys(grid.boards or (base.board,))
+    budgets = dict.fromkeys(grid.budgets or (str(base.budget),))
+    methods, seeds = dict.fromkeys(grid.methods or (base.method,)), dict.fromkeys(grid.seeds or (base.seed,))
+    for board in boards:
+        load_board(board)  # a misspelt name is found before hours of training
+    found = []
+    for board, budget, method, seed in product(boards, budgets, methods, seeds):
+        values = base.model_dump() | {"board": board, "budget": budget, "method": method, "seed": seed}
+        words = (Path(board).stem, budget, method, f"seed{seed}")
+        folder = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word) for word in words if word)
+        found.append(load_config(None, values | {"out": base.out / folder}))
+    return tuple(found)
+
+
+def sweep(
+    base: RunConfig,
+    grid: Grid,
+    jobs: int = 1,
+    engine: str = "local",
+    tell: Callable[[str], object] = lambda text: None,
+) -> Sweep:
+    """Run everything that is not finished yet; write :data:`FILES` into ``base.out``.
+
+    ``tell`` is called with a line when a run ends.  A run that fails is a row that says why, and stops
+    nothing.
+    """
+    wanted = configurations(base, grid)
+    cells = []
+    with _engine(engine):
+        options = {"return_as": "generator"} if engine == "local" else {}
+        parallel = joblib.Parallel(n_jobs=jobs, **options)
+        for cell in parallel(joblib.delayed(run)(config) for config in wanted):
+            cells.append(cell)
+            tell(f"{len(cells)}/{len(wanted)}  {Path(cell.folder).name}: {cell.error or 'done'}")
+    result = Sweep(tuple(cells), rows(cells))
+    _write(result, base.out)
+    return result
+
+
+def run(config: RunConfig) -> Cell:
+    """One run, or what an earlier one of the same configuration left."""
+    error = ""
+    if not finished(config):
+        try:
+            compress(config.model_copy(update={"resume": resumable(config)}))
+        except McupruneError as failure:
+            error = str(failure)
+    report = read_report(config.out)[0] if finished(config) else None
+    name = load_board(config.board).name
+    return Cell(name, str(config.budget), config.method, config.seed, str(config.out), report, error)
+
+
+def finished(config: RunConfig) -> bool:
+    """Whether the run's folder holds the report of exactly this configuration."""
+    return (config.out / "report.json").is_file() and _holds(config.out / CONFIG, config)
+
+
+def resumable(config: RunConfig) -> bool:
+    return _holds(config.out / TRAINING / CONFIG, config)
+
+
+def _holds(file: Path, config: RunConfig) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == config.to_toml()
+
+
+@contextmanager
+def _engine(name: str) -> Iterator[None]:
+    """joblib's backend: its own processes, or ``dask[:ADDRESS]`` or ``ray[:ADDRESS]``."""
+    kind, _, address = name.partition(":")
+    if kind not in ENGINES:
+        raise UsageError(f"--engine {name}: choose {', '.join(ENGINES)}, the last two with :ADDRESS")
+    with nullcontext() if kind == "local" else _cluster(kind, address):
+        yield
+
+
+@contextmanager
+def _cluster(kind: str, address: str) -> Iterator[None]:
+    try:
+        if kind == "dask":
+            client = importlib.import_module("dask.distributed").Client(*([address] if address else []))
+            with client, joblib.parallel_config(backend="dask"):
+                yield
+        else:
+            importlib.import_module("ray").init(**({"address": address} if address else {}))
+            importlib.import_module("ray.util.joblib").register_ray()
+            with joblib.parallel_config(backend="ray"):
+                yield
+    except ImportError as error:
+        package = "distributed" if kind == "dask" else "ray"
+        hint = f"pip install {package}"
+        raise ToolchainError(f"--engine {kind} needs a package that is missing ({error}); {hint}") from None
+
+
+def _write(result: Sweep, out: Path) -> None:
+    cells = [
+        {key: value for key, value in asdict(cell).items() if key not in ("report", "folder")}
+        | {"folder": Path(cell.folder).name}
+        for cell in result.cells
+    ]
+    report = next((cell.report for cell in result.cells if cell.report is not None), None)
+    title = out.name if report is None else f"{report.name}: {report.task.name}"
+    texts = (
+        to_json({"rows": result.rows, "runs": cells}) + "\n",
+        write_html(result.rows, title),
+        result.text() + "\n",
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in zip(FILES, texts, strict=True):
+        (out / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,124 @@
+"""Many runs from one command: which are made, that none is made twice, and what a failure leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mcuprune import sweep as sweeps
+from mcuprune.config import RunConfig
+from mcuprune.errors import BudgetError, ToolchainError, UsageError
+from mcuprune.report.model import Accuracy, BoardSummary, Report, Resource, TaskSummary
+from mcuprune.report.serialize import to_json
+from mcuprune.sweep import Grid, configurations, sweep
+from mcuprune.workspace import CONFIG, TRAINING
+
+GRID = Grid(("stm32f4", "rpi-pico"), ("flash=8K", "flash=4K"), ("taylor",), (0, 1))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> RunConfig:
+    return RunConfig(task="digits", epochs=1, out=tmp_path / "sweep")
+
+
+class Compressor:
+    """In place of the pipeline: writes a report, or fails where the flash budget is 4K."""
+
+    def __init__(self) -> None:
+        self.made: list[RunConfig] = []
+
+    def __call__(self, config: RunConfig) -> None:
+        self.made.append(config)
+        if config.budget.flash == 4096:
+            raise BudgetError("flash: 5,000 used at least, 4,096 allowed")
+        report = Report(
+            name="digits",
+            command="",
+            method=config.method,
+            seed=config.seed,
+            board=BoardSummary(config.board, config.board, "cortex-m4", "dsp", 1, ()),
+            task=TaskSummary("digits", "real data", "accuracy", (8, 8, 1)),
+            resources=(Resource("flash.total", "Flash", "bytes", 8192, 9000, 8000, 8000),),
+            accuracies=(Accuracy("int8", "int8", "ours", 0.9 + 0.01 * config.seed, 100, None, None, None),),
+        )
+        config.out.mkdir(parents=True, exist_ok=True)
+        (config.out / "report.json").write_text(to_json(report))
+        (config.out / CONFIG).write_text(config.to_toml())
+
+
+@pytest.fixture
+def compressor(monkeypatch: pytest.MonkeyPatch) -> Compressor:
+    made = Compressor()
+    monkeypatch.setattr(sweeps, "compress", made)
+    return made
+
+
+def test_every_combination_has_a_folder_of_its_own(base):
+    found = configurations(base, GRID)
+    assert len({config.out for config in found}) == len(found) == 8
+    assert found[0].out.name == "stm32f4-flash_8K-taylor-seed0"
+    assert {(c.board, str(c.budget), c.seed) for c in found} == {
+        (board, budget, seed) for board in GRID.boards for budget in GRID.budgets for seed in GRID.seeds
+    }
+    (only,) = configurations(base, Grid())
+    assert (only.board, only.method, only.epochs) == (base.board, base.method, 1)
+
+
+def test_unknown_boards_and_engines_are_found_before_any_run(base, compressor):
+    with pytest.raises(UsageError, match="stm32f5"):
+        sweep(base, Grid(boards=("stm32f4", "stm32f5")))
+    with pytest.raises(UsageError, match="--engine spark: choose local, dask, ray"):
+        sweep(base, Grid(), engine="spark")
+    assert compressor.made == []
+
+
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray:auto", "ray")])
+def test_an_engine_that_is_not_installed_is_named(base, compressor, monkeypatch, engine, package):
+    def absent(name: str) -> None:
+        raise ImportError(f"No module named '{name}'")
+
+    monkeypatch.setattr(sweeps.importlib, "import_module", absent)
+    with pytest.raises(ToolchainError, match=f"pip install {package}"):
+        sweep(base, Grid(), engine=engine)
+
+
+def test_a_sweep_reports_failures_and_goes_on(base, compressor):
+    lines: list[str] = []
+    found = sweep(base, GRID, tell=lines.append)
+    assert len(compressor.made) == len(lines) == 8
+    assert [bool(row.failure) for row in found.rows] == [False, True, False, True]
+    assert found.rows[0].accuracy == pytest.approx(0.905)
+    stored = json.loads((base.out / "sweep.json").read_text())
+    assert [row["board"] for row in stored["rows"]] == ["stm32f4", "stm32f4", "rpi-pico", "rpi-pico"]
+    assert stored["runs"][0]["folder"] == "stm32f4-flash_8K-taylor-seed0"
+    assert str(base.out) not in (base.out / "sweep.json").read_text()
+    assert "stm32f4: 90.5 %" in (base.out / "sweep.txt").read_text()
+    assert (base.out / "sweep.html").read_text().startswith("<!doctype html>")
+
+
+def test_finished_runs_are_not_repeated(base, compressor):
+    sweep(base, GRID)
+    first = (base.out / "sweep.json").read_bytes()
+    compressor.made.clear()
+    sweep(base, GRID)
+    assert {config.budget.flash for config in compressor.made} == {4096}  # only those that failed
+    assert (base.out / "sweep.json").read_bytes() == first
+    compressor.made.clear()
+    sweep(base.model_copy(update={"epochs": 2}), Grid(budgets=("flash=8K",)))
+    assert len(compressor.made) == 1  # another configuration
+
+
+def test_interrupted_runs_resume(base, compressor):
+    (config,) = configurations(base, Grid(budgets=("flash=8K",)))
+    (config.out / TRAINING).mkdir(parents=True)
+    (config.out / TRAINING / CONFIG).write_text(config.to_toml())
+    sweep(base, Grid(budgets=("flash=8K",)))
+    assert compressor.made[0].resume
+
+
+def test_a_sweep_without_a_success_is_an_error(base, compressor):
+    found = sweep(base, Grid(budgets=("flash=4K",)))
+    with pytest.raises(UsageError, match=r"no run of the sweep succeeded; the first: flash: 5,000"):
+        found.require()
