@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from mcuprune.errors import MismatchError, ToolchainError, UsageError
 from mcuprune.graph.ir import Quantization, QuantizedGraph
@@ -55,13 +56,14 @@ def sequence_tflm(model: bytes, steps: Sequence[Sequence[np.ndarray]]) -> tuple[
     """
     size = max((sum(values.size for values in step) for step in steps), default=0)
     interpreter = _open_tflm(model, size)
+    outputs = schema.Model.GetRootAsModel(model, 0).Subgraphs(0).OutputsLength()
     results = []
     for step in steps:
         for index, values in enumerate(step):
             details = interpreter.get_input_details(index)
             interpreter.set_input(values.reshape([int(n) for n in details["shape"]]), index)
         interpreter.invoke()
-        results.append(_tflm_outputs(interpreter))
+        results.append(tuple(interpreter.get_output(index).copy() for index in range(outputs)))
     return tuple(results)
 
 
@@ -111,15 +113,6 @@ def _details(model: bytes, getter: str, count: int) -> list[dict[str, Any]]:
 
 def _is_real(detail: dict[str, Any]) -> bool:
     return np.dtype(detail["dtype"]) == np.float32
-
-
-def _tflm_outputs(interpreter: Any) -> tuple[np.ndarray, ...]:
-    found: list[np.ndarray] = []
-    while True:
-        try:
-            found.append(interpreter.get_output(len(found)).copy())
-        except (IndexError, RuntimeError, ValueError):
-            return tuple(found)
 
 
 def run_tflite(model: bytes, inputs: np.ndarray, runtime: str | None = None) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -192,12 +193,8 @@ def test_another_models_outputs_are_an_error(package: Path, tmp_path: Path) -> N
     changed = shutil.copytree(package, tmp_path / "changed")
     source = changed / "c" / "src" / "small.c"
     text = source.read_text()
-    start = text.index("_weight[")
-    at = text.index("{", start) + 1
-    first = text[at:].split(",")[0]
-    source.write_text(
-        text[:at] + first.replace(first.strip(), str(-int(first) or 90)) + text[at + len(first) :]
-    )
+    *_, last = re.finditer(r"\.output_offset = (-?\d+)", text)
+    source.write_text(f"{text[: last.start(1)]}{int(last[1]) ^ 8}{text[last.end(1) :]}")
     elf = link(changed, tmp_path, "zig", "-O2", "-g")
     with pytest.raises(MismatchError, match="output bytes differ"):
         check(elf, package=package).require()
