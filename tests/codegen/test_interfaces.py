@@ -83,7 +83,7 @@ def test_firmware(name: str, tmp_path: Path) -> None:
     for _ in range(2):  # every run is a sequence of its own
         np.testing.assert_array_equal(emulator.run(flat).outputs, run_flat(graph, flat))
     steps = [
-        CallResult(call.node, plan.state_offsets[call.node], 12, True)
+        CallResult(call.node, plan.state_offsets[call.node], 12, "state")
         if call.node in plan.state_offsets
         else CallResult(call.node, plan.offsets[call.node], 12)
         for call in plan.steps

@@ -19,10 +19,12 @@ from mcuprune.kernels.probe import KERNEL_FLAGS, ZIG, target_flags
 TARGETS = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m55", "rv32imc")
 
 
-def undefined_symbols(path: Path) -> set[str]:
+def symbols(path: Path) -> tuple[set[str], set[str]]:
+    """The names that an object file makes known to others, and those that it wants."""
     with path.open("rb") as stream:
-        table = ELFFile(stream).get_section_by_name(".symtab")
-        return {symbol.name for symbol in table.iter_symbols() if symbol["st_shndx"] == "SHN_UNDEF"} - {""}
+        table = list(ELFFile(stream).get_section_by_name(".symtab").iter_symbols())
+    wanted = {symbol.name for symbol in table if symbol["st_shndx"] == "SHN_UNDEF"} - {""}
+    return {s.name for s in table if s["st_info"]["bind"] == "STB_GLOBAL"} - wanted, wanted
 
 
 @pytest.mark.parametrize("core", TARGETS)
@@ -42,8 +44,10 @@ def test_clean_and_self_contained_on_the_target(core: str, toolchain: str, tmp_p
             command = [*compiler, *flags, "-c", str(source), "-o", str(target)]
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-            defined.add(source.stem)
-            wanted |= undefined_symbols(target)
+            made, missing = symbols(target)
+            assert all(name.startswith("mcp_") for name in made), source.name
+            defined |= made
+            wanted |= missing
     assert wanted <= defined
 
 
