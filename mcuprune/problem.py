@@ -37,6 +37,7 @@ OWN_MODELS = {  # of the built-in tasks; other data get a network by the form of
     "cifar10": "small_resnet",
     "spoken-digits": "ds_cnn",
     "har": "sequence_cnn",
+    "anomaly": "autoencoder",
     "wand": "sequence_cnn",
 }
 RECIPES = {  # by task; other data: own_recipe
@@ -46,6 +47,7 @@ RECIPES = {  # by task; other data: own_recipe
     "fashion-mnist": Recipe(epochs=10, batch_size=128, learning_rate=3e-3),
     "cifar10": Recipe(epochs=30, batch_size=128, learning_rate=3e-3),
     "spoken-digits": Recipe(epochs=15, batch_size=64, learning_rate=3e-3),
+    "anomaly": Recipe(epochs=40, batch_size=128, learning_rate=2e-3),
     "har": Recipe(epochs=30, batch_size=64, learning_rate=3e-3),
     "wand": Recipe(epochs=80, batch_size=32, learning_rate=3e-3),
 }

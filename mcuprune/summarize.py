@@ -131,7 +131,7 @@ def _task(task: Task, config: RunConfig) -> r.TaskSummary:
         validation_size=len(task.validation),
         test_size=len(task.test),
         floor=config.min_accuracy,
-        chance=task.chance if task.classes else None,
+        chance=task.chance if task.metric != "psnr" else None,
     )
 
 

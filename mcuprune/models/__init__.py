@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
+from mcuprune.models.autoencoder import Autoencoder
 from mcuprune.models.cnn import FashionCNN, LeNet
 from mcuprune.models.ds_cnn import DSCNN
 from mcuprune.models.mlp import MLP
@@ -24,6 +25,7 @@ MODELS: Mapping[str, Builder] = {
     "ds_cnn": DSCNN,
     "small_resnet": SmallResNet,
     "fashion_cnn": FashionCNN,
+    "autoencoder": Autoencoder,
     "sequence_cnn": SequenceCNN,
     "siren": Siren,
 }

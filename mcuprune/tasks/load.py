@@ -13,10 +13,11 @@ from mcuprune.tasks.digits_scenes import digits_scenes, source_digits, split_sou
 from mcuprune.tasks.folder import load_image_folder
 from mcuprune.tasks.idx import is_idx_folder, load_idx_folder
 from mcuprune.tasks.published import PUBLISHED, load_published
+from mcuprune.tasks.recordings import kind_of, load_recordings
 from mcuprune.tasks.splits import Splits, make_task
 from mcuprune.tasks.task import Split, Task, check_task, classification
 
-FORMS = "an image folder, an IDX or CIFAR-10 folder, FILE.npz or FILE.py:FUNCTION"
+FORMS = "a folder of images, .wav or .csv files, an IDX or CIFAR-10 folder, FILE.npz or FILE.py:FUNCTION"
 
 
 def digits(seed: int = 0) -> Task:
@@ -70,6 +71,8 @@ def _own(data: str, seed: int) -> Task:
     path = Path(data)
     if not path.exists():
         raise UsageError(f"data '{data}' do not exist; give {FORMS}")
+    if path.is_dir() and kind_of(path) is not None:
+        return load_recordings(path, seed)
     if path.is_dir():
         return make_task(path.resolve().name, read_folder(path), seed)
     if path.suffix == ".npz":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcuprune.budget import did_you_mean
 from mcuprune.errors import UsageError
-from mcuprune.tasks import motion, spoken
+from mcuprune.tasks import anomaly, motion, spoken
 from mcuprune.tasks.cifar import is_cifar_folder, load_cifar_folder
 from mcuprune.tasks.idx import is_idx_folder, load_idx_folder
 from mcuprune.tasks.splits import Splits, make_task
@@ -85,6 +85,12 @@ PUBLISHED: Mapping[str, Published] = {
         _contains(motion.WAND_PATTERN),
         motion.load_wand,
         tuple(map(str, range(motion.FOLDS))),
+    ),
+    "anomaly": Published(
+        "Sounds of toy cars, sane and broken",
+        ("ad01", "anomaly", "ToyCar"),
+        _contains(anomaly.PATTERN),
+        anomaly.load_anomaly,
     ),
 }
 

@@ -80,13 +80,13 @@ class Task:
 
     @property
     def chance(self) -> float:
-        """What an output that ignores its input scores: the share of the most frequent class, or 0 dB."""
+        """What an output that ignores its input scores: the largest class's share, half an area, 0 dB."""
         if not self.classes:
-            return 0.0
+            return 0.5 if self.metric == "auc" else 0.0
         return float(np.bincount(self.test.y, minlength=self.classes).max() / len(self.test))
 
     def score(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        """The metric of a whole split: accuracy in 0..1, or PSNR in dB.  Larger is better for both."""
+        """The metric of a whole split: accuracy or area in 0..1, or PSNR in dB; larger is better."""
         return METRICS[self.metric](outputs, targets)
 
     def calibration(self, count: int = 256) -> np.ndarray:
@@ -109,7 +109,27 @@ def psnr(outputs: np.ndarray, targets: np.ndarray, peak: float = 2.0) -> float:
     return float(min(100.0, 10.0 * np.log10(peak**2 / max(error, 1e-30))))
 
 
-METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"accuracy": accuracy, "psnr": psnr}
+def auc(outputs: np.ndarray, targets: np.ndarray) -> float:
+    """Area under the curve of telling anomalous recordings from normal ones by their mean squared error.
+
+    ``targets`` (N, K + 1) are the values that ``outputs`` (N, K) should have, and the number of the recording
+    that the sample belongs to, negative if it is anomalous.  Half where only one kind is there.
+    """
+    error = np.mean((outputs - targets[:, : outputs.shape[1]]) ** 2, axis=1, dtype=np.float64)
+    numbers, place = np.unique(targets[:, -1], return_inverse=True)
+    mean = np.bincount(place, error) / np.bincount(place)
+    normal, anomalous = mean[numbers > 0], mean[numbers < 0]
+    if not len(normal) or not len(anomalous):
+        return 0.5
+    above = anomalous[:, None] - normal[None]
+    return float(np.mean((above > 0) + 0.5 * (above == 0)))
+
+
+METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "accuracy": accuracy,
+    "auc": auc,
+    "psnr": psnr,
+}
 
 
 def classification(

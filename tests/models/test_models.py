@@ -27,6 +27,8 @@ SHAPES = {
     "small_resnet": (3, 32, 32),
     "fashion_cnn": (1, 28, 28),
     "siren": (2,),
+    "sequence_cnn": (3, 52, 1),
+    "autoencoder": (640,),
 }
 WEIGHTS = {  # of the dense network with 10 outputs, without batch norms
     "lenet": 430_500 + 580,
@@ -35,6 +37,8 @@ WEIGHTS = {  # of the dense network with 10 outputs, without batch norms
     "small_resnet": 77_360 + 10,
     "fashion_cnn": 64_920 + 10,
     "siren": 2_432 + 106,
+    "sequence_cnn": 480 + 3 * 32 * 5 + 1_024 + 2_048 + 160 + 4_096 + 640 + 10,
+    "autoencoder": 2 * 49_152 + 81_920 + 2 * 1_024 + 1_280 + 8 * 128 + 8 + 10,
 }
 
 
@@ -56,7 +60,7 @@ def test_network(name):
     assert count == WEIGHTS[name]
     groups = prunable(graph)
     assert len(groups) >= 2
-    assert min(graph.widths[group] for group in groups) >= 16
+    assert min(graph.widths[group] for group in groups) >= (8 if name == "autoencoder" else 16)
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))

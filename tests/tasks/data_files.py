@@ -116,3 +116,17 @@ def write_wand(folder: Path, digits: int = 3, strokes: int = 10) -> Path:
             entries.append({"index": index, "strokePoints": points, "label": str(digit)})
         (folder / f"someone_{digit}.json").write_text(json.dumps({"strokes": entries}))
     return folder
+
+
+def write_anomaly(folder: Path, recordings: int = 10) -> Path:
+    """Spectrograms of the form of MLPerf Tiny's ad01: broken machines hum in other bands."""
+    folder.mkdir(parents=True)
+    for kind, hum in (("normal", 20), ("anomaly", 70)):
+        for machine in (1, 2):
+            for index in range(recordings):
+                rng = np.random.default_rng((machine, index, hum))
+                levels = rng.normal(-30.0, 2.0, (200, 128))
+                levels[:, hum + machine : hum + machine + 6] += 15.0
+                name = f"{kind}_id_{machine:02d}_{index:08d}_hist_librosa.bin"
+                (folder / name).write_bytes(levels.astype("<f4").tobytes())
+    return folder

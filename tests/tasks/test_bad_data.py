@@ -97,7 +97,7 @@ def test_damaged_archives(tmp_path):
 
 
 def test_nothing_there(tmp_path):
-    assert "do not exist; give an image folder" in refused(tmp_path / "nowhere")
+    assert "do not exist; give a folder of images" in refused(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("hello")
     assert "have no known form" in refused(tmp_path / "notes.txt")
     assert "does not exist" in refused(f"{tmp_path}/missing.py:data")
@@ -266,7 +266,7 @@ def test_functions(tmp_path, name, expected):
     ("change", "expected"),
     [
         ({"loss": "hinge"}, "unknown loss 'hinge'; use cross_entropy, mse"),
-        ({"metric": "f1"}, "unknown metric 'f1'; use accuracy or psnr"),
+        ({"metric": "f1"}, "unknown metric 'f1'; use accuracy or auc or psnr"),
         (
             {"train": Split(np.full((4, 8, 8, 1), np.nan, np.float32), np.zeros(4, np.int64))},
             "digits: train: 4 samples",

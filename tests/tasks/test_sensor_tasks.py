@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import tone, write_har, write_spoken_digits, write_wand, write_wav
+from data_files import tone, write_anomaly, write_har, write_spoken_digits, write_wand, write_wav
 
 from mcuprune.errors import UsageError
 from mcuprune.problem import OWN_MODELS, RECIPES
@@ -18,7 +18,7 @@ from mcuprune.tasks.load import load_task
 from mcuprune.tasks.motion import normalize_stroke, windows
 from mcuprune.tasks.published import PUBLISHED, VARIABLE
 from mcuprune.tasks.spoken import COPIES, perturb
-from mcuprune.tasks.task import Task
+from mcuprune.tasks.task import Task, auc
 
 REAL = os.environ.get(VARIABLE)
 needs_data = pytest.mark.skipif(REAL is None, reason=f"{VARIABLE} does not name a folder with data sets")
@@ -117,6 +117,40 @@ def test_damaged_motion_files_are_named(tmp_path):
     (wand / "someone_1.json").write_text(json.dumps({"strokes": [{"label": "1"}]}))
     with pytest.raises(UsageError, match=r"someone_1.json' holds no strokes"):
         load_task("wand", str(wand))
+
+
+def test_anomalies_are_told_by_their_error(tmp_path):
+    task = load_task("anomaly", str(write_anomaly(tmp_path / "ad01")))
+    windows_each = (200 - 5) // 4 + 1
+    assert (task.input_shape, task.outputs, task.chance) == ((640,), 640, 0.5)
+    assert sizes(task) == (10 * windows_each, 2 * 2 * windows_each, (8 + 20) * windows_each)
+    known = task.train.x.mean(axis=0)  # an "autoencoder" that always returns the mean of what it learnt
+    for split in (task.validation, task.test):
+        assert task.score(np.tile(known, (len(split), 1)), split.y) > 0.99
+        assert task.score(split.x, split.y) == 0.5
+    numbers = task.test.y[:100, -1]
+    assert (numbers > 0).any()
+    assert (numbers < 0).any()
+
+
+def test_area_under_the_curve():
+    targets = np.array([[0.0, 1], [0.0, 1], [0.0, 2], [0.0, -3], [0.0, -4]], np.float32)
+    outputs = np.sqrt(np.array([[1.0], [3.0], [4.0], [3.0], [5.0]], np.float32))
+    assert auc(outputs, targets) == 0.75  # recordings: 2 and 4 normal, 3 and 5 anomalous
+    assert auc(outputs[:2], targets[:2]) == 0.5
+    assert auc(np.ones((5, 1), np.float32), targets) == 0.5
+
+
+def test_a_damaged_spectrogram_is_named(tmp_path):
+    folder = write_anomaly(tmp_path / "ad01", recordings=4)
+    (folder / "normal_id_01_00000001_hist_librosa.bin").write_bytes(b"short")
+    with pytest.raises(UsageError, match=r"normal_id_01_00000001.*200x128"):
+        load_task("anomaly", str(folder))
+    for path in folder.glob("anomaly*"):
+        path.unlink()
+    (folder / "normal_id_01_00000001_hist_librosa.bin").unlink()
+    with pytest.raises(UsageError, match="too few recordings"):
+        load_task("anomaly", str(folder))
 
 
 def test_strokes_are_normalized():
