@@ -45,7 +45,7 @@ class IMP(Stage):
     paper = "Zimmer et al. 2023 (arXiv 2111.00843)"
     cycles: int = 2
     schedule: str = "allr"
-    dense: float = 0.5
+    dense: float = 0.3
     budgeted: bool = True
 
     def compress(self, initial: Graph, target: Target, setting: Setting, progress: Progress) -> Found:
