@@ -122,7 +122,7 @@ def test_header_and_parameters_have_the_same_fields(kind: str, record: type) -> 
 
 def test_a_number_beyond_its_field_is_refused() -> None:
     values = {"hw": 1, "in_c": 1 << 31, "out_c": 1, "offset": 0}
-    with pytest.raises(UnsupportedError, match=r"layer 'join': in_c is 2147483648, the kernel's limit is 2147"):
+    with pytest.raises(UnsupportedError, match="'join': in_c is 2147483648, the kernel's limit is 2147"):
         image("mcp_concat", values, "join")
 
 
