@@ -145,6 +145,19 @@ def _sweep(run: RunConfig, grid: dict[str, tuple], jobs: int, engine: str, as_js
 
 
 @app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or cifar10.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for data sets: --data of a run.")] = Path(
+        "data"
+    ),
+) -> None:
+    """Fetch a published data set and check its checksums."""
+    from mcuprune.tasks.download import download
+
+    typer.echo(f"{name}: {download(name, out)}")
+
+
+@app.command()
 def analyze(
     model: ModelPath,
     board: BoardName = "stm32f4",

@@ -11,6 +11,7 @@ from mcuprune.budget import did_you_mean
 from mcuprune.errors import UsageError
 from mcuprune.tasks import anomaly, motion, spoken
 from mcuprune.tasks.cifar import is_cifar_folder, load_cifar_folder
+from mcuprune.tasks.download import how_to_get
 from mcuprune.tasks.idx import is_idx_folder, load_idx_folder
 from mcuprune.tasks.splits import Splits, make_task
 from mcuprune.tasks.task import Task
@@ -108,11 +109,14 @@ def find_folder(name: str, data: str | None) -> Path:
     """Where a published set lies: ``data``, or one of its usual places below ``data`` or $MCUPRUNE_DATA."""
     root = data or os.environ.get(VARIABLE)
     if not root:
-        raise UsageError(f"task '{name}' is read from files: set {VARIABLE} to the folder above '{name}/'")
+        raise UsageError(
+            f"task '{name}' is read from files: {how_to_get(name)}, and set {VARIABLE} (or --data) to the "
+            f"folder above '{PUBLISHED[name].places[0]}/'"
+        )
     places = PUBLISHED[name].places
     candidates = [*([Path(root)] if data else []), *(Path(root) / place for place in places)]
     for folder in candidates:
         if PUBLISHED[name].holds(folder):
             return folder
     looked = ", ".join(f"'{folder}'" for folder in candidates)
-    raise UsageError(f"task '{name}': no data in {looked}; unpack the published files there")
+    raise UsageError(f"task '{name}': no data in {looked}; {how_to_get(name)}, and unpack it there")

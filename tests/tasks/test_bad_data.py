@@ -108,7 +108,7 @@ def test_unknown_task_is_answered_with_the_nearest(monkeypatch):
     assert "(known: digits-scenes, digits, mnist" in refused(None, "zzz")
     assert "task 'digits' brings its own data" in refused("somewhere", "digits")
     monkeypatch.delenv("MCUPRUNE_DATA", raising=False)
-    assert "set MCUPRUNE_DATA to the folder above 'mnist/'" in refused(None, "mnist")
+    assert "set MCUPRUNE_DATA (or --data) to the folder above 'mnist/'" in refused(None, "mnist")
 
 
 def _nothing(folder: Path) -> None:
