@@ -43,4 +43,4 @@ def distilled(data: Arrays, loss: Loss, teacher: Graph, share: float) -> tuple[A
         )
         return (1 - share) * hard + share * TEMPERATURE**2 * soft
 
-    return Arrays(data.x, np.concatenate([own, outputs], axis=1)), combined
+    return Arrays(data.x, np.concatenate([own, outputs], axis=1), data.augment), combined

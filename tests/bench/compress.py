@@ -99,7 +99,7 @@ def run_seed(arguments: argparse.Namespace, seed: int, folder: Path) -> list[Row
             shutil.copy(folder / f"{seed}-dense.pt", space / "dense.pt")
         target = make_target(problem.graph, resources, limits)
         recipe = replace(problem.recipe, seed=seed)
-        data = Arrays(task.train.x, task.train.y)
+        data = Arrays(task.train.x, task.train.y, task.augment)
         setting = Setting(data, task.loss_function, recipe, score, task.calibration(), space)
         outcome = run_experiment(problem.graph, target, find_method(arguments.method), setting)
         shutil.copy(space / "dense.pt", folder / f"{seed}-dense.pt")
