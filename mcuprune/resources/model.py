@@ -33,6 +33,8 @@ from mcuprune.resources.macs import macs
 from mcuprune.resources.stack import stack_bytes
 
 Widths = Mapping[str, Number]
+# Widths are tried by the thousand: a shorter search for the arena, never below what the final plan takes.
+PLACEMENTS = 1_500
 RESOURCES = ("flash", "ram", "macs", "cycles")
 
 
@@ -86,7 +88,7 @@ class ResourceModel:
         return self._memo[key]
 
     def plan(self, network: Network) -> Plan:
-        return make_plan(network, self.core.isa, self.objective)
+        return make_plan(network, self.core.isa, self.objective, placement_limit=PLACEMENTS)
 
     def _costs(self, widths: Widths, wanted: Collection[str]) -> dict[str, Sequence[Number]]:
         shape_of = self._shape_of(widths)
