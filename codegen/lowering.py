@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcuprune.graph.ir import Node, unsupported
+from mcuprune.graph.op_shape import element_bytes
 from mcuprune.kernels.kernel import Kernel
 
 
@@ -53,6 +54,16 @@ class Operation:
     inputs: tuple[str, ...]
     output: str
     scratch: str
+
+
+def pointers(operation: Operation) -> tuple[tuple[str, ...], str]:
+    """Inputs and output as the C expressions that the kernel takes: int16 ones are cast."""
+    inside, outside = element_bytes(operation.node)
+    sources = operation.inputs
+    if inside == 2:
+        sources = tuple(f"(const int16_t *)(const void *)({source})" for source in sources)
+    output = f"(int16_t *)(void *)({operation.output})" if outside == 2 else operation.output
+    return sources, output
 
 
 @singledispatch

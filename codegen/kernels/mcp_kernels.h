@@ -1,4 +1,5 @@
-/* mcuprune kernels: int8 operators with the integer arithmetic of TensorFlow Lite Micro (double rounding). */
+/* mcuprune kernels: int8 operators with the integer arithmetic of TensorFlow Lite Micro (double rounding),
+ * and operators on int16 activations and int8 weights (_s16), whose zero points are 0. */
 #ifndef MCP_KERNELS_H
 #define MCP_KERNELS_H
 
@@ -16,7 +17,7 @@ typedef struct {
     uint8_t pad_top, pad_left;
     int16_t input_offset;  /* minus the input's zero point */
     int16_t output_offset; /* the output's zero point */
-    int8_t clamp_min, clamp_max;
+    int16_t clamp_min, clamp_max;
     const int8_t *weight; /* of dense convolutions with DSP instructions: the others, too (mcp_pairs.h) */
     const int32_t *bias;  /* (out_c) */
     const int32_t *multiplier; /* (out_c), Q31: 2^30 or more, or 0 with shift 0 */
@@ -27,8 +28,8 @@ typedef struct {
 typedef struct {
     int32_t in_c, out_c;
     int16_t input_offset;
-    int16_t output_offset;
-    int8_t clamp_min, clamp_max;
+    int16_t clamp_min, clamp_max;
+    int8_t output_offset;
     uint8_t per_channel;
     const int8_t *weight;
     const int32_t *bias;
@@ -38,13 +39,13 @@ typedef struct {
 
 /* Maximum and average pooling. */
 typedef struct {
-    int32_t channels;
+    int16_t channels;
     int16_t in_h, in_w;
     int16_t out_h, out_w;
     uint8_t kernel_h, kernel_w;
     uint8_t stride_h, stride_w;
     uint8_t pad_top, pad_left;
-    int8_t clamp_min, clamp_max;
+    int16_t clamp_min, clamp_max;
 } mcp_pool2d;
 
 /* One operand of an elementwise operation: strides in elements, 0 where it is broadcast. */
@@ -62,7 +63,7 @@ typedef struct {
     mcp_operand a, b; /* multiplier and shift unused by the product */
     int32_t output_offset;
     int32_t multiplier, shift;
-    int8_t clamp_min, clamp_max;
+    int16_t clamp_min, clamp_max;
 } mcp_elementwise;
 
 /* The elements of a reduction: outer x inner outputs, each made of rows x run inputs; strides in elements. */
@@ -128,6 +129,13 @@ typedef struct {
     int32_t elements;
     const int8_t *table; /* (256) */
 } mcp_lookup;
+
+/* From one scale to another; input_offset is minus the zero point of the input. */
+typedef struct {
+    int32_t elements;
+    int16_t input_offset, output_offset;
+    int32_t multiplier, shift;
+} mcp_quantized;
 
 /* Bytes to copy. */
 typedef struct {
@@ -246,5 +254,13 @@ void mcp_take_s8(const mcp_take *op, const int8_t *input, int8_t *output);
 void mcp_resize_bilinear_s8(const mcp_resize_bilinear *op, const int8_t *input, int8_t *output);
 void mcp_reduce_mean_s8(const mcp_reduce_mean *op, const int8_t *input, int8_t *output);
 void mcp_reduce_extreme_s8(const mcp_reduce_extreme *op, const int8_t *input, int8_t *output);
+
+void mcp_quantize_s8_s16(const mcp_quantized *op, const int8_t *input, int16_t *output);
+void mcp_quantize_s16_s8(const mcp_quantized *op, const int16_t *input, int8_t *output);
+void mcp_quantize_s16(const mcp_quantized *op, const int16_t *input, int16_t *output);
+void mcp_conv2d_s16(const mcp_conv2d *op, const int16_t *input, int16_t *output, void *scratch);
+void mcp_depthwise_conv2d_s16(const mcp_conv2d *op, const int16_t *input, int16_t *output, void *scratch);
+void mcp_fully_connected_s16(const mcp_fully_connected *op, const int16_t *input, int16_t *output,
+                             void *scratch);
 
 #endif

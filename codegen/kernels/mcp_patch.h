@@ -39,8 +39,8 @@ static inline void mcp_last_pixels(const mcp_conv2d *op, int32_t length, const i
 {
     if (count == 1) {
         const mcp_fully_connected single = {
-            length, op->out_c,  op->input_offset, op->output_offset, op->clamp_min, op->clamp_max,
-            1,      op->weight, op->bias,         op->multiplier,    op->shift};
+            length, op->out_c,  op->input_offset, op->clamp_min,  op->clamp_max, (int8_t)op->output_offset,
+            1,      op->weight, op->bias,         op->multiplier, op->shift};
         mcp_fully_connected_s8_mve(&single, pixels[0], output, NULL);
     } else if (count > 1) {
         pixels[3] = pixels[count - 1];

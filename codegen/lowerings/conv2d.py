@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower
+from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower, pointers
 from mcuprune.codegen.lowerings.weights import channel_arrays
 from mcuprune.graph.ir import Conv2d, DepthwiseConv2d
 from mcuprune.quantize.parameters import Conv2dParameters
@@ -41,5 +41,6 @@ def _call(operation: Operation, axes: str, reduced: tuple[int, ...]) -> tuple[Ke
         "clamp_max": p.clamp_max,
         **channel_arrays(operation, axes, reduced),
     }
-    arguments = (operation.inputs[0], operation.output, operation.scratch)
+    (source,), output = pointers(operation)
+    arguments = (source, output, operation.scratch)
     return (KernelCall(Struct("mcp_conv2d", fields), arguments),)

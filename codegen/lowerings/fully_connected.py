@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower
+from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower, pointers
 from mcuprune.codegen.lowerings.weights import channel_arrays
 from mcuprune.graph.ir import Linear
 from mcuprune.quantize.parameters import FullyConnectedParameters
@@ -21,5 +21,6 @@ def _(node: Linear, operation: Operation) -> tuple[KernelCall, ...]:
         "per_channel": int(p.per_channel),
         **channel_arrays(operation, "(out_c, in_c)", reduced=(1,)),
     }
-    arguments = (operation.inputs[0], operation.output, operation.scratch)
+    (source,), output = pointers(operation)
+    arguments = (source, output, operation.scratch)
     return (KernelCall(Struct("mcp_fully_connected", fields), arguments),)

@@ -17,7 +17,7 @@ from mcuprune.exporters import tflite_integer  # noqa: F401  (registers its oper
 from mcuprune.exporters.tflite_file import FUSED, TfliteFile, affine, lower
 from mcuprune.exporters.tflite_states import write_first_values, write_updates
 from mcuprune.graph import ir
-from mcuprune.graph.op_shape import OpShape, op_shape
+from mcuprune.graph.op_shape import WIDE, OpShape, op_shape
 
 _UNARY = {"hard_swish": "HARD_SWISH", "sigmoid": "LOGISTIC", "tanh": "TANH", "abs": "ABS", "elu": "ELU"}
 
@@ -206,7 +206,8 @@ def _float_function(node: ir.Activation, file: TfliteFile, source: int, target: 
 def _weight_and_bias(
     node: ir.Conv2d | ir.DepthwiseConv2d | ir.Linear, file: TfliteFile, values: np.ndarray, dimension: int
 ) -> list[int]:
-    """Weights with one scale per output along ``dimension``, and int32 biases of matching scale."""
+    """Weights with one scale per output along ``dimension``, and biases of matching scale: int32, and int64
+    with int16 activations."""
     scale = np.asarray(file.qgraph.constants[node.weight].scale, np.float32).reshape(-1)
     if not isinstance(node, ir.Linear):
         scale = np.broadcast_to(scale, values.shape[dimension])
@@ -216,7 +217,7 @@ def _weight_and_bias(
     if (
         node.bias is None
     ):  # as zeros: LiteRT demands a bias, TFLM dereferences that of a depthwise convolution
-        zeros = np.zeros(values.shape[dimension], np.int32)
+        zeros = np.zeros(values.shape[dimension], np.int64 if node.arithmetic == WIDE else np.int32)
         return [weight, file.constant(f"{node.weight}/no_bias", zeros, parameters)]
     return [weight, file.constant(node.bias, file.qgraph.constants[node.bias].values, parameters)]
 
@@ -253,7 +254,8 @@ def _padded_input(
     top, left, bottom, right = node.window.padding
     padded_shape = (height + top + bottom, width + left + right, channels)
     padded = file.quantized(f"{node.name}/padded", padded_shape, file.qgraph.quantization[node.inputs[0]])
-    fill = -128 if isinstance(node, ir.MaxPool2d) else None
+    lowest = int(np.iinfo(file.qgraph.quantization[node.inputs[0]].dtype).min)
+    fill = lowest if isinstance(node, ir.MaxPool2d) else None
     _pad(file, source, padded, f"{node.name}/padded", node.window.padding, fill)
     return padded, schema.Padding.VALID
 
@@ -292,5 +294,6 @@ def _pad(
     if fill is None:
         file.operator("PAD", inputs, target, schema.PadOptionsT(), "PadOptions")
         return
-    value = file.constant(f"{name}/fill", np.array([fill], np.int8), file.tensors[target].quantization)
+    kind = np.int8 if file.tensors[target].type == schema.TensorType.INT8 else np.int16
+    value = file.constant(f"{name}/fill", np.array([fill], kind), file.tensors[target].quantization)
     file.operator("PADV2", [*inputs, value], target, schema.PadV2OptionsT(), "PadV2Options")

@@ -21,6 +21,7 @@ _TYPES = {
     "int16": schema.TensorType.INT16,
     "resource": schema.TensorType.RESOURCE,
     "int32": schema.TensorType.INT32,
+    "int64": schema.TensorType.INT64,
     "float32": schema.TensorType.FLOAT32,
 }
 

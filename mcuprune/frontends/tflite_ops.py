@@ -18,11 +18,13 @@ from mcuprune.frontends.tflite_reader import FloatChain, PendingPad, TfliteReade
 from mcuprune.frontends.tflite_recurrent import RECURRENT_OPERATORS
 from mcuprune.frontends.tflite_states import STATE_OPERATORS
 from mcuprune.graph import ir
+from mcuprune.graph.op_shape import WIDE
 
 Operator = Callable[[TfliteReader, schema.OperatorT], None]
 
 _SIXTH = float(np.float32(1.0 / 6.0))
 _NO_PADDING = (0, 0, 0, 0)
+_SIGNED = ("int8", "int16")
 
 
 def _result(reader: TfliteReader, operator: schema.OperatorT) -> tuple[str, int]:
@@ -34,14 +36,23 @@ def _convolution(reader: TfliteReader, operator: schema.OperatorT) -> None:
     name, index = _result(reader, operator)
     key, values, scale = reader.weight(operator, axis=0)
     source, window = _window(reader, operator, values.shape[1:3])
-    bias, clamp = reader.bias(operator), reader.fused(operator)
+    arithmetic, bias = _sums(reader, operator, source)
+    clamp = reader.fused(operator)
     scale = np.array(np.broadcast_to(scale, values.shape[0]))
     if values.shape[3] != reader.shapes[source][-1]:
+        if arithmetic != "s8":
+            raise reader.refuse(operator, "groups of channels on int16 activations")
         groups = _groups(reader, operator, source, values.shape)
         grouped_convolution(reader, index, source, groups, Weights(key, values, scale, bias), window, clamp)
         return
     reader.constants[key] = ir.Constant(values, scale)
-    reader.define(ir.Conv2d(name, (source,), key, bias, window, clamp), index)
+    reader.define(ir.Conv2d(name, (source,), key, bias, window, clamp, arithmetic), index)
+
+
+def _sums(reader: TfliteReader, operator: schema.OperatorT, source: str) -> tuple[str, str | None]:
+    """Arithmetic and bias of a layer of weights; TFLM sums int16 activations up in 64 bits, biases too."""
+    arithmetic = reader.arithmetic(source)
+    return arithmetic, reader.bias(operator, dtype="int64" if arithmetic == WIDE else "int32")
 
 
 def _groups(reader: TfliteReader, operator: schema.OperatorT, source: str, weights: tuple[int, ...]) -> int:
@@ -58,9 +69,10 @@ def _depthwise(reader: TfliteReader, operator: schema.OperatorT) -> None:
     key, values, scale = reader.weight(operator, axis=3)
     source, window = _window(reader, operator, values.shape[1:3])
     reader.constants[key] = ir.Constant(values[0], np.array(np.broadcast_to(scale, values.shape[3])))
-    bias, clamp = reader.bias(operator), reader.fused(operator)
-    multiplier = values.shape[3] // reader.shapes[source][-1]
-    reader.define(ir.DepthwiseConv2d(name, (source,), key, bias, window, multiplier, clamp), index)
+    arithmetic, bias = _sums(reader, operator, source)
+    multiplier, clamp = values.shape[3] // reader.shapes[source][-1], reader.fused(operator)
+    node = ir.DepthwiseConv2d(name, (source,), key, bias, window, multiplier, clamp, arithmetic)
+    reader.define(node, index)
 
 
 def _fully_connected(reader: TfliteReader, operator: schema.OperatorT) -> None:
@@ -70,24 +82,26 @@ def _fully_connected(reader: TfliteReader, operator: schema.OperatorT) -> None:
     key, values, scale = reader.weight(operator, axis=0)
     if values.ndim != 2:
         raise reader.refuse(operator, f"weights of shape {values.shape}")
-    source = reader.source(operator)
+    source = reader.source(operator, types=_SIGNED)
     (out_c, in_c), size = values.shape, math.prod(reader.shapes[source])
     rows, rest = divmod(size, in_c)
     if rest:
         raise reader.refuse(operator, f"{size} input elements are no rows of {in_c}")
-    bias, clamp = reader.bias(operator), reader.fused(operator)
+    arithmetic, bias = _sums(reader, operator, source)
+    clamp = reader.fused(operator)
     if rows == 1:
         reader.constants[key] = ir.Constant(values, scale)
         source = reader.view(source, (in_c,))
         one_scale = scale is not None and scale.size == 1 < out_c
-        linear = ir.Linear(name, (source,), key, bias, clamp, one_scale=one_scale)
+        linear = ir.Linear(name, (source,), key, bias, clamp, arithmetic, one_scale)
         reader.define(linear, index, (out_c,))
         return
     key = f"{key}/rows"  # the same weights can serve a single row elsewhere
     reader.constants[key] = ir.Constant(
         values.reshape(out_c, 1, 1, in_c), np.array(np.broadcast_to(scale, out_c))
     )
-    node = ir.Conv2d(name, (reader.view(source, (rows, 1, in_c)),), key, bias, ir.Window((1, 1)), clamp)
+    image, window = reader.view(source, (rows, 1, in_c)), ir.Window((1, 1))
+    node = ir.Conv2d(name, (image,), key, bias, window, clamp, arithmetic)
     reader.define(node, index, (rows, 1, out_c))
 
 
@@ -96,7 +110,8 @@ def _pool(kind: type[ir.MaxPool2d] | type[ir.AveragePool2d]) -> Operator:
         name, index = _result(reader, operator)
         options = operator.builtinOptions
         source, window = _window(reader, operator, (options.filterHeight, options.filterWidth))
-        reader.define(kind(name, (source,), window, reader.fused(operator)), index)
+        node = kind(name, (source,), window, reader.fused(operator), reader.arithmetic(source))
+        reader.define(node, index)
 
     return convert
 
@@ -107,7 +122,7 @@ def _window(
     """Input node and window; an explicit PAD just before becomes the window's own padding."""
     options = operator.builtinOptions
     pending = reader.pads.get(int(operator.inputs[0]))
-    source = pending.source if pending else reader.image(operator)
+    source = pending.source if pending else reader.image(operator, types=_SIGNED)
     stride = (options.strideH, options.strideW)
     dilation = (getattr(options, "dilationHFactor", 1), getattr(options, "dilationWFactor", 1))
     if min(*kernel, *stride, *dilation) < 1:
@@ -132,7 +147,8 @@ def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]
 def _pad(reader: TfliteReader, operator: schema.OperatorT) -> None:
     """PAD and PADV2: fused into the window that follows if that pads with the same value, else nodes."""
     name, index = _result(reader, operator)
-    source, dims = reader.source(operator), reader.dimensions(int(operator.inputs[0]))
+    source = reader.source(operator, types=_SIGNED)
+    dims, arithmetic = reader.dimensions(int(operator.inputs[0])), reader.arithmetic(source)
     amounts = np.reshape(integers(reader, operator, 1, "the padding"), (-1, 2))
     if len(amounts) != len(dims) or (amounts < 0).any():
         raise reader.refuse(operator, f"paddings {amounts.tolist()} of {dims}")
@@ -143,10 +159,11 @@ def _pad(reader: TfliteReader, operator: schema.OperatorT) -> None:
         return
     padding = (int(amounts[1, 0]), int(amounts[2, 0]), int(amounts[1, 1]), int(amounts[2, 1]))
     follower = reader.sole_reader(operator)
-    if follower is not None and _pads_itself(reader, follower, fill, zero):
+    lowest = -(2**15) if arithmetic == WIDE else -128
+    if follower is not None and _pads_itself(reader, follower, fill, (zero, lowest)):
         reader.pads[index] = PendingPad(source, padding)
     else:
-        reader.define(ir.Pad(name, (source,), padding, None if fill == zero else fill), index)
+        reader.define(ir.Pad(name, (source,), padding, None if fill == zero else fill, arithmetic), index)
 
 
 def _pad_axes(
@@ -163,7 +180,8 @@ def _pad_axes(
         shape = (math.prod(dims[:axis]), dims[axis], math.prod(dims[axis + 1 :]))
         dims[axis] += before + after
         padded = (shape[0], dims[axis], shape[2])
-        node = ir.Pad(name, (reader.view(source, shape),), (0, before, 0, after), fill)
+        view = reader.view(source, shape)
+        node = ir.Pad(name, (view,), (0, before, 0, after), fill, reader.arithmetic(view))
         if axis == axes[-1]:
             reader.define(node, index, padded)
             return
@@ -171,12 +189,15 @@ def _pad_axes(
         reader.record(replace(node, name=source), padded, reader.quantization[node.inputs[0]])
 
 
-def _pads_itself(reader: TfliteReader, follower: schema.OperatorT, fill: int, zero: int) -> bool:
-    """Whether the operator after a pad is a VALID window whose own padding has the value ``fill``."""
+def _pads_itself(reader: TfliteReader, follower: schema.OperatorT, fill: int, own: tuple[int, int]) -> bool:
+    """Whether the operator after a pad is a VALID window whose own padding has the value ``fill``.
+
+    ``own`` is the padding of sums and that of maxima.
+    """
     code = reader.operator_name(follower)
     if code not in ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D"):
         return False
-    own_fill = -128 if code == "MAX_POOL_2D" else zero
+    own_fill = own[code == "MAX_POOL_2D"]
     return follower.builtinOptions.padding == schema.Padding.VALID and fill == own_fill
 
 
@@ -226,7 +247,7 @@ def _leaky_relu(reader: TfliteReader, operator: schema.OperatorT) -> None:
 
 
 def _dequantize(reader: TfliteReader, operator: schema.OperatorT) -> None:
-    reader.floats[int(operator.outputs[0])] = FloatChain(reader.source(operator))
+    reader.floats[int(operator.outputs[0])] = FloatChain(reader.source(operator, types=_SIGNED))
 
 
 def _sin(reader: TfliteReader, operator: schema.OperatorT) -> None:
@@ -271,7 +292,7 @@ def _quantized_input(reader: TfliteReader, operator: schema.OperatorT) -> None:
     known = next((node for node, given in reader.input_names.items() if given == real), None)
     if known is None:
         reader.input_names[name] = real
-        reader.define(ir.Input(name, ()), index, types=("int8", "uint8"))
+        reader.define(ir.Input(name, ()), index, types=("int8", "uint8", "int16"))
     elif reader.quantization_at(index) == reader.quantization[known]:
         reader.values[index] = known
     else:
@@ -290,10 +311,18 @@ def _spelled(chain: FloatChain) -> tuple[str | None, float]:
     return None, 1.0
 
 
+_RESCALED = {("int8", "int16"): "s8_s16", ("int16", "int8"): "s16_s8", ("int16", "int16"): WIDE}
+
+
 def _rescale(reader: TfliteReader, operator: schema.OperatorT) -> None:
-    """Another scale or byte type, by a table; RELU6 just before becomes part of it."""
+    """Another scale or type, byte types by a table; RELU6 just before becomes part of it."""
     name, index = _result(reader, operator)
-    source = reader.source(operator, types=("int8", "uint8"))
+    source = reader.source(operator, types=("int8", "uint8", "int16"))
+    arithmetic = _RESCALED.get((reader.quantization[source].dtype, reader.quantization_at(index).dtype))
+    if arithmetic is not None:
+        node = ir.Activation(name, (source,), "identity", arithmetic=arithmetic)
+        reader.define(node, index, types=_SIGNED)
+        return
     last = reader.nodes[-1]
     clamped = isinstance(last, ir.Activation) and last.function == "relu6" and last.name == source
     if (

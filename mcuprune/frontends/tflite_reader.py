@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.frontends.tflite_types import OPERATOR_NAMES, TYPE_NAMES
 from mcuprune.graph import ir
+from mcuprune.graph.op_shape import WIDE, arithmetic
 from mcuprune.graph.shapes import canonical_shape, output_shape
 
 FILE_IDENTIFIER = b"TFL3"
@@ -142,12 +143,16 @@ class TfliteReader:
         """The shape that a tensor has here: (height, width, channels) or (channels,)."""
         return canonical_shape(self.dimensions(index))
 
-    def image(self, operator: schema.OperatorT, position: int = 0) -> str:
+    def image(self, operator: schema.OperatorT, position: int = 0, types: tuple[str, ...] = ("int8",)) -> str:
         """The node behind an input that must be one image: (1, h, w, c) in the file, (h, w, c) here."""
         dims = self.dimensions(int(operator.inputs[position]))
         if len(dims) != 4 or dims[0] != 1:
             raise self.refuse(operator, f"its input has shape {dims}, need (1, h, w, c)")
-        return self.source(operator, position)
+        return self.source(operator, position, types)
+
+    def arithmetic(self, source: str) -> str:
+        """Of a layer that reads ``source`` and makes the same type."""
+        return WIDE if self.quantization[source].dtype == "int16" else "s8"
 
     def view(self, source: str, shape: tuple[int, ...], wish: str | None = None) -> str:
         """The node ``source`` under another shape, named ``wish`` if it is new: itself, or an alias of it."""
@@ -250,13 +255,15 @@ class TfliteReader:
         node: ir.Node,
         index: int,
         shape: tuple[int, ...] | None = None,
-        types: tuple[str, ...] = ("int8",),
+        types: tuple[str, ...] | None = None,
     ) -> None:
-        """Record ``node`` as what produces the tensor ``index``, which must be of one of these types.
+        """Record ``node`` as what produces the tensor ``index``, which must be of one of these types; else of
+        the type of the node's arithmetic.
 
         ``shape`` is the node's own where the file has the same elements under another one.
         """
-        quantization = self.quantization_at(index, types)
+        own_type = "int16" if arithmetic(node) == WIDE else "int8"
+        quantization = self.quantization_at(index, types or (own_type,))
         wanted = self.shape(index)
         if shape is None or shape == wanted:
             self.record(node, wanted, quantization)
@@ -291,14 +298,14 @@ class TfliteReader:
             raise UsageError(f"tensor '{self.names[index]}': impossible weight scales")
         return self.names[index], values, scale
 
-    def bias(self, operator: schema.OperatorT, position: int = 2) -> str | None:
-        """Name of the bias constant, recorded; ``None`` where there is none."""
+    def bias(self, operator: schema.OperatorT, position: int = 2, dtype: str = "int32") -> str | None:
+        """Name of the bias constant of this type, recorded; ``None`` where there is none."""
         index = int(operator.inputs[position]) if len(operator.inputs) > position else -1
         if index < 0:
             return None
         values = self.array(index).reshape(-1)
-        if values.dtype != np.int32:
-            raise self.refuse(operator, f"bias '{self.names[index]}' must be int32")
+        if values.dtype != np.dtype(dtype):
+            raise self.refuse(operator, f"bias '{self.names[index]}' is {values.dtype}, must be {dtype}")
         if self.names[index].endswith(NO_BIAS) and not values.any():
             return None
         found = self.graph.tensors[index].quantization

@@ -157,7 +157,7 @@ class Activation(Node):
     """``function(gain * x)``, element by element; ``gain`` is SIREN's omega for the sine, and 1 elsewhere.
 
     Integer networks also know the function ``identity``: the same real numbers on another integer grid, where
-    input and output may be uint8 too.
+    input and output may be uint8 too, or int16 (arithmetic ``s8_s16``, ``s16_s8`` or ``s16x8``).
     """
 
     function: str

@@ -9,6 +9,9 @@ from typing import Any
 from mcuprune.graph.ir import DepthwiseConv2d, Node, Window
 
 Number = Any  # int, numpy array or torch tensor: costs are plain arithmetic and work on all three
+WIDE = "s16x8"  # arithmetic of int16 activations and int8 weights
+# Arithmetic of a node -> bytes of an element of its inputs, and of its output.
+_ELEMENT_BYTES = {"s8": (1, 1), WIDE: (2, 2), "s8_s16": (1, 2), "s16_s8": (2, 1)}
 Dims = tuple[int, int, Number]  # height, width, channels; a vector is 1 x 1 x channels
 
 
@@ -41,6 +44,22 @@ def as_dims(shape: tuple[Number, ...]) -> Dims:
 
 def elements(dims: Dims) -> Number:
     return dims[0] * dims[1] * dims[2]
+
+
+def arithmetic(node: Node) -> str:
+    return getattr(node, "arithmetic", "s8")
+
+
+def element_bytes(node: Node) -> tuple[int, int]:
+    """Bytes of an element of the node's inputs, and of its output."""
+    return _ELEMENT_BYTES[arithmetic(node)]
+
+
+def in_bytes(shape: OpShape) -> OpShape:
+    """The same sizes with every element of a wide tensor as its bytes: for what only moves them."""
+    inside, outside = element_bytes(shape.node)
+    inputs = tuple((height, width, channels * inside) for height, width, channels in shape.inputs)
+    return OpShape(shape.node, inputs, (*shape.output[:2], shape.output[2] * outside))
 
 
 def ceil_to(value: Number, multiple: int) -> Number:

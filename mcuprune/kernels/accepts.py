@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from mcuprune.graph.axes import broadcast_levels
-from mcuprune.graph.op_shape import Dims, Number, OpShape
+from mcuprune.graph.op_shape import WIDE, Dims, Number, OpShape, arithmetic
 
 _BYTE, _SHORT = 255, 32767
 
 
 def s8(shape: OpShape) -> bool:
-    return getattr(shape.node, "arithmetic", "s8") == "s8"
+    return arithmetic(shape.node) == "s8"
+
+
+def s16(shape: OpShape) -> bool:
+    return arithmetic(shape.node) == WIDE
+
+
+def moved(shape: OpShape) -> bool:
+    """Elements of one or two bytes, which a kernel moves as bytes."""
+    return s8(shape) or s16(shape)
+
+
+def to_s16(shape: OpShape) -> bool:
+    return arithmetic(shape.node) == "s8_s16"
+
+
+def to_s8(shape: OpShape) -> bool:
+    return arithmetic(shape.node) == "s16_s8"
+
+
+def requantization_s16(shape: OpShape) -> bool:
+    return s16(shape) and shape.node.function == "identity"  # type: ignore[attr-defined]
 
 
 def _largest(value: Number) -> float:
@@ -29,12 +50,20 @@ def narrow_state(shape: OpShape) -> bool:
 
 
 def window(shape: OpShape) -> bool:
+    return s8(shape) and _fields_hold(shape)
+
+
+def window_s16(shape: OpShape) -> bool:
+    return s16(shape) and _fields_hold(shape)
+
+
+def _fields_hold(shape: OpShape) -> bool:
     """Kernel, stride, dilation and leading padding in a byte, sizes in 16 bits."""
     given = shape.window
     bytes_fit = all(
         0 <= value <= _BYTE for value in (*given.kernel, *given.stride, *given.dilation, *given.padding[:2])
     )
-    return s8(shape) and bytes_fit and all(_largest(n) <= _SHORT for n in (*shape.inputs[0], *shape.output))
+    return bytes_fit and all(_largest(n) <= _SHORT for n in (*shape.inputs[0], *shape.output))
 
 
 def pointwise(shape: OpShape) -> bool:

@@ -20,8 +20,9 @@ from mcuprune.kernels.integer_only import INTEGER_ONLY
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.mve import MVE
 from mcuprune.kernels.portable import PORTABLE
+from mcuprune.kernels.wide import WIDE
 
-KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *DSP, *MVE)
+KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *WIDE, *DSP, *MVE)
 
 # Functions that only the reset function of a model with states calls.
 RESET_SUPPORT = ("mcp_fill",)

@@ -23,6 +23,7 @@ STRUCT_BYTES = {
     "mcp_concat": 16,
     "mcp_pad": 20,
     "mcp_lookup": 8,
+    "mcp_quantized": 16,
     "mcp_copied": 4,
     "mcp_lstm": 40,
     "mcp_svdf": 40,
@@ -151,6 +152,10 @@ def svdf(shape: OpShape) -> Number:
 
 def copied(shape: OpShape) -> Number:
     return STRUCT_BYTES["mcp_copied"]
+
+
+def quantized(shape: OpShape) -> Number:
+    return STRUCT_BYTES["mcp_quantized"]
 
 
 def softmax(shape: OpShape) -> Number:

@@ -7,7 +7,7 @@ feature is always the call itself.
 from __future__ import annotations
 
 from mcuprune.graph.axes import broadcast_levels, reduction_walk
-from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements
+from mcuprune.graph.op_shape import Number, OpShape, ceil_to, elements, in_bytes
 from mcuprune.kernels.constants import WORD, filter_size
 from mcuprune.kernels.geometry import slide, strips, window_taps
 
@@ -84,13 +84,15 @@ def svdf(shape: OpShape) -> Features:
 
 
 def concat(shape: OpShape) -> Features:
-    """Calls, rows copied, elements."""
+    """Calls, rows copied, bytes."""
+    shape = in_bytes(shape)
     out_h, out_w, _ = shape.output
     return (len(shape.inputs), len(shape.inputs) * out_h * out_w, elements(shape.output))
 
 
 def pad(shape: OpShape) -> Features:
-    """Calls, input rows, elements copied, elements filled."""
+    """Calls, input rows, bytes copied, bytes filled."""
+    shape = in_bytes(shape)
     copied = elements(shape.inputs[0])
     return (1, shape.inputs[0][0], copied, elements(shape.output) - copied)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mcuprune.graph import ir
-from mcuprune.graph.op_shape import Number, OpShape
+from mcuprune.graph.op_shape import Number, OpShape, in_bytes
 from mcuprune.kernels import accepts, constants, features, geometry
 from mcuprune.kernels.kernel import Kernel
 
@@ -43,7 +43,7 @@ def unless_broadcast(shape: OpShape) -> Distances:
 
 
 def padding(shape: OpShape) -> Distances:
-    return (geometry.pad_distance(shape, shape.node.padding),)  # type: ignore[attr-defined]
+    return (geometry.pad_distance(in_bytes(shape), shape.node.padding),)  # type: ignore[attr-defined]
 
 
 WINDOW = ("mcp_arithmetic.h", "mcp_window.h")
@@ -130,7 +130,7 @@ PORTABLE: tuple[Kernel, ...] = (
         name="mcp_concat_s8",
         op=ir.Concat,
         isa="portable",
-        accepts=accepts.s8,
+        accepts=accepts.moved,
         scratch=no_scratch,
         overlap=disjoint,
         constants=constants.concat,
@@ -142,7 +142,7 @@ PORTABLE: tuple[Kernel, ...] = (
         name="mcp_pad_s8",
         op=ir.Pad,
         isa="portable",
-        accepts=accepts.s8,
+        accepts=accepts.moved,
         scratch=no_scratch,
         overlap=padding,
         constants=constants.pad,

@@ -71,6 +71,20 @@ def multiply_by_quantized_multiplier(
     return rounding_divide_by_pot(rounding_high_mul(x, multiplier), np.maximum(-shift, 0))
 
 
+MAX_WIDE_SHIFT = 7
+
+
+def scale_wide(x: np.ndarray, multiplier: np.ndarray | int, shift: np.ndarray | int) -> np.ndarray:
+    """``x * multiplier * 2**(shift - 31)`` of 48-bit sums with one rounding, half upwards.
+
+    The multiplier is rounded to 16 bits first; ``shift`` is up to 7.
+    """
+    multiplier = np.asarray(multiplier, np.int64)
+    factor = np.where(multiplier < 0x7FFF0000, (multiplier + 2**15) >> 16, 0x7FFF)
+    right = 15 - np.asarray(shift, np.int64)
+    return wrap_int32((x * factor + (np.int64(1) << (right - 1))) >> right)
+
+
 def shift_saturating(x: np.ndarray, exponent: int) -> np.ndarray:
     """``x * 2**exponent``: saturating to the left, rounding (ties away from zero) to the right."""
     if exponent < 0:

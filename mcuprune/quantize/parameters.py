@@ -225,6 +225,17 @@ class LookupParameters:
 
 
 @dataclass(frozen=True)
+class QuantizedParameters:
+    """``mcp_quantized``."""
+
+    elements: int
+    input_offset: int
+    output_offset: int
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True)
 class CopyParameters:
     """``mcp_copied``."""
 
@@ -313,6 +324,7 @@ Parameters = (
     | ConcatParameters
     | PadParameters
     | LookupParameters
+    | QuantizedParameters
     | CopyParameters
     | LstmParameters
     | SvdfParameters

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from mcuprune.errors import UsageError
 from mcuprune.graph import ir
+from mcuprune.graph.op_shape import WIDE, arithmetic
 from mcuprune.quantize import arithmetic as fx
 from mcuprune.quantize.dispatch import advance, evaluate
 from mcuprune.quantize.parameters import (
@@ -23,13 +24,14 @@ from mcuprune.quantize.parameters import (
     PadParameters,
     Parameters,
     Pool2dParameters,
+    QuantizedParameters,
     SoftmaxParameters,
     StoredParameters,
 )
 from mcuprune.quantize.scheme import integer_parameters
+from mcuprune.quantize.wide import requantize
 
 _CHUNK_ELEMENTS = 1 << 23  # of the unfolded input of a convolution, so that memory stays bounded
-_LARGEST_PRODUCT = 255 * 128
 _ACCUMULATION_BITS = 12  # integer bits of the sum of exponentials in a softmax
 
 
@@ -130,7 +132,7 @@ def _(node: ir.Conv2d, parameters: Conv2dParameters, x: np.ndarray) -> np.ndarra
     chunk = max(1, _CHUNK_ELEMENTS // (p.out_h * p.out_w * taps))
     weight = p.weight.reshape(p.out_c, taps)
     parts = [
-        _requantize(_integer_matmul(_unfold(x[start : start + chunk], p), weight, p.bias), p)
+        _requantize(node, _integer_matmul(_unfold(x[start : start + chunk], p), weight, p.bias), p)
         for start in range(0, len(x), chunk)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, p.out_h, p.out_w, p.out_c), np.int8)
@@ -140,18 +142,20 @@ def _(node: ir.Conv2d, parameters: Conv2dParameters, x: np.ndarray) -> np.ndarra
 def _(node: ir.DepthwiseConv2d, parameters: Conv2dParameters, x: np.ndarray) -> np.ndarray:
     p = parameters
     padded = np.repeat(_padded(x, p), p.out_c // p.in_c, axis=-1)
-    weight = p.weight.astype(np.int32)
-    total = np.zeros((len(x), p.out_h, p.out_w, p.out_c), np.int32) + p.bias
+    width = np.int64 if arithmetic(node) == WIDE else np.int32
+    weight = p.weight.astype(width)
+    total = np.zeros((len(x), p.out_h, p.out_w, p.out_c), width) + p.bias
     for row in range(p.kernel_h):
         for column in range(p.kernel_w):
             total += _tap(padded, p, row * p.dilation_h, column * p.dilation_w) * weight[row, column]
-    return _requantize(total, p)
+    return _requantize(node, total, p)
 
 
 @evaluate.register(ir.Linear)
 def _(node: ir.Linear, parameters: FullyConnectedParameters, x: np.ndarray) -> np.ndarray:
     p = parameters
-    return _requantize(_integer_matmul(x.astype(np.int16) + np.int16(p.input_offset), p.weight, p.bias), p)
+    centred = x.astype(np.int16) + np.int16(p.input_offset)
+    return _requantize(node, _integer_matmul(centred, p.weight, p.bias), p)
 
 
 @evaluate.register(ir.MaxPool2d)
@@ -193,7 +197,9 @@ def _(node: ir.Pad, parameters: PadParameters, x: np.ndarray) -> np.ndarray:
 
 
 @evaluate.register(ir.Activation)
-def _(node: ir.Activation, parameters: LookupParameters, x: np.ndarray) -> np.ndarray:
+def _(node: ir.Activation, parameters: LookupParameters | QuantizedParameters, x: np.ndarray) -> np.ndarray:
+    if isinstance(parameters, QuantizedParameters):
+        return requantize(node, parameters, x)
     return parameters.table[x.view(np.int8).astype(np.int16) + 128]
 
 
@@ -237,14 +243,20 @@ def _checked_inputs(
 
 
 def _integer_matmul(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """``x @ weight.T + bias`` modulo 2**32, exact: float32 below 2**24, float64 below 2**53."""
-    width = np.float32 if weight.shape[1] * _LARGEST_PRODUCT < 2**24 else np.float64
+    """``x @ weight.T + bias`` of int16 ``x``, exact: float32 below 2**24, float64 below 2**53."""
+    largest = int(np.abs(x.astype(np.int32)).max(initial=0)) * 128
+    width = np.float32 if weight.shape[1] * largest < 2**24 else np.float64
     product = x.astype(width) @ weight.T.astype(width)
     return product.astype(np.int64) + bias
 
 
-def _requantize(total: np.ndarray, p: Conv2dParameters | FullyConnectedParameters) -> np.ndarray:
-    """32-bit accumulators to int8 output: rescale, add the output's zero point, clamp."""
+def _requantize(
+    node: ir.Node, total: np.ndarray, p: Conv2dParameters | FullyConnectedParameters
+) -> np.ndarray:
+    """Accumulators to output: rescale, add the output's zero point, clamp."""
+    if arithmetic(node) == WIDE:
+        scaled = fx.scale_wide(total.astype(np.int64), p.multiplier, p.shift)
+        return np.clip(scaled, p.clamp_min, p.clamp_max).astype(np.int16)
     scaled = fx.multiply_by_quantized_multiplier(fx.wrap_int32(total), p.multiplier, p.shift)
     return np.clip(fx.wrap_int32(scaled + p.output_offset), p.clamp_min, p.clamp_max).astype(np.int8)
 

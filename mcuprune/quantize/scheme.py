@@ -14,7 +14,7 @@ import numpy as np
 
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
-from mcuprune.graph.op_shape import OpShape, elements, op_shape
+from mcuprune.graph.op_shape import OpShape, arithmetic, elements, in_bytes, op_shape
 from mcuprune.quantize import (  # noqa: F401  (each registers its operators)
     elementwise,
     movement,
@@ -26,6 +26,8 @@ from mcuprune.quantize.dispatch import integer_parameters
 from mcuprune.quantize.log_softmax import SOFTMAX_MAX_CHANNELS, softmax_scaling
 from mcuprune.quantize.operands import (
     clamp_range,
+    ends,
+    kept_quantization,
     multipliers,
     quantization_of,
     require_equal_quantization,
@@ -44,10 +46,12 @@ from mcuprune.quantize.parameters import (
     NoParameters,
     PadParameters,
     Pool2dParameters,
+    QuantizedParameters,
     SoftmaxParameters,
     StoredParameters,
 )
 from mcuprune.quantize.tables import LOGISTIC_OUTPUT, TANH_OUTPUT, lookup_table, requantize_table
+from mcuprune.quantize.wide import wide_function
 
 __all__ = [
     "FIXED_OUTPUT",
@@ -71,7 +75,8 @@ def _(node: ir.Input, qgraph: ir.QuantizedGraph) -> NoParameters:
 
 @integer_parameters.register(ir.Flatten)
 def _(node: ir.Flatten, qgraph: ir.QuantizedGraph) -> NoParameters:
-    require_equal_quantization(node, qgraph)
+    if qgraph.quantization[node.inputs[0]] != qgraph.quantization[node.name]:
+        require_equal_quantization(node, qgraph)
     return NoParameters()
 
 
@@ -92,7 +97,6 @@ def _(node: ir.Reshape, qgraph: ir.QuantizedGraph) -> NoParameters:
 @integer_parameters.register(ir.Conv2d)
 @integer_parameters.register(ir.DepthwiseConv2d)
 def _(node: ir.Conv2d | ir.DepthwiseConv2d, qgraph: ir.QuantizedGraph) -> Conv2dParameters:
-    require_s8(node)
     shape = op_shape(node, qgraph.shape)
     source, target, weight_scale = scales(node, qgraph)
     out_c = shape.output[2]
@@ -120,7 +124,6 @@ def _(node: ir.Conv2d | ir.DepthwiseConv2d, qgraph: ir.QuantizedGraph) -> Conv2d
 
 @integer_parameters.register(ir.Linear)
 def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
-    require_s8(node)
     source, target, weight_scale = scales(node, qgraph)
     if any(len(qgraph.shape(name)) != 1 for name in (node.name, node.inputs[0])):
         raise UnsupportedError(f"layer '{node.name}': a linear layer needs a vector; flatten its input first")
@@ -169,14 +172,14 @@ def _(node: ir.MaxPool2d | ir.AveragePool2d, qgraph: ir.QuantizedGraph) -> Pool2
 
 @integer_parameters.register(ir.Concat)
 def _(node: ir.Concat, qgraph: ir.QuantizedGraph) -> ConcatParameters:
-    require_s8(node)
-    target = quantization_of(node.name, qgraph)
+    """Sizes in bytes."""
+    _, target = ends(node, qgraph)
     for name in node.inputs:
-        if quantization_of(name, qgraph) != target:
+        if kept_quantization(node, name, qgraph) != target:
             raise UnsupportedError(
                 f"layer '{node.name}': input '{name}' must have the output's scale and zero point"
             )
-    shape = op_shape(node, qgraph.shape)
+    shape = in_bytes(op_shape(node, qgraph.shape))
     height, width, out_c = shape.output
     offsets = np.cumsum([0] + [dims[2] for dims in shape.inputs])
     return ConcatParameters(
@@ -189,16 +192,19 @@ def _(node: ir.Concat, qgraph: ir.QuantizedGraph) -> ConcatParameters:
 
 @integer_parameters.register(ir.Pad)
 def _(node: ir.Pad, qgraph: ir.QuantizedGraph) -> PadParameters:
-    require_s8(node)
+    """Sizes in bytes; int16 values are padded with zeros only."""
     require_equal_quantization(node, qgraph)
-    shape = op_shape(node, qgraph.shape)
-    fill = quantization_of(node.name, qgraph).zero_point if node.fill is None else node.fill
+    shape = in_bytes(op_shape(node, qgraph.shape))
+    fill = ends(node, qgraph)[1].zero_point if node.fill is None else node.fill
+    if fill and arithmetic(node) != "s8":
+        raise UnsupportedError(f"layer '{node.name}': int16 values padded with {fill}; only 0 is implemented")
     return PadParameters(*shape.inputs[0], *node.padding, value=fill)
 
 
 @integer_parameters.register(ir.Activation)
-def _(node: ir.Activation, qgraph: ir.QuantizedGraph) -> LookupParameters:
-    require_s8(node)
+def _(node: ir.Activation, qgraph: ir.QuantizedGraph) -> LookupParameters | QuantizedParameters:
+    if arithmetic(node) != "s8":
+        return wide_function(node, qgraph)
     names = (node.inputs[0], node.name)
     if node.function == "identity":
         table = requantize_table(node, *(qgraph.quantization[name] for name in names))

@@ -10,7 +10,7 @@ import numpy as np
 
 from mcuprune.graph import ir
 from mcuprune.graph.axes import Level, broadcast_levels, reduction_walk
-from mcuprune.graph.op_shape import OpShape, elements
+from mcuprune.graph.op_shape import OpShape, element_bytes, elements, in_bytes
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_row_pairs
 
@@ -26,8 +26,9 @@ class Call:
         """Memory content from ``base`` on, the arguments, where the output lies, and its size."""
         rng = np.random.default_rng(self.seed)
         memory = _Memory(base)
-        size = int(elements(self.shape.output))
-        wide = 2 if self.shape.node.changes else 1  # room for states of 16 bits
+        inside, outside = element_bytes(self.shape.node)
+        size = int(elements(self.shape.output)) * outside
+        wide = 2 if self.shape.node.changes else inside  # room for states of 16 bits
         inputs = [
             memory.add(rng.integers(-128, 128, wide * int(elements(dims)), np.int8))
             for dims in self.shape.inputs
@@ -93,14 +94,14 @@ def _(
     weight = (*window.kernel, out_c) if depthwise else (out_c, *window.kernel, int(shape.inputs[0][2]))
     geometry = struct.pack("<6h", *shape.inputs[0], *shape.output)
     steps = struct.pack("<8B", *window.kernel, *window.stride, *window.dilation, *window.padding[:2])
-    scales = struct.pack("<2h2b2x", 5, -3, -128, 127)
+    scales = struct.pack("<4h", 5, -3, -128, 127)
     return geometry + steps + scales + _channels(out_c, weight, kernel, memory, rng)
 
 
 @parameters.register
 def _(node: ir.Linear, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
     in_c, out_c = int(shape.inputs[0][2]), int(shape.output[2])
-    head = struct.pack("<2i2h2bBx", in_c, out_c, 5, -3, -128, 127, 1)
+    head = struct.pack("<2i3hbB", in_c, out_c, 5, -128, 127, -3, 1)
     return head + _channels(out_c, (out_c, in_c), kernel, memory, rng)
 
 
@@ -114,8 +115,8 @@ def _(
     rng: np.random.Generator,
 ) -> bytes:
     (in_h, in_w, channels), (out_h, out_w, _), window = shape.inputs[0], shape.output, node.window
-    sizes = struct.pack("<i4h", channels, in_h, in_w, out_h, out_w)
-    return sizes + struct.pack("<6B2b", *window.kernel, *window.stride, *window.padding[:2], -128, 127)
+    sizes = struct.pack("<5h", channels, in_h, in_w, out_h, out_w)
+    return sizes + struct.pack("<6B2h", *window.kernel, *window.stride, *window.padding[:2], -128, 127)
 
 
 def _elementwise(
@@ -128,7 +129,7 @@ def _elementwise(
     first = struct.pack("<5i", outer.steps[0], inner.steps[0], 5, 2**30, 0)
     second = struct.pack("<5i", outer.steps[1], inner.steps[1], -7, 3 << 29, -2)
     shift = -18 if isinstance(node, (ir.Add, ir.Sub)) else -6
-    tail = struct.pack("<3i2b2x", -3, 3 << 29, shift, -128, 127)
+    tail = struct.pack("<3i2h", -3, 3 << 29, shift, -128, 127)
     return struct.pack("<2i", outer.count, inner.count) + first + second + tail
 
 
@@ -167,13 +168,13 @@ def _(
 
 @parameters.register
 def _(node: ir.Concat, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
-    height, width, channels = shape.output
-    return struct.pack("<4i", height * width, shape.inputs[0][2], channels, 0)
+    height, width, channels = in_bytes(shape).output
+    return struct.pack("<4i", height * width, in_bytes(shape).inputs[0][2], channels, 0)
 
 
 @parameters.register
 def _(node: ir.Pad, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator) -> bytes:
-    height, width, channels = shape.inputs[0]
+    height, width, channels = in_bytes(shape).inputs[0]
     return struct.pack("<i6hb3x", channels, height, width, *node.padding, -3)
 
 
@@ -181,6 +182,8 @@ def _(node: ir.Pad, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.ran
 def _(
     node: ir.Activation, shape: OpShape, kernel: Kernel, memory: _Memory, rng: np.random.Generator
 ) -> bytes:
+    if node.arithmetic != "s8":
+        return struct.pack("<i2h2i", int(elements(shape.output)), 5, 0, 3 << 29, -2)
     return struct.pack("<iI", int(elements(shape.output)), memory.add(rng.integers(-128, 128, 256, np.int8)))
 
 

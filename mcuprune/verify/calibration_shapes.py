@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from mcuprune.graph import ir
+from mcuprune.graph.op_shape import WIDE as S16X8
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels.kernel import Kernel
 
@@ -53,7 +55,17 @@ HELD_OUT = 24
 
 def shapes(kernel: Kernel) -> Iterator[OpShape]:
     """The shapes of the kernel's operator that it accepts."""
-    return (shape for shape in _SHAPES[kernel.op]() if kernel.accepts(shape))
+    return (form for shape in _SHAPES[kernel.op]() for form in _forms(shape) if kernel.accepts(form))
+
+
+def _forms(shape: OpShape) -> Iterator[OpShape]:
+    """The shape with each arithmetic that its operator may have; a function only with one that has it."""
+    node = shape.node
+    yield shape
+    for arithmetic in (S16X8, "s8_s16", "s16_s8") if hasattr(node, "arithmetic") else ():
+        for function in ("identity", "sigmoid", "tanh") if isinstance(node, ir.Activation) else ("",):
+            fields = {"arithmetic": arithmetic, **({"function": function} if function else {})}
+            yield replace(shape, node=replace(node, **fields))  # type: ignore[arg-type]
 
 
 def held_out(kernel: Kernel, count: int = HELD_OUT) -> Iterator[OpShape]:
@@ -63,9 +75,10 @@ def held_out(kernel: Kernel, count: int = HELD_OUT) -> Iterator[OpShape]:
     found = 0
     while found < count:
         shape = _random_shape(kernel.op, rng, pointwise)
-        if kernel.accepts(shape):
+        form = next(filter(kernel.accepts, _forms(shape)), None)
+        if form is not None:
             found += 1
-            yield shape
+            yield form
 
 
 def _random_shape(op: type[ir.Node], rng: np.random.Generator, pointwise: bool) -> OpShape:

@@ -12,6 +12,7 @@ from mcuprune.graph.op_shape import op_shape
 from mcuprune.quantize.scheme import integer_parameters
 from tests.quantize.integer_graphs import INTEGER_OPERATORS
 from tests.quantize.recurrent_graphs import RECURRENT_GRAPHS
+from tests.quantize.wide_graphs import WIDE_OPERATORS
 
 
 @st.composite
@@ -54,4 +55,5 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_resize_bilinear_s8": cases("resize_bilinear"),
     "mcp_reduce_extreme_s8": cases("reduce_max", "reduce_min"),
     **{name: case_of(graphs) for name, graphs in RECURRENT_GRAPHS.items()},
+    **{name: case_of(graphs) for name, graphs in WIDE_OPERATORS.items()},
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mcuprune.graph import ir
-from mcuprune.graph.op_shape import OpShape
+from mcuprune.graph.op_shape import OpShape, element_bytes
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_row_pairs
 from mcuprune.quantize import parameters as quantized
@@ -29,23 +29,21 @@ class Conv2d(c.Structure):
     _fields_ = [
         *_fields(i16="in_h in_w in_c out_h out_w out_c"),
         *_fields(u8="kernel_h kernel_w stride_h stride_w dilation_h dilation_w pad_top pad_left"),
-        *_fields(
-            i16="input_offset output_offset", i8="clamp_min clamp_max", p="weight bias multiplier shift"
-        ),
+        *_fields(i16="input_offset output_offset clamp_min clamp_max", p="weight bias multiplier shift"),
     ]
 
 
 class FullyConnected(c.Structure):
     _fields_ = [
-        *_fields(i32="in_c out_c", i16="input_offset output_offset", i8="clamp_min clamp_max"),
+        *_fields(i32="in_c out_c", i16="input_offset clamp_min clamp_max", i8="output_offset"),
         *_fields(u8="per_channel", p="weight bias multiplier shift"),
     ]
 
 
 class Pool2d(c.Structure):
     _fields_ = [
-        *_fields(i32="channels", i16="in_h in_w out_h out_w"),
-        *_fields(u8="kernel_h kernel_w stride_h stride_w pad_top pad_left", i8="clamp_min clamp_max"),
+        *_fields(i16="channels in_h in_w out_h out_w"),
+        *_fields(u8="kernel_h kernel_w stride_h stride_w pad_top pad_left", i16="clamp_min clamp_max"),
     ]
 
 
@@ -58,7 +56,7 @@ class Elementwise(c.Structure):
         *_fields(i32="hw channels"),
         ("a", Operand),
         ("b", Operand),
-        *_fields(i32="output_offset multiplier shift", i8="clamp_min clamp_max"),
+        *_fields(i32="output_offset multiplier shift", i16="clamp_min clamp_max"),
     ]
 
 
@@ -113,6 +111,10 @@ class Svdf(c.Structure):
     ]
 
 
+class Quantized(c.Structure):
+    _fields_ = _fields(i32="elements", i16="input_offset output_offset") + _fields(i32="multiplier shift")
+
+
 class Copied(c.Structure):
     _fields_ = _fields(i32="bytes")
 
@@ -142,6 +144,7 @@ STRUCTURES: dict[type, type[c.Structure]] = {
     quantized.LookupParameters: Lookup,
     quantized.LstmParameters: Lstm,
     quantized.SvdfParameters: Svdf,
+    quantized.QuantizedParameters: Quantized,
     quantized.CopyParameters: Copied,
     quantized.SoftmaxParameters: Softmax,
     quantized.LogSoftmaxParameters: LogSoftmax,
@@ -219,14 +222,14 @@ def call(
 ) -> np.ndarray:
     """The kernel's output.  ``shared``: the input that the output overlaps, at the declared distance."""
     parts = getattr(parameters, "parts", (parameters,))
-    size = int(np.prod(shape.output))
+    size = int(np.prod(shape.output)) * element_bytes(shape.node)[1]
     distance = None if shared is None else kernel.overlap(shape)[shared]
     memories = [Memory.of(values.nbytes) for values in inputs]
     places = [(memory, 0) for memory in memories]
     target, memory = Memory.of(size), None
     if shared is not None:
         assert distance is not None
-        target = Memory.of(max(size, distance + inputs[shared].size))
+        target = Memory.of(max(size, distance + inputs[shared].nbytes))
         places[shared] = (target, distance)
     for (memory, offset), values in zip(places, inputs, strict=True):
         memory.write(offset, values)

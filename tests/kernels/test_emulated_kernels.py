@@ -15,7 +15,7 @@ from kernel_cases import Case, int8
 
 from mcuprune.board import load_board
 from mcuprune.graph import ir
-from mcuprune.graph.op_shape import OpShape
+from mcuprune.graph.op_shape import OpShape, element_bytes
 from mcuprune.kernels import catalogue
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.quantize import parameters as quantized
@@ -79,7 +79,7 @@ class PlacedCase:
     def place(self, kernel: Kernel, base: int) -> tuple[bytes, tuple[int, ...], int, int]:
         memory = Content(base)
         inputs = [memory.add(values.tobytes()) for values in self.case.inputs]
-        size = int(np.prod(self.case.shape.output))
+        size = int(np.prod(self.case.shape.output)) * element_bytes(self.case.shape.node)[1]
         output = memory.add(bytes(size))
         op = memory.add(store(constants_for(kernel, self.case.parameters), memory))
         scratch = memory.add(bytes(int(kernel.scratch(self.case.shape))))
@@ -98,7 +98,7 @@ def test_equals_the_specification(name: str, bench: Bench | QemuBench) -> None:
     def check(case: Case) -> None:
         _, result = bench.run(kernel, PlacedCase(case))
         batch = [values[None] for values in case.inputs]
-        expected = evaluate(case.shape.node, case.parameters, *batch).reshape(-1)
+        expected = evaluate(case.shape.node, case.parameters, *batch).reshape(-1).view(np.int8)
         np.testing.assert_array_equal(result, expected)
 
     check()

@@ -1,0 +1,12 @@
+/* int16 at another scale. */
+#include "mcp_kernels.h"
+#include "mcp_wide.h"
+
+void mcp_quantize_s16(const mcp_quantized *op, const int16_t *input, int16_t *output)
+{
+    MCP_ROLLED
+    for (int32_t i = 0; i < op->elements; i++) {
+        const int32_t scaled = mcp_scale(input[i] + op->input_offset, op->multiplier, op->shift);
+        output[i] = mcp_clamp_wide(scaled, -32768, 32767);
+    }
+}
