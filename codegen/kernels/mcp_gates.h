@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* sigmoid(value / 2^12) and tanh(value * multiplier / 2^shift / 3 / 2^12), both in units of 2^-15. */
-int32_t mcp_sigmoid_s16(int32_t value);
+/* The functions of value * multiplier / 2^shift / 3 / 2^12, in units of 2^-15. */
+int32_t mcp_sigmoid_s16(int32_t value, int32_t multiplier, int32_t shift);
 int32_t mcp_tanh_s16(int32_t value, int32_t multiplier, int32_t shift);
 
 static inline int32_t mcp_clamp_s16(int32_t value)

@@ -263,4 +263,12 @@ void mcp_depthwise_conv2d_s16(const mcp_conv2d *op, const int16_t *input, int16_
 void mcp_fully_connected_s16(const mcp_fully_connected *op, const int16_t *input, int16_t *output,
                              void *scratch);
 
+void mcp_add_s16(const mcp_elementwise *op, const int16_t *a, const int16_t *b, int16_t *output);
+void mcp_sub_s16(const mcp_elementwise *op, const int16_t *a, const int16_t *b, int16_t *output);
+void mcp_mul_s16(const mcp_elementwise *op, const int16_t *a, const int16_t *b, int16_t *output);
+void mcp_max_pool2d_s16(const mcp_pool2d *op, const int16_t *input, int16_t *output);
+void mcp_average_pool2d_s16(const mcp_pool2d *op, const int16_t *input, int16_t *output);
+void mcp_logistic_s16(const mcp_quantized *op, const int16_t *input, int16_t *output);
+void mcp_tanh_values_s16(const mcp_quantized *op, const int16_t *input, int16_t *output);
+
 #endif

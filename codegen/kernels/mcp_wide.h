@@ -35,6 +35,26 @@ static inline int32_t mcp_scale_wide(int64_t value, int32_t multiplier, int32_t 
     }
 }
 
+/* sum / count for int16 summands, up to 2^16 of them, rounded half away from zero. */
+static inline int32_t mcp_mean_wide(int32_t sum, int32_t count)
+{
+    const uint32_t divisor = (uint32_t)count;
+    uint32_t dividend = (sum < 0 ? 0U - (uint32_t)sum : (uint32_t)sum) + divisor / 2U;
+#if !defined(MCP_NO_DIVISION)
+    const uint32_t quotient = dividend / divisor;
+#else
+    uint32_t quotient = 0;
+    MCP_ROLLED
+    for (int32_t bit = 15; bit >= 0; bit--) {
+        if (dividend >= divisor << bit) {
+            dividend -= divisor << bit;
+            quotient += 1U << bit;
+        }
+    }
+#endif
+    return sum < 0 ? -(int32_t)quotient : (int32_t)quotient;
+}
+
 static inline int16_t mcp_clamp_wide(int32_t value, int32_t low, int32_t high)
 {
     value = value < low ? low : value;

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower
+from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower, pointers
 from mcuprune.graph.ir import ELEMENTWISE, Node
 
 
 def _elementwise(node: Node, operation: Operation) -> tuple[KernelCall, ...]:
     struct = Struct("mcp_elementwise", asdict(operation.parameters))
-    return (KernelCall(struct, (*operation.inputs, operation.output)),)
+    sources, output = pointers(operation)
+    return (KernelCall(struct, (*sources, output)),)
 
 
 for _kind in ELEMENTWISE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower
+from mcuprune.codegen.lowering import KernelCall, Operation, Struct, lower, pointers
 from mcuprune.graph.ir import AveragePool2d, MaxPool2d
 
 
@@ -12,4 +12,5 @@ from mcuprune.graph.ir import AveragePool2d, MaxPool2d
 @lower.register(AveragePool2d)
 def _(node: MaxPool2d | AveragePool2d, operation: Operation) -> tuple[KernelCall, ...]:
     struct = Struct("mcp_pool2d", asdict(operation.parameters))
-    return (KernelCall(struct, (operation.inputs[0], operation.output)),)
+    (source,), output = pointers(operation)
+    return (KernelCall(struct, (source, output)),)

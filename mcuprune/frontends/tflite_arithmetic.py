@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -12,7 +13,7 @@ from mcuprune.frontends.tflite_axes import axis_of, grouped, image, integers
 from mcuprune.frontends.tflite_reader import TfliteReader
 from mcuprune.graph import ir
 from mcuprune.graph.axes import broadcast_levels
-from mcuprune.graph.op_shape import as_dims
+from mcuprune.graph.op_shape import WIDE, as_dims
 
 Operator = Callable[[TfliteReader, schema.OperatorT], None]
 Dims = tuple[int, ...]
@@ -35,7 +36,10 @@ def elementwise(kind: type[ir.Node], fuses: bool = False) -> Operator:
             operand(reader, operator, i, shape, result if i in repeated else shape)
             for i, shape in enumerate(shapes[:2])
         )
-        reader.define(kind(reader.names[index], inputs, *clamp), index, result)
+        node = kind(reader.names[index], inputs, *clamp)
+        if WIDE in (reader.arithmetic(name) for name in inputs):
+            node = replace(node, arithmetic=WIDE)  # type: ignore[call-arg]
+        reader.define(node, index, result)
 
     return convert
 
@@ -85,9 +89,11 @@ def operand(
     index, wanted = int(operator.inputs[position]), wanted or shape
     if index not in reader.values and index >= 0 and reader.is_stored(index):
         return _stored(reader, operator, index, shape, wanted)
-    source = reader.view(reader.source(operator, position), shape)
+    source = reader.view(reader.source(operator, position, ("int8", "int16")), shape)
     if wanted == shape:
         return source
+    if reader.arithmetic(source) == WIDE:
+        raise reader.refuse(operator, f"broadcasting int16 values {shape} to {wanted}")
     strides = (0, *(0 if size == 1 else math.prod(shape[axis + 1 :]) for axis, size in enumerate(shape)))
     name = reader.fresh(f"{source}/repeated")
     node = ir.Rearrange(name, (source,), 0, (1, *wanted), strides)  # type: ignore[arg-type]

@@ -328,7 +328,7 @@ def _join(reader: TfliteReader, operator: schema.OperatorT, axis: int) -> None:
             raise reader.refuse(operator, f"an input of shape {reader.dimensions(int(tensor))}")
         inputs.append(operand(reader, operator, position, (*head, run)))
         total += run
-    node = ir.Concat(reader.names[index], tuple(inputs))
+    node = ir.Concat(reader.names[index], tuple(inputs), reader.arithmetic(inputs[0]))
     reader.define(node, index, (*head, total))
 
 

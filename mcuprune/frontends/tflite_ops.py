@@ -24,6 +24,7 @@ Operator = Callable[[TfliteReader, schema.OperatorT], None]
 
 _SIXTH = float(np.float32(1.0 / 6.0))
 _NO_PADDING = (0, 0, 0, 0)
+_WIDE_FUNCTIONS = ("sigmoid", "tanh")
 _SIGNED = ("int8", "int16")
 
 
@@ -235,7 +236,9 @@ def _log_softmax(reader: TfliteReader, operator: schema.OperatorT) -> None:
 def _function(function: str) -> Operator:
     def convert(reader: TfliteReader, operator: schema.OperatorT) -> None:
         name, index = _result(reader, operator)
-        reader.define(ir.Activation(name, (reader.source(operator),), function), index)
+        source = reader.source(operator, types=_SIGNED if function in _WIDE_FUNCTIONS else ("int8",))
+        node = ir.Activation(name, (source,), function, arithmetic=reader.arithmetic(source))
+        reader.define(node, index)
 
     return convert
 

@@ -33,6 +33,14 @@ def requantization_s16(shape: OpShape) -> bool:
     return s16(shape) and shape.node.function == "identity"  # type: ignore[attr-defined]
 
 
+def sigmoid_s16(shape: OpShape) -> bool:
+    return s16(shape) and shape.node.function == "sigmoid"  # type: ignore[attr-defined]
+
+
+def tanh_s16(shape: OpShape) -> bool:
+    return s16(shape) and shape.node.function == "tanh"  # type: ignore[attr-defined]
+
+
 def _largest(value: Number) -> float:
     return float(value.max() if hasattr(value, "max") else value)
 
@@ -55,6 +63,10 @@ def window(shape: OpShape) -> bool:
 
 def window_s16(shape: OpShape) -> bool:
     return s16(shape) and _fields_hold(shape)
+
+
+def undilated_window_s16(shape: OpShape) -> bool:
+    return window_s16(shape) and shape.window.dilation == (1, 1)
 
 
 def _fields_hold(shape: OpShape) -> bool:
@@ -99,9 +111,17 @@ def up_to_255_taps(shape: OpShape) -> bool:
 
 
 def two_levels(shape: OpShape) -> bool:
+    return s8(shape) and _nested(shape)
+
+
+def two_levels_s16(shape: OpShape) -> bool:
+    return s16(shape) and _nested(shape)
+
+
+def _nested(shape: OpShape) -> bool:
     """Operands that two nested loops can run over."""
     levels = broadcast_levels(shape.inputs, shape.output)
-    return s8(shape) and levels is not None and len(levels) <= 2
+    return levels is not None and len(levels) <= 2
 
 
 def mean_or_sum(shape: OpShape) -> bool:

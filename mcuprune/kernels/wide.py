@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape
 from mcuprune.kernels import accepts, constants, features
@@ -15,6 +17,7 @@ from mcuprune.kernels.portable import (
     disjoint,
     in_place,
     no_scratch,
+    unless_broadcast,
     whole_pixel,
 )
 
@@ -38,6 +41,40 @@ def _channel_by_channel(shape: OpShape) -> Distances:
 def _all_outputs(shape: OpShape) -> Distances:
     return _twice(all_outputs(shape))
 
+
+_MAX_POOL = Kernel(
+    name="mcp_max_pool2d_s16",
+    op=ir.MaxPool2d,
+    isa="portable",
+    accepts=accepts.undilated_window_s16,
+    scratch=no_scratch,
+    overlap=_channel_by_channel,
+    constants=constants.pool,
+    features=features.window_per_channel,
+    needs=_WIDE_WINDOW,
+)
+_ADD = Kernel(
+    name="mcp_add_s16",
+    op=ir.Add,
+    isa="portable",
+    accepts=accepts.two_levels_s16,
+    scratch=no_scratch,
+    overlap=unless_broadcast,
+    constants=constants.elementwise,
+    features=features.elementwise,
+    needs=("mcp_elementwise_wide.h", *_WIDE),
+)
+_LOGISTIC = Kernel(
+    name="mcp_logistic_s16",
+    op=ir.Activation,
+    isa="portable",
+    accepts=accepts.sigmoid_s16,
+    scratch=no_scratch,
+    overlap=in_place,
+    constants=constants.quantized,
+    features=features.lookup,
+    needs=("mcp_gates", "mcp_gates.h", *ARITHMETIC),
+)
 
 WIDE: tuple[Kernel, ...] = (
     Kernel(
@@ -106,4 +143,11 @@ WIDE: tuple[Kernel, ...] = (
         features=features.lookup,
         needs=_WIDE,
     ),
+    _MAX_POOL,
+    replace(_MAX_POOL, name="mcp_average_pool2d_s16", op=ir.AveragePool2d),
+    _ADD,
+    replace(_ADD, name="mcp_sub_s16", op=ir.Sub),
+    replace(_ADD, name="mcp_mul_s16", op=ir.Mul),
+    _LOGISTIC,
+    replace(_LOGISTIC, name="mcp_tanh_values_s16", accepts=accepts.tanh_s16),
 )

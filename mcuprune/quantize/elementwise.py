@@ -7,38 +7,47 @@ import numpy as np
 from mcuprune.errors import UnsupportedError
 from mcuprune.graph import ir
 from mcuprune.graph.axes import broadcast_levels
-from mcuprune.graph.op_shape import op_shape
+from mcuprune.graph.op_shape import WIDE, arithmetic, op_shape
 from mcuprune.quantize import arithmetic as fx
 from mcuprune.quantize.dispatch import evaluate, integer_parameters
 from mcuprune.quantize.operands import (
     clamp_range,
+    kept_quantization,
     multipliers,
     quantization_of,
     require_s8,
 )
 from mcuprune.quantize.parameters import ElementwiseParameters, Operand
 
-ADD_LEFT_SHIFT = 20  # both operands of a sum are scaled up by 2**20 before they are brought to one scale
+ADD_LEFT_SHIFT = 20  # of int8 values
 SQUARE_LEFT_SHIFT = 7  # of a squared difference: the square still fits 32 bits
 _LARGEST_QUOTIENT = 22  # shift of a quotient whose rescaling is to the right for every dividend and divisor
 Scaling = tuple[int, int]  # multiplier, shift
 _NONE: Scaling = (0, 0)
+_ALSO_WIDE = (ir.Add, ir.Sub, ir.Mul)
+
+
+def add_left_shift(node: ir.Node) -> int:
+    """Bits by which both operands of a sum are scaled up before they are brought to one scale."""
+    return 15 if arithmetic(node) == WIDE else ADD_LEFT_SHIFT
 
 
 @integer_parameters.register(ir.Add)
 def _(node: ir.Add, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
-    first, second = (quantization_of(name, qgraph) for name in node.inputs)
+    first, second, target = (kept_quantization(node, name, qgraph) for name in (*node.inputs, node.name))
     twice_largest = 2 * max(first.scale, second.scale)
-    output = twice_largest / (2**ADD_LEFT_SHIFT * quantization_of(node.name, qgraph).scale)
+    output = twice_largest / (2 ** add_left_shift(node) * target.scale)
     return _common_scale(node, qgraph, (first.scale / twice_largest, second.scale / twice_largest), output)
 
 
 @integer_parameters.register(ir.Sub)
 def _(node: ir.Sub, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
     """As a sum, but TFLM combines these scales in single precision."""
-    first, second = (np.float32(quantization_of(name, qgraph).scale) for name in node.inputs)
+    first, second, target = (
+        np.float32(kept_quantization(node, name, qgraph).scale) for name in (*node.inputs, node.name)
+    )
     twice_largest = np.float32(2) * max(first, second)
-    headroom = np.float32(2**ADD_LEFT_SHIFT) * np.float32(quantization_of(node.name, qgraph).scale)
+    headroom = np.float32(2 ** add_left_shift(node)) * target
     inputs = (float(first / twice_largest), float(second / twice_largest))
     return _common_scale(node, qgraph, inputs, float(twice_largest / headroom))
 
@@ -56,8 +65,8 @@ def _common_scale(
 
 @integer_parameters.register(ir.Mul)
 def _(node: ir.Mul, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
-    first, second = (quantization_of(name, qgraph) for name in node.inputs)
-    output = _scaling(node, first.scale * second.scale / quantization_of(node.name, qgraph).scale)
+    first, second, target = (kept_quantization(node, name, qgraph) for name in (*node.inputs, node.name))
+    output = _scaling(node, first.scale * second.scale / target.scale)
     return _elementwise(node, qgraph, (_NONE, _NONE), output)
 
 
@@ -104,7 +113,8 @@ def _scaling(node: ir.Node, real: float) -> Scaling:
 def _elementwise(
     node: ir.Node, qgraph: ir.QuantizedGraph, operands: tuple[Scaling, Scaling], output: Scaling
 ) -> ElementwiseParameters:
-    require_s8(node)
+    if not isinstance(node, _ALSO_WIDE):
+        require_s8(node)
     shape = op_shape(node, qgraph.shape)
     levels = broadcast_levels(shape.inputs, shape.output)
     if levels is None or len(levels) > 2:
@@ -113,12 +123,12 @@ def _elementwise(
         )
     outer_steps = levels[0].steps if len(levels) == 2 else (0, 0)
     a, b = (
-        Operand(outer, inner, -quantization_of(name, qgraph).zero_point, *scaling)
+        Operand(outer, inner, -kept_quantization(node, name, qgraph).zero_point, *scaling)
         for name, outer, inner, scaling in zip(
             node.inputs, outer_steps, levels[-1].steps, operands, strict=True
         )
     )
-    target = quantization_of(node.name, qgraph)
+    target = kept_quantization(node, node.name, qgraph)
     clamp = clamp_range(getattr(node, "activation", None), target)
     outer_count = levels[0].count if len(levels) == 2 else 1
     return ElementwiseParameters(outer_count, levels[-1].count, a, b, target.zero_point, *output, *clamp)
@@ -127,9 +137,9 @@ def _elementwise(
 @evaluate.register(ir.Add)
 @evaluate.register(ir.Sub)
 def _(node: ir.Add | ir.Sub, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    first, second = _at_common_scale(parameters, a, b, ADD_LEFT_SHIFT)
+    first, second = _at_common_scale(parameters, a, b, add_left_shift(node))
     total = first - second if isinstance(node, ir.Sub) else first + second
-    return _requantize(total, parameters)
+    return _requantize(total, parameters, a.dtype)
 
 
 @evaluate.register(ir.SquaredDifference)
@@ -162,7 +172,7 @@ def _(node: ir.Div, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndar
 @evaluate.register(ir.Mul)
 def _(node: ir.Mul, parameters: ElementwiseParameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     product = _operand(a, parameters.a, parameters) * _operand(b, parameters.b, parameters)
-    return _requantize(product, parameters)
+    return _requantize(product, parameters, a.dtype)
 
 
 @evaluate.register(ir.Minimum)
@@ -209,6 +219,8 @@ def _raw(values: np.ndarray, operand: Operand, p: ElementwiseParameters) -> np.n
     return values.reshape(len(values), hw, channels)
 
 
-def _requantize(total: np.ndarray, p: ElementwiseParameters) -> np.ndarray:
+def _requantize(
+    total: np.ndarray, p: ElementwiseParameters, kind: np.dtype | type[np.int8] = np.int8
+) -> np.ndarray:
     scaled = fx.multiply_by_quantized_multiplier(fx.wrap_int32(total), p.multiplier, p.shift)
-    return np.clip(fx.wrap_int32(scaled + p.output_offset), p.clamp_min, p.clamp_max).astype(np.int8)
+    return np.clip(fx.wrap_int32(scaled + p.output_offset), p.clamp_min, p.clamp_max).astype(kind)

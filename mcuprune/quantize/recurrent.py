@@ -39,9 +39,9 @@ def _sigmoid_table() -> np.ndarray:
 SIGMOID_TABLE = _sigmoid_table()
 
 
-def sigmoid_int16(x: np.ndarray) -> np.ndarray:
-    """Q3.12 to Q0.15, int64 arrays of int16 values."""
-    scaled = x * 3
+def sigmoid_int16(x: np.ndarray, multiplier: int = 3, shift: int = 0) -> np.ndarray:
+    """``sigmoid(x * multiplier / 2**shift / 3 / 2**12)`` in Q0.15, int64 arrays of int16 values."""
+    scaled = (x * multiplier + (1 << shift >> 1)) >> shift
     magnitude = np.abs(scaled)
     result = np.where(magnitude >> 9 >= 255, 0x7FFF << 10, _interpolated(magnitude, 9))
     return np.where(scaled >= 0, result + (1 << 9), (1 << 25) - result + (1 << 9) - 1) >> 10

@@ -29,7 +29,7 @@ from mcuprune.quantize.parameters import (
     StoredParameters,
 )
 from mcuprune.quantize.scheme import integer_parameters
-from mcuprune.quantize.wide import requantize
+from mcuprune.quantize.wide import wide_values
 
 _CHUNK_ELEMENTS = 1 << 23  # of the unfolded input of a convolution, so that memory stays bounded
 _ACCUMULATION_BITS = 12  # integer bits of the sum of exponentials in a softmax
@@ -160,8 +160,9 @@ def _(node: ir.Linear, parameters: FullyConnectedParameters, x: np.ndarray) -> n
 
 @evaluate.register(ir.MaxPool2d)
 def _(node: ir.MaxPool2d, parameters: Pool2dParameters, x: np.ndarray) -> np.ndarray:
-    padded = _pad_for_window(x, parameters, -128)
-    best = np.full((len(x), parameters.out_h, parameters.out_w, parameters.channels), -128, np.int8)
+    lowest = int(np.iinfo(x.dtype).min)
+    padded = _pad_for_window(x, parameters, lowest)
+    best = np.full((len(x), parameters.out_h, parameters.out_w, parameters.channels), lowest, x.dtype)
     for row in range(parameters.kernel_h):
         for column in range(parameters.kernel_w):
             np.maximum(best, _tap(padded, parameters, row, column), out=best)
@@ -181,7 +182,7 @@ def _(node: ir.AveragePool2d, parameters: Pool2dParameters, x: np.ndarray) -> np
             total += _tap(padded, p, row, column)
             count += _tap(real, p, row, column)
     mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
-    return np.clip(mean, p.clamp_min, p.clamp_max).astype(np.int8)
+    return np.clip(mean, p.clamp_min, p.clamp_max).astype(x.dtype)
 
 
 @evaluate.register(ir.Concat)
@@ -199,7 +200,7 @@ def _(node: ir.Pad, parameters: PadParameters, x: np.ndarray) -> np.ndarray:
 @evaluate.register(ir.Activation)
 def _(node: ir.Activation, parameters: LookupParameters | QuantizedParameters, x: np.ndarray) -> np.ndarray:
     if isinstance(parameters, QuantizedParameters):
-        return requantize(node, parameters, x)
+        return wide_values(node, parameters, x)
     return parameters.table[x.view(np.int8).astype(np.int16) + 128]
 
 

@@ -151,14 +151,13 @@ def _(node: ir.Linear, qgraph: ir.QuantizedGraph) -> FullyConnectedParameters:
 @integer_parameters.register(ir.MaxPool2d)
 @integer_parameters.register(ir.AveragePool2d)
 def _(node: ir.MaxPool2d | ir.AveragePool2d, qgraph: ir.QuantizedGraph) -> Pool2dParameters:
-    require_s8(node)
     require_equal_quantization(node, qgraph)
     if node.window.dilation != (1, 1):
         raise UnsupportedError(f"layer '{node.name}': dilated pooling")
     if any(pad >= size for pad, size in zip(node.window.padding, node.window.kernel * 2, strict=True)):
         raise UnsupportedError(f"layer '{node.name}': a pooling window that lies wholly in the padding")
     shape = op_shape(node, qgraph.shape)
-    clamp_min, clamp_max = clamp_range(node.activation, quantization_of(node.name, qgraph))
+    clamp_min, clamp_max = clamp_range(node.activation, ends(node, qgraph)[1])
     return Pool2dParameters(
         *shape.inputs[0],
         *shape.output[:2],

@@ -64,6 +64,42 @@ def network() -> bytes:
     return file.pack([source], [file.quantize(x, (1, 5), "int8", (0.25, -3)), x])
 
 
+def branches() -> bytes:
+    """int16 from end to end: pools, a sum, a product, a difference, functions, padding, concatenation."""
+    file, same = WideFile(), (5e-4, 0)
+    source = x = file.tensor("x", (1, 6, 6, 3), "int16", same)
+
+    def step(
+        code: str, inputs: list[int], dims: tuple[int, ...], scale: float, *options: str, **fields: Any
+    ) -> int:
+        y = file.tensor(f"{code}{len(file.tensors)}", dims, "int16", (scale, 0))
+        file.operator(code, inputs, [y], *options, **fields)
+        return y
+
+    window = {"strideH": 1, "strideW": 1, "filterHeight": 3, "filterWidth": 3}
+    most = step("MAX_POOL_2D", [x], (1, 6, 6, 3), 5e-4, "Pool2DOptions", **window)
+    mean = step("AVERAGE_POOL_2D", [x], (1, 6, 6, 3), 5e-4, "Pool2DOptions", **window)
+    total = step("ADD", [most, mean], (1, 6, 6, 3), 8e-4, "AddOptions")
+    gate = step("LOGISTIC", [total], (1, 6, 6, 3), 2.0**-15)
+    product = step("MUL", [most, gate], (1, 6, 6, 3), 6e-4, "MulOptions")
+    rest = step("SUB", [product, mean], (1, 6, 6, 3), 7e-4, "SubOptions")
+    bent = step("TANH", [rest], (1, 6, 6, 3), 2.0**-15)
+    margins = file.constant("margins", np.array([[0, 0], [1, 0], [0, 2], [0, 0]], np.int32))
+    padded = step("PAD", [gate, margins], (1, 7, 8, 3), 2.0**-15, "PadOptions")
+    other = step("PAD", [bent, margins], (1, 7, 8, 3), 2.0**-15, "PadOptions")
+    y = step("CONCATENATION", [padded, other], (1, 7, 8, 6), 2.0**-15, "ConcatenationOptions", axis=3)
+    return file.pack([source], [y])
+
+
+def test_same_bytes_of_branches(tmp_path: Path) -> None:
+    (model := tmp_path / "branches.tflite").write_bytes(branches())
+    deployment = export(model, load_board("rpi-pico"), tmp_path / "out").deployment
+    proof = prove(deployment.subject, make_inputs(deployment.subject.graph, 12))
+    proof.require_equal()
+    assert sum(entry.status == "equal" for entry in proof.comparisons) >= 3
+    assert proof.emulated is not None
+
+
 def test_same_bytes_everywhere(tmp_path: Path) -> None:
     """Outputs of one and of two bytes an element; a 16-bit tensor is counted with two."""
     (model := tmp_path / "wide.tflite").write_bytes(network())

@@ -36,9 +36,9 @@ static int32_t between(uint32_t magnitude, uint32_t bits, int32_t largest)
     return (int32_t)((low << bits) + (magnitude & ((1U << bits) - 1U)) * (high - low));
 }
 
-int32_t mcp_sigmoid_s16(int32_t value)
+int32_t mcp_sigmoid_s16(int32_t value, int32_t multiplier, int32_t shift)
 {
-    const int32_t scaled = value * 3;
+    const int32_t scaled = (value * multiplier + ((1 << shift) >> 1)) >> shift;
     const int32_t found = between((uint32_t)(scaled < 0 ? -scaled : scaled), 9, 0x7fff << 10);
     return (scaled < 0 ? (1 << 25) - found + (1 << 9) - 1 : found + (1 << 9)) >> 10;
 }

@@ -25,8 +25,8 @@ static int32_t gate(const mcp_lstm *op, int32_t which, int32_t unit, const int8_
 static int32_t next_cell(const mcp_lstm *op, int32_t unit, const int8_t *input, const int8_t *hidden,
                          int32_t cell)
 {
-    const int32_t taken = mcp_sigmoid_s16(gate(op, INPUT_GATE, unit, input, hidden));
-    const int32_t held = mcp_sigmoid_s16(gate(op, FORGET_GATE, unit, input, hidden));
+    const int32_t taken = mcp_sigmoid_s16(gate(op, INPUT_GATE, unit, input, hidden), 3, 0);
+    const int32_t held = mcp_sigmoid_s16(gate(op, FORGET_GATE, unit, input, hidden), 3, 0);
     const int32_t candidate = mcp_tanh_s16(gate(op, CELL_GATE, unit, input, hidden), 3, 0);
     const int32_t kept = mcp_clamp_s16(scaled(op, KEPT, held * cell));
     const int32_t added = mcp_clamp_s16(scaled(op, ADDED, taken * candidate));
@@ -49,7 +49,7 @@ void mcp_lstm_s8(const mcp_lstm *op, const int8_t *input, int16_t *state, int8_t
             int32_t active, open;
             cell[unit] = (int16_t)next_cell(op, unit, input, before, cell[unit]);
             active = mcp_tanh_s16(cell[unit], op->tanh_multiplier, op->tanh_shift);
-            open = mcp_sigmoid_s16(gate(op, OUTPUT_GATE, unit, input, before));
+            open = mcp_sigmoid_s16(gate(op, OUTPUT_GATE, unit, input, before), 3, 0);
             output[unit] = mcp_clamp(scaled(op, HIDDEN, open * active) + op->output_offset, -128, 127);
         }
         before = output;
