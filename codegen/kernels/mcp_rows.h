@@ -14,6 +14,5 @@ static inline int mcp_row_due(int32_t tick, int32_t first, int32_t period, int32
 /* Moves the rows of a buffer up by one, the oldest is lost; returns the place of the new one. */
 int8_t *mcp_next_row(int8_t *buffer, int32_t rows, int32_t row_bytes);
 void mcp_copy_row(int8_t *row, const int8_t *source, int32_t row_bytes);
-void mcp_fill_rows(int8_t *rows, int32_t bytes, int8_t value);
 
 #endif

@@ -29,7 +29,7 @@ RESET_SUPPORT = ("mcp_fill",)
 
 HEADERS = ("mcp_kernels.h",)
 # What a loop over rows needs besides the kernels of its layers.
-ROW_LOOP_FILES = ("mcp_arithmetic.h", "mcp_rows.h", "portable/mcp_row_buffer.c")
+ROW_LOOP_FILES = ("mcp_arithmetic.h", "mcp_rows.h", "portable/mcp_fill.c", "portable/mcp_row_buffer.c")
 OBJECTIVES = ("cycles", "size", "ram", "balanced")
 # A kernel slower than the fastest by more than this factor is not taken for the memory that it saves.
 SLOWEST_FOR_RAM = 2.0

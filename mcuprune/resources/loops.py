@@ -22,11 +22,16 @@ MOVE_CYCLES_ALIGNED = 9.0
 ALIGNED_CORES = frozenset({"cortex-m0plus", "rv32imc"})
 
 
+def loop_functions(loops: Sequence[RowLoop]) -> tuple[str, ...]:
+    """What loops call besides kernels."""
+    return ("mcp_row_buffer", "mcp_fill") if loops else ()
+
+
 def loop_code_bytes(loops: Sequence[RowLoop], cpu: str, toolchain: str) -> int:
     if not loops:
         return 0
     own = sum(LOOP_BYTES + ROW_BYTES * len(loop.steps) for loop in loops)
-    return own + catalogue.function_bytes("mcp_row_buffer", cpu, toolchain)
+    return own + sum(catalogue.function_bytes(name, cpu, toolchain) for name in loop_functions(loops))
 
 
 def loop_stack_bytes(loops: Sequence[RowLoop]) -> int:

@@ -28,7 +28,7 @@ from mcuprune.plan.rows import row_shape
 from mcuprune.resources.cycles import upper_cycles
 from mcuprune.resources.flash import code_bytes, constant_bytes, reset_costs, stored_bytes
 from mcuprune.resources.latency import ErrorBar, Latency, error_bar, latency, linear_share, waiting_cycles
-from mcuprune.resources.loops import loop_code_bytes, loop_cycles, loop_stack_bytes
+from mcuprune.resources.loops import loop_code_bytes, loop_cycles, loop_functions, loop_stack_bytes
 from mcuprune.resources.macs import macs
 from mcuprune.resources.stack import stack_bytes
 
@@ -185,7 +185,8 @@ def breakdown(
     """
     calls = planned_calls(network, plan)
     names = [call.kernel.name for call in calls]
-    loops, resets = row_loops(plan), reset_costs(network, names)
+    loops = row_loops(plan)
+    resets = reset_costs(network, (*names, *loop_functions(loops)))
     cycles = sum(upper_cycles(call.kernel, call.shape, core.name) * call.times for call in calls)
     cycles += loop_cycles(loops, core.name)
     return Breakdown(

@@ -1,4 +1,4 @@
-/* A state's first value, where all its bytes are equal. */
+/* One byte everywhere: a state's first value, rows of padding. */
 #include "mcp_arithmetic.h"
 #include "mcp_kernels.h"
 

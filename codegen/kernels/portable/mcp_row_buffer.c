@@ -1,4 +1,4 @@
-/* What a row buffer needs besides kernels: moving, copying and filling rows. */
+/* What a row buffer needs besides kernels: moving and copying rows. */
 #include "mcp_arithmetic.h"
 #include "mcp_rows.h"
 
@@ -28,13 +28,4 @@ int8_t *mcp_next_row(int8_t *buffer, int32_t rows, int32_t row_bytes)
     const int32_t kept = (rows - 1) * row_bytes;
     mcp_copy_row(buffer, buffer + row_bytes, kept);
     return buffer + kept;
-}
-
-void mcp_fill_rows(int8_t *rows, int32_t bytes, int8_t value)
-{
-    MCP_ROLLED
-    for (; bytes > 0; bytes--) {
-        *rows++ = value;
-        MCP_KEEP_LOOP();
-    }
 }
