@@ -39,7 +39,8 @@ BudgetField = Annotated[Budget, BeforeValidator(_to_budget), PlainSerializer(str
 class RunConfig(BaseModel):
     """What ``mcuprune compress`` does.  Unknown keys are errors; ``None`` means: chosen by the task.
 
-    model         ``file.py:Net``, ``.onnx`` or an image; None: one that suits the data
+    model         ``file.py:Net``, ``.onnx``, an image, or a built-in network with its options:
+                  ``small_resnet:width=32``, ``mlp:hidden=300/100``; None: one that suits the data
     task          a built-in task
     data          an image folder, ``.npz`` or ``file.py:function``; with a task: the folder its files lie in
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit

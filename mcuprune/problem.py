@@ -16,7 +16,7 @@ from mcuprune.frontends.load import load_model
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph, QuantizedGraph, Softmax
 from mcuprune.inr.image import image_task
-from mcuprune.models import MODELS
+from mcuprune.models import build_model, is_built_in
 from mcuprune.models.demo import DemoCNN
 from mcuprune.models.siren import Siren
 from mcuprune.tasks.image import is_image
@@ -87,14 +87,14 @@ def load_problem(config: RunConfig) -> Problem:
         return _demonstration(config)
     if config.task is None and config.data is None:
         raise UsageError(f"'{config.model}' needs something to learn: give --task NAME or --data PATH")
-    if config.model is not None and config.model not in MODELS:
+    if config.model is not None and not is_built_in(config.model):
         model = _load_own_model(config.model, config.seed)  # before the data, which can take a while
         task = load_task(config.task, config.data, config.seed)
         return _problem(model, task, config, model_name(config.model))
     task = load_task(config.task, config.data, config.seed)
     key = config.model or _model_of(task)
     note = "" if config.model else f"no model given: {key}"
-    return _problem(_build(key, task, config.seed), task, config, config.model or task.name, note)
+    return _problem(build_network(key, task, config.seed), task, config, config.model or task.name, note)
 
 
 def _load_own_model(spec: str, seed: int) -> nn.Module | Graph:
@@ -134,7 +134,7 @@ def _problem(model: nn.Module | Graph, task: Task, config: RunConfig, name: str,
 
 def _demonstration(config: RunConfig) -> Problem:
     task = load_task(DEMO_TASK, None, config.seed)
-    problem = _problem(_build(DEMO_TASK, task, config.seed), task, config, "digits")
+    problem = _problem(build_network(DEMO_TASK, task, config.seed), task, config, "digits")
     if config.budget != Budget():
         return problem
     return replace(problem, budget=DEMO_BUDGET, note=DEMO_NOTE)
@@ -172,11 +172,12 @@ def _model_of(task: Task) -> str:
     return "sequence_cnn" if task.input_shape[1] == 1 else "ds_cnn"
 
 
-def _build(key: str, task: Task, seed: int) -> nn.Module:
+def build_network(key: str, task: Task, seed: int) -> nn.Module:
+    """A built-in network, or the demonstration's, for the task's inputs; equal seeds give equal weights."""
     torch.manual_seed(seed)
     if key == DEMO_TASK:
         return DemoCNN()
-    return MODELS[key](channels_first(task.input_shape), task.outputs)
+    return build_model(key, channels_first(task.input_shape), task.outputs)
 
 
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:

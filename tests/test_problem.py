@@ -221,3 +221,15 @@ def test_network_that_ends_in_a_softmax_learns_from_probabilities():
 )
 def test_identifier(text, expected):
     assert identifier(text) == expected
+
+
+def test_a_built_in_network_with_options():
+    problem = load_problem(RunConfig(model="mlp:hidden=20/12", task="digits"))
+    assert problem.name == "mlp_hidden_20_12"
+    assert sorted(c.values.shape for c in problem.graph.constants.values() if c.values.ndim == 2) == [
+        (10, 12),
+        (12, 20),
+        (20, 64),
+    ]
+    with pytest.raises(UsageError, match="it takes hidden"):
+        load_problem(RunConfig(model="mlp:width=3", task="digits"))

@@ -18,10 +18,19 @@ def parse_choice(text: str, known: Mapping[str, type[T]], what: str) -> T:
     Raises UsageError for an unknown name or option (with the nearest known one) and for a value that cannot
     be read.
     """
+    name, given = read_choice(text, {name: options(choice) for name, choice in known.items()}, what)
+    return known[name](**given)
+
+
+def read_choice(text: str, known: Mapping[str, Mapping[str, Any]], what: str) -> tuple[str, dict[str, Any]]:
+    """The name, and the options that are given; ``known``: name -> option -> default, whose type is read.
+
+    Tuples are written with slashes: ``hidden=300/100``.  Raises what :func:`parse_choice` raises.
+    """
     name, _, rest = text.partition(":")
     if name not in known:
         raise UsageError(f"unknown {what} '{name}'{did_you_mean(name, tuple(known))}")
-    values = options(known[name])
+    values = known[name]
     given: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
@@ -31,7 +40,7 @@ def parse_choice(text: str, known: Mapping[str, type[T]], what: str) -> T:
                 f"{what} '{name}' has no option '{key}'{did_you_mean(key, tuple(values))}; {takes}"
             )
         given[key] = _read(value, values[key], f"{what} '{name}': {part}")
-    return known[name](**given)
+    return name, given
 
 
 def options(choice: type) -> dict[str, Any]:
@@ -46,7 +55,10 @@ def _read(text: str, default: Any, where: str) -> Any:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
                 text.lower()
             ]
+        if isinstance(default, tuple):
+            return tuple(type(default[0])(part) for part in text.split("/"))
         return type(default)(text)
     except (ValueError, KeyError):
-        kind = "true or false" if isinstance(default, bool) else f"a value like {default!r}"
+        shown = "/".join(map(str, default)) if isinstance(default, tuple) else repr(default)
+        kind = "true or false" if isinstance(default, bool) else f"a value like {shown}"
         raise UsageError(f"{where}: give {kind}") from None

@@ -14,7 +14,7 @@ from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import BatchNorm, Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.kernels import catalogue
-from mcuprune.models import MODELS
+from mcuprune.models import MODELS, build_model, model_options
 from mcuprune.models.siren import OMEGA, Siren
 from mcuprune.plan.make import make_plan
 from mcuprune.quantize.convert import layer_sqnr, quantize
@@ -118,3 +118,29 @@ def test_siren_keeps_the_spread_of_its_activations():
             assert 0.7 < float(phase.detach().std()) < 1.4
             assert float(x.detach().std()) == pytest.approx(0.66, abs=0.12)
     assert network.hidden[1].weight.abs().max() <= math.sqrt(6.0 / 256) / OMEGA
+
+
+def test_options_of_networks():
+    wide = build_model("small_resnet:width=32", (3, 32, 32), 10)
+    assert sum(p.numel() for p in wide.parameters() if p.dim() == 4) == 306_016
+    perceptron = build_model("mlp:hidden=300/100", (1, 28, 28), 10)
+    assert sum(p.numel() for p in perceptron.parameters()) == 266_610  # as published
+    one = build_model("mlp:hidden=7", (64,), 10)
+    assert [p.shape for p in one.parameters() if p.dim() == 2] == [(7, 64), (10, 7)]
+    assert model_options("lenet") == {}
+    assert model_options("autoencoder") == {"width": 128, "code": 8}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("small_resnet:wdth=32", "no option 'wdth'; did you mean 'width'.; it takes width"),
+        ("lenet:width=3", "no option 'width'.*it takes none"),
+        ("mlp:hidden=300-100", "hidden=300-100: give a value like 128/128"),
+        ("mlp:hidden=0", "model 'mlp': hidden must be above zero"),
+        ("smal_resnet", "unknown model 'smal_resnet'; did you mean 'small_resnet'"),
+    ],
+)
+def test_options_that_do_not_exist(spec, words):
+    with pytest.raises(UsageError, match=words):
+        build_model(spec, (3, 32, 32), 10)
