@@ -60,7 +60,9 @@ def _print_report(found: Report, times: Times | None, as_json: bool) -> None:
 def compress(
     model: Annotated[
         str | None,
-        typer.Argument(help="file.py:Net, .onnx, .tflite, Keras, an image, or NAME[:OPTION=VALUE]; none: what suits."),
+        typer.Argument(
+            help="file.py:Net, .onnx, .tflite, Keras, an image, or NAME[:OPTION=VALUE]; none: what suits."
+        ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Built-in data and model.")] = None,
     data: Annotated[str | None, typer.Option(help="Image folder, .npz, or file.py:function.")] = None,
