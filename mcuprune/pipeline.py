@@ -19,6 +19,7 @@ from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
 from mcuprune.deploy import Deployment, Manifest, board_text, deploy
 from mcuprune.errors import AccuracyError, BudgetError
+from mcuprune.evidence import Evidence
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.problem import Problem, load_problem, make_problem
@@ -37,7 +38,7 @@ from mcuprune.resources.model import ResourceModel
 from mcuprune.score import Scores, evaluate
 from mcuprune.sound import add as add_sound
 from mcuprune.sound import reserve
-from mcuprune.summarize import Evidence, make_report
+from mcuprune.summarize import make_report
 from mcuprune.tasks.task import Task
 from mcuprune.training.loop import Arrays, predict, threads_for
 from mcuprune.verify.prove import SAMPLES, Proof, available, make_inputs, prove

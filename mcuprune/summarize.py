@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from importlib import metadata
 
 from mcuprune import __version__
 from mcuprune.board import Board
-from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
 from mcuprune.deploy import ORIGINAL, RECORD, Deployment
+from mcuprune.evidence import Evidence
+from mcuprune.figures import resource_rows, savings
 from mcuprune.graph.ir import Graph, QuantizedGraph
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
@@ -19,35 +19,13 @@ from mcuprune.layers import layer_costs
 from mcuprune.lossless.record import Folded
 from mcuprune.plan.ir import Plan, planned_layers
 from mcuprune.plan.live import lifetimes_of_plan
-from mcuprune.problem import Problem
-from mcuprune.prune.experiment import Outcome
-from mcuprune.prune.target import Target
 from mcuprune.quantize.convert import dequantize_output
 from mcuprune.report import model as r
 from mcuprune.resources.choices import kernel_choices
 from mcuprune.resources.macs import macs
-from mcuprune.resources.model import breakdown
-from mcuprune.score import Score, Scores, score_outputs
-from mcuprune.sound import Sound
+from mcuprune.score import Score, score_outputs
 from mcuprune.tasks.task import Task
 from mcuprune.verify.image import load_image
-from mcuprune.verify.prove import Proof
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Everything that a report is made of."""
-
-    problem: Problem
-    config: RunConfig
-    board: Board
-    target: Target
-    budget: Budget
-    outcome: Outcome
-    built: Deployment
-    proof: Proof
-    scores: Scores
-    sound: Sound | None = None
 
 
 def make_report(e: Evidence) -> r.Report:
@@ -62,7 +40,8 @@ def make_report(e: Evidence) -> r.Report:
         task=_task(e.problem.task, e.config),
         config=e.config.model_dump(mode="json", exclude={"out", "resume"}),
         versions=_versions(e.built),
-        resources=_resources(e),
+        resources=resource_rows(e),
+        savings=savings(e),
         accuracies=_accuracies(e),
         equalities=tuple(
             r.Equality(c.left, c.right, c.status, c.inputs, c.differing_bytes, c.reason)
@@ -144,79 +123,6 @@ def _versions(built: Deployment) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def _resources(e: Evidence) -> tuple[r.Resource, ...]:
-    """Budget, dense, predicted and measured of every resource."""
-    dense_graph = run_passes(e.problem.graph)
-    model = e.target.resources
-    core, toolchain, flash = e.board.core, e.config.toolchain, e.board.flash
-    dense = breakdown(dense_graph, model.plan(dense_graph), core, toolchain, flash)
-    ours = breakdown(e.built.subject.graph, e.built.subject.plan, core, toolchain, flash)
-    sizes, run = e.built.sizes, e.proof.emulated
-    limits = e.target.budgets
-    stack = None if run is None else run.stack_bytes
-    cycles = None if run is None or run.cycles is None else round(run.cycles.mid)
-    hz = e.board.clock_hz
-
-    def row(key: str, label: str, unit: str, pick: str, measured: float | None, **more: object) -> r.Resource:
-        values = (getattr(dense, pick), getattr(ours, pick))
-        return r.Resource(key, label, unit, dense=values[0], predicted=values[1], measured=measured, **more)  # type: ignore[arg-type]
-
-    rows = [
-        row(
-            "flash.total", "Flash", "bytes", "flash", sizes.flash, budget=limits.get("flash"), tolerance=0.01
-        ),
-        row("flash.constants", "constants", "bytes", "constants", sizes.constants, tolerance=0.0),
-        row("flash.code", "code", "bytes", "code", sizes.code, tolerance=0.01),
-        row(
-            "ram.total",
-            "RAM",
-            "bytes",
-            "ram",
-            None if stack is None else sizes.static_ram + stack,
-            budget=limits.get("ram"),
-        ),
-        row("ram.arena", "arena", "bytes", "memory", sizes.static_ram, tolerance=0.0),
-        row(
-            "ram.stack",
-            "stack",
-            "bytes",
-            "stack",
-            stack,
-            note="predicted from the deepest frames: never below",
-        ),
-        row("macs.total", "MACs", "MACs", "macs", ours.macs, budget=limits.get("macs")),
-        row(
-            "cycles.total",
-            "Cycles",
-            "cycles",
-            "cycles",
-            cycles,
-            note="upper bound of the cycle model; measured: emulated core, zero wait states",
-        ),
-    ]
-    rows.append(
-        r.Resource(
-            "latency.total",
-            "Latency",
-            "s",
-            budget=None if "cycles" not in limits else limits["cycles"] / hz,
-            dense=dense.latency.high / hz,
-            predicted=ours.latency.high / hz,
-            measured=None if cycles is None else replace(ours.latency, core=cycles).high / hz,
-            note=f"at most; {ours.latency.text(hz)}; measured: cycles of the emulated core in its place",
-        )
-    )
-    return tuple(_whole(entry) for entry in rows)
-
-
-def _whole(row: r.Resource) -> r.Resource:
-    """Cycles are modelled as fractions and shown as whole numbers, rounded up."""
-    if row.unit == "s":
-        return row
-    up = {k: math.ceil(v) for k in ("dense", "predicted", "budget") if (v := getattr(row, k)) is not None}
-    return replace(row, **up)
 
 
 LABELS = {

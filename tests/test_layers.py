@@ -42,6 +42,8 @@ STAGES = (
     "problem",
     "sound",
     "score",
+    "evidence",
+    "figures",
     "summarize",
     "posttrain",
     "examine",

@@ -22,13 +22,16 @@ def print_report(report: Report, times: Times | None = None, console: Console | 
 
 
 def summary(report: Report, times: Times | None = None) -> Group:
-    parts: list[Table | Text] = [_resources(report), _accuracies(report)]
+    parts: list[Table | Text] = [_resources(report)]
+    if report.savings:
+        parts.append(_savings(report))
+    parts.append(_accuracies(report))
     if report.equalities:
         parts.append(_equalities(report))
     parts.append(_verdict(report))
-    ratio = times.training_ratio if times else None
-    if ratio is not None:
-        parts.append(Text(f"training took {ratio:.2f} x plain training of the dense model"))
+    words = times.training_words if times else ""
+    if words:
+        parts.append(Text(words))
     spaced: list[Table | Text] = []
     for part in parts:
         spaced += [part, Text("")]
@@ -61,6 +64,19 @@ def _resources(report: Report) -> Table:
         )
         label = Text(("  " if view.part else "") + row.label, style="dim" if view.part else "bold")
         table.add_row(label, row.unit, *figures, units.signed_percent(row.error), used)
+    return table
+
+
+def _savings(report: Report) -> Table:
+    table = _table(
+        "saved", "on paper", "dense", "ours", "saved", "on the device", "dense", "ours", "saved", ""
+    )
+    for row in report.savings:
+        cells = []
+        for amount in (row.nominal, row.realised):
+            figures = (units.quantity(value, amount.unit) for value in (amount.dense, amount.ours))
+            cells += [amount.label, *figures, units.percent(amount.saved)]
+        table.add_row(*cells, Text(units.FLAGGED, style="yellow") if row.flagged else "")
     return table
 
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 
 SCHEMA_VERSION = 1
 
+LEAST_REALISED = 0.5  # of a nominal saving: with less of it a method is flagged
 EQUAL, DIFFERS, NOT_APPLICABLE, NOT_RUN = "equal", "differs", "not applicable", "not run"
 
 
@@ -104,6 +105,34 @@ class Resource(Record):
         if self.measured is None or not self.predicted:
             return None
         return self.measured / self.predicted - 1.0
+
+
+@dataclass(frozen=True)
+class Amount(Record):
+    """A figure of the dense network and of ours."""
+
+    label: str
+    unit: str
+    dense: int | float
+    ours: int | float
+
+    @property
+    def saved(self) -> float:
+        """The share of the dense figure that is gone; negative where ours is larger."""
+        return 1.0 - self.ours / self.dense if self.dense else 0.0
+
+
+@dataclass(frozen=True)
+class Saving(Record):
+    """What is saved on paper (MACs, parameters) beside what the device saves (cycles, flash bytes)."""
+
+    nominal: Amount
+    realised: Amount
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the device sees less than half of what the paper says."""
+        return self.realised.saved < LEAST_REALISED * self.nominal.saved
 
 
 @dataclass(frozen=True)
@@ -246,6 +275,7 @@ class Report(Record):
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     resources: tuple[Resource, ...] = ()
+    savings: tuple[Saving, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()
     equalities: tuple[Equality, ...] = ()
     curve: tuple[Epoch, ...] = ()
@@ -272,7 +302,8 @@ class Phase(Record):
 class Times(Record):
     """Wall-clock seconds by phase, and what compression cost beside plain training of the dense model.
 
-    The two training times are processor seconds, which other work on the machine disturbs little.
+    The training times are processor seconds, which other work on the machine disturbs little.  ``parts`` are
+    those within ``training_s`` that prepare the search: the teacher, the choice of inputs or of blocks.
 
     ``training_ratio`` = all training phases / plain dense training for the same number of epochs.
     """
@@ -280,9 +311,19 @@ class Times(Record):
     phases: tuple[Phase, ...] = ()
     dense_training_s: float | None = None
     training_s: float | None = None
+    parts: tuple[Phase, ...] = ()
 
     @property
     def training_ratio(self) -> float | None:
         if not self.dense_training_s or self.training_s is None:
             return None
         return self.training_s / self.dense_training_s
+
+    @property
+    def training_words(self) -> str:
+        """The ratio and what it is made of, in a sentence; empty where it is not known."""
+        if self.training_ratio is None or self.dense_training_s is None:
+            return ""
+        shares = (f"{p.seconds / self.dense_training_s:.2f} for {p.name}" for p in self.parts)
+        parts = f" ({', '.join(shares)})" if self.parts else ""
+        return f"training took {self.training_ratio:.2f} x plain training of the dense model{parts}"

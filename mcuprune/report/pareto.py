@@ -40,8 +40,8 @@ class Cell:
 class Row:
     """The runs of one board, budget and method over all seeds: mean accuracy, the largest of every cost.
 
-    ``failure`` says what any of them failed at; ``best``: no other row of the same board is as accurate and
-    costs no more of anything.
+    ``failure`` says what any of them failed at, ``flag`` which saving the device sees less than half of;
+    ``best``: no other row of the same board is as accurate and costs no more of anything.
     """
 
     board: str
@@ -56,6 +56,7 @@ class Row:
     ram: float | None = None
     latency: float | None = None
     failure: str = ""
+    flag: str = ""
     best: bool = False
 
 
@@ -88,7 +89,14 @@ def _row(cells: Sequence[Cell]) -> Row:
         ram=_largest(reports, "ram.total"),
         latency=_largest(reports, "latency.total"),
         failure=failure,
+        flag=_flag(reports),
     )
+
+
+def _flag(reports: Sequence[Report]) -> str:
+    """Savings that some run realised less than half of, in words."""
+    pairs = [(s.realised.label, s.nominal.label) for r in reports for s in r.savings if s.flagged]
+    return "; ".join(f"{a} saved under half of {b}" for a, b in dict.fromkeys(pairs))
 
 
 def _failure(cell: Cell) -> str:
@@ -129,7 +137,16 @@ def _shown(row: Row) -> tuple[str, ...]:
     sizes = (units.kibi(row.flash), units.kibi(row.ram), units.seconds(row.latency))
     seeds = ",".join(map(str, row.seeds))
     mark = "*" if row.best else ""
-    return (row.board, row.budget or "board", row.method, seeds, score, *sizes, mark, row.failure or "ok")
+    return (
+        row.board,
+        row.budget or "board",
+        row.method,
+        seeds,
+        score,
+        *sizes,
+        mark,
+        row.failure or row.flag or "ok",
+    )
 
 
 def conclusions(found: Sequence[Row]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 DASH = "–"
+FLAGGED = "under half"  # of the nominal saving is realised
 
 
 def count(value: float | None) -> str:
