@@ -189,7 +189,9 @@ class _Clock:
 
 def _times(outcome: Outcome, clock: _Clock) -> Times:
     dense = None if outcome.dense is None else outcome.dense.seconds
-    return Times(tuple(clock.phases), dense, outcome.found.seconds)
+    parts = tuple(Phase(name, seconds) for name, seconds in outcome.parts.items())
+    training = outcome.found.seconds + sum(part.seconds for part in parts)
+    return Times(tuple(clock.phases), dense, training, parts)
 
 
 def _write(report: Report, times: Times, config: RunConfig, space: Workspace) -> None:

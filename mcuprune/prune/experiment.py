@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
@@ -26,11 +26,15 @@ ALL_CONTROLS = ("uniform", "scratch", "scratch-b", "magnitude", "random", "linea
 
 @dataclass(frozen=True)
 class Outcome:
-    """``dense`` and ``controls`` are empty when controls were not asked for."""
+    """``dense`` and ``controls`` are empty when controls were not asked for.
+
+    ``parts``: processor seconds of what was trained before the search and for it, by what it was for.
+    """
 
     found: Found
     dense: Trained | None
     controls: Mapping[str, Trained]
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_experiment(
@@ -47,8 +51,9 @@ def run_experiment(
     """
     names = (CONTROLS if controls else ()) if isinstance(controls, bool) else controls
     dense = trained("dense", initial, setting, progress) if names or setting.distill else None
-    learning = setting
+    learning, parts = setting, dict[str, float]()
     if setting.distill and dense is not None:
+        parts["the teacher"] = dense.seconds
         data, loss = distilled(setting.data, setting.loss, dense.graph, setting.distill)
         learning = replace(setting, data=data, loss=loss)
     if isinstance(method, Stage):
@@ -56,7 +61,7 @@ def run_experiment(
     else:
         found = _compressed(method, initial, target, learning, progress)
     rules = _controls(initial, target, found, setting, progress)
-    return Outcome(found, dense, {name: rules[name]() for name in names})
+    return Outcome(found, dense, {name: rules[name]() for name in names}, parts)
 
 
 def _controls(

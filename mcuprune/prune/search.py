@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ from mcuprune.training.loop import (
     Recipe,
     batches,
     check_finite,
+    check_state,
     make_optimizer,
     set_rate,
 )
@@ -128,6 +129,7 @@ class Search:
         for x, y in batches(self.data, self.recipe, run.epoch):
             losses.append(self._step(run, x, y))
             check_finite(losses[-1], run.epoch, float(run.optimizer.param_groups[0]["lr"]))
+        check_state(_learned(run), run.epoch, float(run.optimizer.param_groups[0]["lr"]))
         run.seconds += time.process_time() - started
         share = run.step / self.total
         mean = float(torch.stack(losses).mean())
@@ -298,6 +300,14 @@ def _weight_sites(graph: Graph) -> tuple[Site, ...]:
 
 
 SITES = {"channels": _channel_sites, "weight": _weight_sites}
+
+
+def _learned(run: Run) -> Iterator[Tensor]:
+    """All that a step changes: weights and statistics, the method's gates, the multipliers."""
+    for tensors in (*run.module.state(), *run.state.tensors.values()):
+        yield from (value.detach() for value in tensors.values())
+    for prices in (run.multipliers.values, run.multipliers.sums):
+        yield torch.tensor(list(prices.values()))
 
 
 def _apply_masks(run: Run) -> None:

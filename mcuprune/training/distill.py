@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,13 +21,13 @@ def distilled(data: Arrays, loss: Loss, teacher: Graph, share: float) -> tuple[A
     """Data whose targets also hold the teacher's outputs, and a loss that reads them.
 
     ``(1 - share) * loss + share * T^2 * KL(teacher / T || student / T)`` for class labels (Hinton et al.
-    2015, arXiv 1503.02531), mean squared distance for signals.  The teacher runs once over the data, not in
-    every step, so training costs what it costs without it.
+    2015, arXiv 1503.02531), mean squared distance for signals.  The teacher sees what the student sees: of
+    augmented data every batch, in the step (Beyer et al. 2022, arXiv 2106.05237); of others it runs once
+    over the data, and training costs what it costs without it.
     """
-    outputs = predict(GraphModule(teacher), data.x)
-    labelled = data.y.ndim == 1
+    module, labelled = GraphModule(teacher), data.y.ndim == 1
+    module.eval()
     width = 1 if labelled else data.y.shape[1]
-    own = data.y.reshape(len(data.y), width).astype(np.float32)
     ends_in_softmax = isinstance(next(n for n in teacher.nodes if n.name == teacher.outputs[0]), Softmax)
 
     def combined(found: Tensor, packed: Tensor) -> Tensor:
@@ -43,4 +45,12 @@ def distilled(data: Arrays, loss: Loss, teacher: Graph, share: float) -> tuple[A
         )
         return (1 - share) * hard + share * TEMPERATURE**2 * soft
 
-    return Arrays(data.x, np.concatenate([own, outputs], axis=1), data.augment), combined
+    if data.augment is None:
+        own = data.y.reshape(len(data.y), width).astype(np.float32)
+        return replace(data, y=np.concatenate([own, predict(module, data.x)], axis=1)), combined
+
+    def taught(x: Tensor, y: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([y.reshape(len(y), width).float(), module(x)], dim=1)
+
+    return replace(data, taught=taught), combined

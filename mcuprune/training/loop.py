@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,11 +31,15 @@ class DivergedError(UsageError):
 
 @dataclass(frozen=True)
 class Arrays:
-    """Inputs (N, *shape) float32 with their labels or targets; ``augment`` changes every batch of inputs."""
+    """Inputs (N, *shape) float32 with their labels or targets; ``augment`` changes every batch of inputs.
+
+    ``taught(x, y)`` makes the targets of a batch from its inputs, as augmented, and its own targets.
+    """
 
     x: np.ndarray
     y: np.ndarray
     augment: Augment | None = None
+    taught: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, 
     for step in range(recipe.steps(len(order))):
         chosen = order[step * size : (step + 1) * size]
         x = data.x[chosen] if data.augment is None else data.augment(data.x[chosen], rng)
-        yield torch.from_numpy(x), torch.from_numpy(data.y[chosen])
+        inputs, targets = torch.from_numpy(x), torch.from_numpy(data.y[chosen])
+        yield inputs, targets if data.taught is None else data.taught(inputs, targets)
 
 
 def predict(module: nn.Module, x: np.ndarray, batch: int = 512) -> np.ndarray:
@@ -133,6 +138,19 @@ def check_finite(loss: Tensor, epoch: int, rate: float) -> None:
     if not bool(torch.isfinite(loss)):
         raise DivergedError(
             f"training diverged in epoch {epoch + 1}: the loss is {float(loss)} at learning rate {rate:.2g}, "
+            f"also after {RETRIES} restarts of the epoch at lower rates; "
+            "lower --learning-rate, or look for extreme values in the data"
+        )
+
+
+def check_state(values: Iterable[Tensor], epoch: int, rate: float) -> None:
+    """Raises DivergedError for weights, gates or prices of which one is NaN or infinite.
+
+    A loss cannot show what its own step spoiled: at the end of an epoch that step would be kept for good.
+    """
+    if not all(bool(torch.isfinite(value).all()) for value in values):
+        raise DivergedError(
+            f"training diverged in epoch {epoch + 1}: weights or gates are no numbers at learning rate {rate:.2g}, "
             f"also after {RETRIES} restarts of the epoch at lower rates; "
             "lower --learning-rate, or look for extreme values in the data"
         )
@@ -206,4 +224,5 @@ def _epoch(
         optimizer.step()
         losses.append(loss.detach())
         check_finite(losses[-1], epoch, now)
+    check_state(optimizer.param_groups[0]["params"] + optimizer.param_groups[1]["params"], epoch, now)
     return float(torch.stack(losses).mean())

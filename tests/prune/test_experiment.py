@@ -10,6 +10,7 @@ import torch
 from test_method_runs import assert_within_and_maximal, blobs, make_search, problem
 from torch import nn
 
+from mcuprune.prune.constrain import Multipliers
 from mcuprune.prune.experiment import ALL_CONTROLS, equal_epochs, run_experiment, safe_epoch
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.search import Found
@@ -55,6 +56,45 @@ def test_distillation_learns_what_only_the_teacher_knows(method: str) -> None:
     assert outcome.dense is not None
     assert_within_and_maximal(target, outcome.found)
     assert outcome.found.history[-1].score > 0.6
+
+
+def test_the_teacher_is_part_of_the_cost() -> None:
+    graph, target = problem()
+    outcome = run_experiment(graph, target, find_method("taylor"), setting(distill=0.5), controls=False)
+    assert outcome.dense is not None
+    assert outcome.parts == {"the teacher": outcome.dense.seconds}
+
+
+@pytest.mark.parametrize("purpose", ["gate", "saliency"])
+def test_gates_that_are_no_numbers_do_not_outlive_their_epoch(
+    purpose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are spoiled by the last step of an epoch, whose own loss is finite."""
+    graph, target = problem()
+    search, spoiled = make_search("taylor", target), list[int]()
+    whole_step = type(search)._step
+
+    def step(self, run, x, y):  # type: ignore[no-untyped-def]
+        loss = whole_step(self, run, x, y)
+        if run.step == self.recipe.steps(len(self.data.x)) and not spoiled:
+            spoiled.append(run.step)
+            next(iter(run.state[purpose].values()))[0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(type(search), "_step", step)
+    run = safe_epoch(search, search.start(graph))
+    assert spoiled
+    assert run.rate_scale == pytest.approx(BACKOFF)
+    assert all(v.isfinite().all() for tensors in run.state.tensors.values() for v in tensors.values())
+
+
+def test_multipliers_that_are_no_numbers_end_a_run_with_advice() -> None:
+    graph, target = problem()
+    search = make_search("hard_concrete", target)
+    run = search.start(graph)
+    run.multipliers = Multipliers(dict.fromkeys(target.budgets, float("inf")), run.multipliers.sums)
+    with pytest.raises(DivergedError, match=r"diverged in epoch 1: .* lower --learning-rate"):
+        safe_epoch(search, run)
 
 
 class Exploding:
