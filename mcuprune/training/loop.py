@@ -150,8 +150,8 @@ def check_state(values: Iterable[Tensor], epoch: int, rate: float) -> None:
     """
     if not all(bool(torch.isfinite(value).all()) for value in values):
         raise DivergedError(
-            f"training diverged in epoch {epoch + 1}: weights or gates are no numbers at learning rate {rate:.2g}, "
-            f"also after {RETRIES} restarts of the epoch at lower rates; "
+            f"training diverged in epoch {epoch + 1}: weights or gates are no numbers at learning rate "
+            f"{rate:.2g}, also after {RETRIES} restarts of the epoch at lower rates; "
             "lower --learning-rate, or look for extreme values in the data"
         )
 
