@@ -78,6 +78,8 @@ def compress(
     batch_size: Annotated[int | None, typer.Option(help="Training samples per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Its largest value.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda: where training computes.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bf16: how it does.")] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
     controls: Annotated[
         bool | None, typer.Option("--controls/--no-controls", help="Train what it is compared with.")

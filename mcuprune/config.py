@@ -51,6 +51,9 @@ class RunConfig(BaseModel):
     binding       how budgets bind gates while training: pi, lagrangian, augmented or penalty, with options;
                   None: as the method prefers.  The result is within them in any case
     distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
+    device        where training computes; ``auto``: on a GPU that CUDA finds
+    precision     of training's convolutions; ``auto``: bf16 where the machine is fast at it and batches are
+                  large.  Statistics, loss, optimizer, int8 phase and evaluation are float32 in any case
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
     all_controls  and from scratch for the same computation, and cut by chance
     name          prefix of every C symbol; None: from the model's name
@@ -73,6 +76,8 @@ class RunConfig(BaseModel):
     controls: bool = True
     all_controls: bool = False
     seed: int = Field(0, ge=0)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     min_accuracy: float | None = Field(None, ge=0)
     optimize: Literal["fit", "speed", "size", "ram", "balanced"] = "fit"
     toolchain: Literal["zig", "gcc"] = "zig"

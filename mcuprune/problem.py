@@ -22,6 +22,7 @@ from mcuprune.models.siren import Siren
 from mcuprune.tasks.image import is_image
 from mcuprune.tasks.load import load_task
 from mcuprune.tasks.task import Task, check_task
+from mcuprune.training.compute import Compute
 from mcuprune.training.loop import Recipe
 
 REAL_INPUTS = 100  # at most: test samples among the inputs that all executors are compared on
@@ -223,14 +224,16 @@ def check_fit(graph: Graph, task: Task) -> None:
 
 
 def make_recipe(task: Task, config: RunConfig) -> Recipe:
-    """The task's own recipe, with what ``config`` sets."""
+    """The task's own recipe, with what ``config`` sets.  UsageError for a device that is not there."""
     recipe = RECIPES.get(task.name) or (own_recipe(len(task.train)) if task.classes else SIGNAL_RECIPE)
     given = {
         key: value
         for key in ("epochs", "batch_size", "learning_rate")
         if (value := getattr(config, key)) is not None
     }
-    return replace(recipe, seed=config.seed, **given)
+    compute = Compute(config.device, config.precision)
+    compute.find_device()  # a missing one is refused before anything is trained
+    return replace(recipe, seed=config.seed, compute=compute, **given)
 
 
 def own_recipe(samples: int) -> Recipe:

@@ -15,8 +15,7 @@ from mcuprune.prune.constrain import Augmented, Multipliers, Observed, homotopy,
 from mcuprune.prune.method import Context, Site
 from mcuprune.prune.methods.bernoulli import Bernoulli
 from mcuprune.prune.setting import Setting
-from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import batches, check_finite, make_optimizer, set_rate
+from mcuprune.training.loop import batches, check_finite, make_module, make_optimizer, set_rate
 
 BINDING = Augmented(penalty=0.2, rate=0.02)
 GATES = Bernoulli(gate_rate=0.5)
@@ -121,8 +120,8 @@ def _closed(
     dense = figures(graph)
     smaller = {branch.output: figures(without(graph, branch)) for branch in found}
     saved = {k: {o: dense[k] - f[k] for o, f in smaller.items()} for k in budgets}
-    module, recipe = GraphModule(graph), setting.recipe
-    module.train()
+    recipe = setting.recipe
+    module = make_module(graph, recipe)
     sites = tuple(Site(branch.output, "block", 1) for branch in found)
     state = GATES.init(module, sites, torch.Generator().manual_seed(recipe.seed))
     optimizer, multipliers = make_optimizer(module, recipe), Multipliers.zero(budgets)
@@ -139,7 +138,7 @@ def _closed(
         bound = homotopy(dense, homotopy(dense, budgets, share), progress)
 
         def loss(x: Tensor = x, y: Tensor = y) -> Tensor:
-            gates = state["gate"]
+            gates = {k: gate.to(x.device) for k, gate in state["gate"].items()}
             return setting.loss(
                 module(x, activation=lambda name, value: value * gates[name] if name in gates else value), y
             )

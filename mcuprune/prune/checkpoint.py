@@ -20,7 +20,7 @@ from mcuprune.prune.search import SITES, Run, Search
 from mcuprune.prune.shrink import shrink
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.loop import EpochRecord, make_optimizer
+from mcuprune.training.loop import EpochRecord, make_module, make_optimizer
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(path, weights_only=True)
+    content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     return content
 
 
@@ -59,7 +59,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     epoch, step, seconds, restart_rate, rate_scale, frozen = saved["counters"]
     narrow = shrink(graph, keep)
     quantized = saved["ranges"] is not None
-    module = GraphModule(run_passes(narrow) if quantized else narrow)
+    module = make_module(run_passes(narrow) if quantized else narrow, search.recipe)
     restore(module, saved["values"])
     optimizer = make_optimizer(module, search.recipe)
     optimizer.load_state_dict(saved["optimizer"])

@@ -16,8 +16,7 @@ from mcuprune.prune.gated import Gated
 from mcuprune.prune.method import Context, Site, best_units
 from mcuprune.prune.methods.ensemble import Ensemble
 from mcuprune.prune.setting import Setting
-from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import batches, check_finite, make_optimizer, set_rate
+from mcuprune.training.loop import batches, check_finite, make_module, make_optimizer, set_rate
 
 KEY = "inputs"
 BINDING = Augmented(penalty=0.2, rate=0.02)
@@ -51,12 +50,13 @@ def choose_inputs(
 
 
 def _learned_scores(graph: Graph, setting: Setting, count: int, axis: int, method: Gated) -> np.ndarray:
-    module, recipe, shape = GraphModule(graph), setting.recipe, graph.shape(graph.inputs[0])
-    module.train()
+    recipe, shape = setting.recipe, graph.shape(graph.inputs[0])
+    module = make_module(graph, recipe)
     site = Site(KEY, "channels", shape[axis])
     state = method.init(module, (site,), torch.Generator().manual_seed(recipe.seed))
     optimizer, multipliers = make_optimizer(module, recipe), Multipliers.zero({KEY: 0.0})
     mean = torch.from_numpy(setting.data.x.mean(axis=0, dtype=np.float64).astype(np.float32))
+    mean = mean.to(recipe.compute.find_device())
     view = [site.size if i == axis % len(shape) else 1 for i in range(len(shape))]
     total = recipe.epochs * recipe.steps(len(setting.data.x))
     set_rate(optimizer, recipe.learning_rate)
@@ -66,7 +66,7 @@ def _learned_scores(graph: Graph, setting: Setting, count: int, axis: int, metho
         budgets = homotopy({KEY: site.size}, {KEY: count}, progress)
 
         def loss(x: Tensor = x, y: Tensor = y) -> Tensor:
-            gate = method.transform(site, torch.ones(site.size), state).view(view)
+            gate = method.transform(site, torch.ones(site.size), state).view(view).to(x.device)
             return setting.loss(module(mean + (x - mean) * gate), y)
 
         def price(

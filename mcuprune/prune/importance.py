@@ -15,13 +15,12 @@ def unit_norms(module: GraphModule) -> dict[str, Tensor]:
     """Group -> (width,) mean over producing layers of a filter's L2 norm, batch-norm scale included.
 
     Norms are divided by the square root of the filter's size, so that layers of different fan-in compare, and
-    are detached from the graph of gradients.
+    are detached from the graph of gradients, on the CPU.
     """
-    parameters, statistics = module.state()
+    parameters, statistics = ({k: v.detach().cpu() for k, v in values.items()} for values in module.state())
     graph = module.graph
     scale = {
-        node.inputs[0]: parameters[node.gamma].detach().abs()
-        / (statistics[node.variance] + node.epsilon).sqrt()
+        node.inputs[0]: parameters[node.gamma].abs() / (statistics[node.variance] + node.epsilon).sqrt()
         for node in graph.nodes
         if isinstance(node, BatchNorm)
     }
@@ -30,7 +29,7 @@ def unit_norms(module: GraphModule) -> dict[str, Tensor]:
     for node in graph.nodes:
         if not isinstance(node, Conv2d | Linear):
             continue
-        rows = parameters[node.weight].detach().flatten(1)
+        rows = parameters[node.weight].flatten(1)
         norm = rows.square().mean(1).sqrt() * scale.get(node.name, torch.ones(()))
         axis = constant_axes(node, graph)[node.weight][0]
         assert axis is not None

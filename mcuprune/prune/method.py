@@ -2,6 +2,9 @@
 
 A method scores; it never inserts gates, binds budgets, allocates, slices or loops.  Its state is explicit
 tensors, so a run can be saved and resumed.  What a user may set are the fields of its frozen dataclass.
+
+The state of channel sites lies on the CPU whatever the module computes on: it is small, and allocation reads
+it.  That of weight sites lies beside the weights.
 """
 
 from __future__ import annotations
@@ -64,7 +67,7 @@ class Context:
         """One plain optimizer step; ``extra`` is added to the loss."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss()
-        (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
+        (loss if extra is None else loss + extra.to(loss.device)).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
 

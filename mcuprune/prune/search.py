@@ -37,6 +37,7 @@ from mcuprune.training.loop import (
     batches,
     check_finite,
     check_state,
+    make_module,
     make_optimizer,
     set_rate,
 )
@@ -106,10 +107,10 @@ class Search:
         self.refresh = max(REFRESH, math.ceil(moving / REFRESHES))
 
     def start(self, graph: Graph) -> Run:
-        module, keep = GraphModule(graph), {}
+        module, keep = make_module(graph, self.recipe), {}
         if self.method.kind == "weight":  # masks free no flash by themselves: widths by uniform scaling
             keep = best_units(numpy_scores(unit_norms(module)), self.target.uniform)
-            module = GraphModule(shrink(graph, keep))
+            module = make_module(shrink(graph, keep), self.recipe)
         sites = SITES[self.method.kind](module.graph)
         state = self.method.init(module, sites, torch.Generator().manual_seed(self.recipe.seed))
         optimizer = make_optimizer(module, self.recipe)
@@ -260,7 +261,7 @@ class Search:
     def _cut(self, run: Run, keep: dict[str, np.ndarray]) -> None:
         before = run.module.to_graph()
         narrow = shrink(before, keep)
-        module = GraphModule(narrow)
+        module = make_module(narrow, self.recipe)
         optimizer = make_optimizer(module, self.recipe)
         carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
         left = 1.0 - run.step / self.total
@@ -269,11 +270,11 @@ class Search:
 
     def _start_int8(self, run: Run) -> None:
         """Fold the batch norms and go on training with quantized weights and activations."""
-        run.module = GraphModule(run_passes(run.module.to_graph()))
-        run.module.train()
+        run.module = make_module(run_passes(run.module.to_graph()), self.recipe)
         run.optimizer = make_optimizer(run.module, self.recipe)
         run.quantizer = FakeQuantizer(run.module.graph)
-        run.quantizer.calibrate(run.module, torch.from_numpy(self.data.x[:CALIBRATION]))
+        samples = torch.from_numpy(self.data.x[:CALIBRATION])
+        run.quantizer.calibrate(run.module, samples.to(self.recipe.compute.find_device()))
 
     def _usage(self, run: Run) -> dict[str, float]:
         """Exact use over budget of the network as it stands."""
@@ -314,4 +315,4 @@ def _apply_masks(run: Run) -> None:
     parameters, _ = run.module.state()
     with torch.no_grad():
         for name, mask in run.masks.items():
-            parameters[name].mul_(mask)
+            parameters[name].mul_(mask.to(parameters[name].device))

@@ -51,6 +51,6 @@ def distilled(data: Arrays, loss: Loss, teacher: Graph, share: float) -> tuple[A
 
     def taught(x: Tensor, y: Tensor) -> Tensor:
         with torch.no_grad():
-            return torch.cat([y.reshape(len(y), width).float(), module(x)], dim=1)
+            return torch.cat([y.reshape(len(y), width).float(), module.to(x.device)(x)], dim=1)
 
     return replace(data, taught=taught), combined

@@ -54,11 +54,15 @@ class GraphModule(nn.Module):
 
     Inputs and outputs are NHWC (or vectors) with a leading batch dimension, float32.  Weights keep the
     graph's layout (OHWI), which is torch's channels-last layout seen through a permutation.
+
+    With ``bf16`` convolutions and linear layers of training compute in bfloat16; parameters, batch
+    statistics, outputs, evaluation and everything with an ``activation`` hook (int8) stay float32.
+    Gates may lie on another device than the module: what is decided stays where decisions are taken.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, bf16: bool = False) -> None:
         super().__init__()
-        self.graph = graph
+        self.graph, self.bf16 = graph, bf16
         statistics = {
             n for node in graph.nodes if isinstance(node, BatchNorm) for n in (node.mean, node.variance)
         }
@@ -87,7 +91,10 @@ class GraphModule(nn.Module):
         activation: Hook | None = None,
     ) -> Tensor:
         parameters, statistics = self.state()
-        return run(self.graph, parameters, statistics, x, gates, weight, activation, self.training)
+        bf16 = self.bf16 and self.training and activation is None
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+            result = run(self.graph, parameters, statistics, x, gates, weight, activation, self.training)
+        return result.float() if bf16 else result
 
     def to_graph(self) -> Graph:
         """The graph with this module's current values."""
@@ -165,7 +172,7 @@ class _Scope:
         axis = self.graph.tensors[node.inputs[0]].channels
         if not any(block.group in self.gates for block in axis):
             return value
-        return value * gate_vector(axis, self.graph.widths, self.gates)
+        return value * gate_vector(axis, self.graph.widths, self.gates).to(value.device)
 
     def bias(self, node: Conv2d | DepthwiseConv2d | Linear) -> Tensor | None:
         return None if node.bias is None else self.parameters[node.bias]
@@ -289,7 +296,8 @@ def _(node: Pad, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
 
 @evaluate.register
 def _(node: Softmax, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
-    return torch.softmax(node.gain * inputs[0], dim=1)
+    x = inputs[0].float() if inputs[0].dtype == torch.bfloat16 else inputs[0]
+    return torch.softmax(node.gain * x, dim=1)
 
 
 def clamp(x: Tensor, activation: str | None) -> Tensor:

@@ -98,6 +98,7 @@ class FakeQuantizer:
 
     def _observe(self, name: str, value: Tensor, decay: float = DECAY) -> None:
         low, high = value.amin().clamp(max=0.0), value.amax().clamp(min=0.0)
+        low, high = low.cpu(), high.cpu()  # rounding needs them as numbers in every step
         old_low, old_high = self._ranges.get(name, (low, high))
         self._ranges[name] = (old_low.lerp(low, 1 - decay), old_high.lerp(high, 1 - decay))
 

@@ -16,6 +16,7 @@ from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.training.augment import Augment
+from mcuprune.training.compute import Compute
 from mcuprune.training.graph_module import GraphModule, Hook, Seen
 from mcuprune.training.schedules import linear_with_warmup
 
@@ -51,6 +52,7 @@ class Recipe:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     seed: int = 0
+    compute: Compute = field(default_factory=Compute)
 
     def steps(self, samples: int) -> int:
         """Optimizer steps of an epoch."""
@@ -97,25 +99,37 @@ def threads_for(macs_per_batch: float) -> Iterator[None]:
 
 
 def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled batches of an epoch, the order by seed and epoch alone.  A short last batch is dropped."""
+    """Shuffled batches of an epoch, the order by seed and epoch alone.  A short last batch is dropped.
+
+    They are drawn and changed on the CPU, then moved to the recipe's device: a batch is a megabyte or two.
+    """
+    device = recipe.compute.find_device()
     order = np.random.default_rng((recipe.seed, epoch)).permutation(len(data.x))
     rng = np.random.default_rng((recipe.seed, epoch, 1))
     size = min(recipe.batch_size, len(order))
     for step in range(recipe.steps(len(order))):
         chosen = order[step * size : (step + 1) * size]
         x = data.x[chosen] if data.augment is None else data.augment(data.x[chosen], rng)
-        inputs, targets = torch.from_numpy(x), torch.from_numpy(data.y[chosen])
+        inputs, targets = torch.from_numpy(x).to(device), torch.from_numpy(data.y[chosen]).to(device)
         yield inputs, targets if data.taught is None else data.taught(inputs, targets)
 
 
 def predict(module: nn.Module, x: np.ndarray, batch: int = 512) -> np.ndarray:
-    """Outputs in evaluation mode, (N, outputs) float32."""
+    """Outputs in evaluation mode, (N, outputs) float32, computed where the module's parameters lie."""
     training = module.training
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     module.eval()
     with torch.no_grad():
-        parts = [module(torch.from_numpy(x[i : i + batch])).numpy() for i in range(0, len(x), batch)]
+        inputs = (torch.from_numpy(x[i : i + batch]).to(device) for i in range(0, len(x), batch))
+        parts = [module(part).cpu().numpy() for part in inputs]
     module.train(training)
     return np.concatenate(parts)
+
+
+def make_module(graph: Graph, recipe: Recipe) -> GraphModule:
+    """``graph`` ready to train as the recipe says: device, number format, training mode."""
+    compute = recipe.compute
+    return GraphModule(graph, compute.is_bf16(graph, recipe.batch_size)).to(compute.find_device()).train()
 
 
 def make_optimizer(module: GraphModule, recipe: Recipe) -> torch.optim.AdamW:
@@ -174,8 +188,7 @@ def train(
     (a fixed mask, or rounding).  ``rate(share of steps done, peak)`` is the learning rate.  An epoch in which
     the loss becomes NaN or infinite is repeated at a lower one; DivergedError when that does not help.
     """
-    module = GraphModule(graph)
-    module.train()
+    module = make_module(graph, recipe)
     optimizer = make_optimizer(module, recipe)
     seen = Seen(module, {"weight": weight, "activation": activation})
     history: list[EpochRecord] = []

@@ -125,7 +125,7 @@ class ConnectivityElements(Method):
         for key, variable in state["variable"].items():
             slope = state["effective"][key].grad
             assert slope is not None
-            pull = normalised(slope * before[key], dim=0) + state["price"]["mu"]
+            pull = normalised(slope * before[key], dim=0) + float(state["price"]["mu"])
             variable.sub_(self.mask_rate * pull).clamp_(-1.0, 1.0)
         state["effective"] = {}
         self._choose(state, context.progress)
@@ -140,6 +140,6 @@ class ConnectivityElements(Method):
             mask = (variable >= 0).float()
             if progress >= 1.0:
                 count = max(1, round(self.density * variable.numel()))
-                mask = torch.zeros(variable.numel())
+                mask = torch.zeros(variable.numel(), device=variable.device)
                 mask[variable.flatten().argsort(descending=True, stable=True)[:count]] = 1.0
             state["mask"][key] = mask.view_as(variable)

@@ -35,7 +35,7 @@ class RigL(Method):
             order = torch.randperm(site.size, generator=random)
             mask = torch.zeros(site.size)
             mask[order[: max(1, round(self.density * site.size))]] = 1.0
-            masks[site.key] = mask.view_as(parameters[site.key])
+            masks[site.key] = mask.view_as(parameters[site.key]).to(parameters[site.key].device)
         return State({"mask": masks, "effective": {}})
 
     def transform(self, site: Site, tensor: Tensor, state: State) -> Tensor:
