@@ -47,9 +47,9 @@ format: $(TEST)
 golden: $(TEST)
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
-# Our widths against the controls, paired over seeds; hours, not minutes.  ARGS="--task ... --seeds 0 1 2"
+# Compressed networks against their controls; goes on where it stopped.  Days for all: ARGS="--only har --seeds 0 1"
 bench-compress: $(RUN)
-	$(BIN)/python tests/bench/compress.py --out runs/bench-compress/results $(ARGS)
+	PYTHONPATH=. $(BIN)/python -m tests.bench.compress $(ARGS)
 
 # Deployed MLPerf Tiny models beside other tools; MCUPRUNE_DATA names the folder that holds mlperf_tiny/models.
 bench-deploy: $(TEST)

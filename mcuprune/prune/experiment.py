@@ -20,6 +20,7 @@ from mcuprune.training.schedules import Phases
 
 BEFORE_CUT = Phases().freeze  # share of its epochs that the one-shot controls train the dense network
 MOST_EPOCHS = 2.0  # times the recipe's: what the control of equal computation may take
+CUTS = {"magnitude": baselines.magnitude, "random": baselines.random}  # of a trained network, in one shot
 CONTROLS = ("uniform", "scratch", "magnitude", "linear")
 ALL_CONTROLS = ("uniform", "scratch", "scratch-b", "magnitude", "random", "linear")
 
@@ -60,25 +61,34 @@ def run_experiment(
         found = method.compress(initial, target, learning, progress)
     else:
         found = _compressed(method, initial, target, learning, progress)
-    rules = _controls(initial, target, found, setting, progress)
-    return Outcome(found, dense, {name: rules[name]() for name in names}, parts)
+    controlled = {name: control(name, initial, target, setting, found, progress) for name in names}
+    return Outcome(found, dense, controlled, parts)
 
 
-def _controls(
-    initial: Graph, target: Target, found: Found, setting: Setting, progress: Progress
-) -> dict[str, Callable[[], Trained]]:
-    """Each control as a training to start.  ``scratch`` and ``scratch-b`` are those of Liu et al. 2019."""
-    seed = setting.recipe.seed
-    scratch = baselines.scratch(initial, found.keep, seed)
-    longer = replace(setting, recipe=replace(setting.recipe, epochs=equal_epochs(target, found, setting)))
-    return {
-        "uniform": lambda: trained("uniform", baselines.uniform(initial, target, seed), setting, progress),
-        "scratch": lambda: trained("scratch", scratch, setting, progress),
-        "scratch-b": lambda: trained("scratch-b", scratch, longer, progress),
-        "magnitude": lambda: _one_shot("magnitude", baselines.magnitude, initial, target, setting, progress),
-        "random": lambda: _one_shot("random", baselines.random, initial, target, setting, progress),
-        "linear": lambda: trained("linear", baselines.linear(initial), setting, progress),
-    }
+def control(
+    name: str,
+    initial: Graph,
+    target: Target,
+    setting: Setting,
+    found: Found | None = None,
+    progress: Progress = SILENT,
+) -> Trained:
+    """One of :data:`ALL_CONTROLS`, trained, or read back from the setting's folder.
+
+    ``scratch`` and ``scratch-b``, those of Liu et al. 2019, need what was ``found``; the others do not.
+    """
+    recipe = setting.recipe
+    if name == "uniform":
+        return trained(name, baselines.uniform(initial, target, recipe.seed), setting, progress)
+    if name == "linear":
+        return trained(name, baselines.linear(initial), setting, progress)
+    if name in CUTS:
+        return _one_shot(name, CUTS[name], initial, target, setting, progress)
+    assert found is not None, f"control '{name}' starts from the widths of a result"
+    if name == "scratch-b":
+        recipe = replace(recipe, epochs=equal_epochs(target, found, setting))
+    narrow = baselines.scratch(initial, found.keep, recipe.seed)
+    return trained(name, narrow, replace(setting, recipe=recipe), progress)
 
 
 def equal_epochs(target: Target, found: Found, setting: Setting) -> int:
@@ -102,7 +112,8 @@ def _one_shot(
     first = replace(setting, recipe=replace(setting.recipe, epochs=before))
     second = replace(setting, recipe=replace(setting.recipe, epochs=after))
     shared = trained("one-shot-dense", initial, first, progress)
-    return trained(name, cut(shared.graph, target), second, progress)
+    after_cut = trained(name, cut(shared.graph, target), second, progress)
+    return replace(after_cut, seconds=shared.seconds + after_cut.seconds)
 
 
 def _compressed(

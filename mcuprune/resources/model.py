@@ -84,8 +84,12 @@ class ResourceModel:
         if key not in self._memo:
             narrow = replace(self.graph, widths=dict(zip(self.graph.widths, key, strict=True)))
             usage = breakdown(narrow, self.plan(narrow), self.core, self.toolchain, self.timing)
-            self._memo[key] = {k: getattr(usage, k) for k in RESOURCES} | {"cycles": usage.latency.high}
+            self._memo[key] = self.named(usage)
         return self._memo[key]
+
+    def named(self, usage: Breakdown) -> dict[str, float]:
+        """The figures of a planned network by resource."""
+        return {k: getattr(usage, k) for k in RESOURCES} | {"cycles": usage.latency.high}
 
     def plan(self, network: Network) -> Plan:
         return make_plan(network, self.core.isa, self.objective, placement_limit=PLACEMENTS)

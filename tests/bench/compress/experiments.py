@@ -1,0 +1,259 @@
+"""What is compared: tasks, networks, budgets, methods, controls, and the figures to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcuprune.tasks.spoken import SPEAKERS
+
+KIB = 1024
+ALL_METHODS = (
+    "taylor",
+    "bernoulli",
+    "hard_concrete",
+    "keep_ratio",
+    "connectivity",
+    "ensemble",
+    "duccio",
+    "magnitude",
+    "imp",
+)
+FEW_METHODS = ("taylor", "bernoulli", "hard_concrete")
+SHARED_CONTROLS = ("uniform", "magnitude", "random")  # the same whatever the method
+OWN_CONTROLS = ("scratch", "scratch-b")  # of the widths that a method found
+ALL_CONTROLS = (*SHARED_CONTROLS, *OWN_CONTROLS)
+FITTING = ("cycles", "balanced", "size")  # what kernels are chosen for, the first that leaves enough
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a row should show, in percent and points of the int8 network; ``source`` of the figure in words.
+
+    ``dense_gap``: at most so many points below the dense network.  ``compared``: no demand, a figure whose
+    distance is told.
+    """
+
+    at_least: float | None = None
+    dense_gap: float | None = None
+    compared: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A budget: a share of the dense network's flash, or limits by resource (bytes, MACs, shares).
+
+    Resources are those of ResourceModel and of :mod:`tests.bench.compress.resources`, or densities.
+    """
+
+    name: str
+    share: float | None = None
+    limits: tuple[tuple[str, float], ...] = ()
+    reach: Reach = Reach()
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """``seeds`` or ``folds`` pair the comparison; ``pooled``: correct answers are counted over all folds."""
+
+    name: str
+    title: str
+    task: str
+    bounds: tuple[Bound, ...]
+    model: str | None = None  # None: the task's own
+    methods: tuple[str, ...] = FEW_METHODS
+    controls: tuple[str, ...] = ALL_CONTROLS
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    folds: tuple[str, ...] = ()
+    epochs: int | None = None  # None: the task's recipe
+    distill: float = 0.0
+    binding: str | None = None
+    objectives: tuple[str, ...] = FITTING
+    pooled: bool = False
+    note: str = ""
+
+
+def shares(*parts: int, reach: Reach | None = None) -> tuple[Bound, ...]:
+    """``1/part`` of the dense flash each, to which ``reach`` applies."""
+    return tuple(Bound(f"1/{part}", share=1 / part, reach=reach or Reach()) for part in parts)
+
+
+def layers(**densities: float) -> tuple[tuple[str, float], ...]:
+    return tuple((f"density:{layer}", share) for layer, share in densities.items())
+
+
+DENSITY = (
+    "Density is the share of stored weights that is left, of the model or of each layer, as exported: layers "
+    "that lose inputs and outputs are counted with both, where the paper counts gates alone. Inputs are not "
+    "gated. A layer between two others can end far below its own limit, since theirs thin it too."
+)
+EXACT = "The limit on constants covers weights, biases, multipliers, tables and structs of the generated C; "
+DENSE_GAP = Reach(dense_gap=1.0)
+FIVE = ("0", "1", "2", "3", "4")
+
+EXPERIMENTS: tuple[Experiment, ...] = (
+    Experiment(
+        "demo",
+        "Demonstration: real digits, synthetic scenes",
+        "digits-scenes",
+        (
+            Bound("6 KB", limits=(("flash", 6 * KIB), ("ram", 8 * KIB), ("macs", 400e3))),
+            Bound("15 KB", limits=(("flash", 15 * KIB), ("ram", 20 * KIB), ("macs", 1e6))),
+        ),
+        methods=ALL_METHODS,
+    ),
+    Experiment(
+        "har",
+        "Human activities by accelerometer",
+        "har",
+        shares(2, 4),
+        methods=ALL_METHODS,
+        folds=FIVE,
+        note="Folds hold out whole recordings.",
+    ),
+    Experiment(
+        "wand",
+        "Digits drawn with a wand",
+        "wand",
+        shares(2, 4),
+        methods=ALL_METHODS,
+        folds=FIVE,
+    ),
+    Experiment(
+        "anomaly",
+        "Sounds of toy cars, sane and broken (area under the curve)",
+        "anomaly",
+        shares(4, 16),
+        methods=ALL_METHODS,
+    ),
+    Experiment(
+        "spoken",
+        "Spoken digits, speakers that were never heard",
+        "spoken-digits",
+        (*shares(4, 8, reach=DENSE_GAP), *shares(16)),
+        model="ds_cnn",
+        methods=ALL_METHODS,
+        folds=SPEAKERS,
+        pooled=True,
+        note="Each fold tests one of six speakers; correct answers are pooled over all 3,000 recordings.",
+    ),
+    Experiment(
+        "mnist-mlp",
+        "MNIST, MLP 784-300-100: published densities",
+        "mnist",
+        (
+            Bound(
+                "model 0.33",
+                limits=(("density", 0.33),),
+                reach=Reach(at_least=100 - 1.77 - 0.15, source="error 1.77 % published, 0.15 more allowed"),
+            ),
+            Bound(
+                "layers 0.30",
+                limits=layers(hidden_0=0.3, hidden_1=0.3, head=0.3),
+                reach=Reach(at_least=100 - 2.19 - 0.15, source="error 2.19 % published, 0.15 more allowed"),
+            ),
+        ),
+        model="mlp:hidden=300/100",
+        epochs=20,
+        binding="lagrangian:rate=1",
+        methods=("hard_concrete", "bernoulli", "taylor"),
+        controls=("uniform", "scratch", "magnitude", "random"),
+        note=DENSITY,
+    ),
+    Experiment(
+        "mnist-lenet",
+        "MNIST, LeNet-5 20-50-500: published densities",
+        "mnist",
+        (
+            Bound(
+                "model 0.10",
+                limits=(("density", 0.10),),
+                reach=Reach(at_least=100 - 1.01 - 0.15, source="error 1.01 % published, 0.15 more allowed"),
+            ),
+            Bound(
+                "layers 0.5/0.3/0.7/0.1",
+                limits=layers(conv1=0.5, conv2=0.3, hidden=0.7, head=0.1),
+                reach=Reach(at_least=100 - 0.91 - 0.15, source="error 0.91 % published, 0.15 more allowed"),
+            ),
+        ),
+        model="lenet",
+        epochs=12,
+        binding="lagrangian:rate=1",
+        methods=("hard_concrete", "bernoulli", "taylor"),
+        controls=("uniform", "scratch", "magnitude", "random"),
+        note=DENSITY,
+    ),
+    Experiment(
+        "mnist-2.77K",
+        "MNIST in 2.77 KB of weights and 1.96 KB of RAM",
+        "mnist",
+        (
+            Bound(
+                "2.77 KB, 1.96 KB",
+                limits=(("constants", 2.77 * KIB), ("arena", 1.96 * KIB)),
+                reach=Reach(at_least=98.64, source="SpArSe"),
+            ),
+        ),
+        model="fashion_cnn",
+        epochs=15,
+        seeds=(0, 1, 2),
+        note=EXACT + "RAM is the arena, input included, as that paper counts activations.",
+    ),
+    Experiment(
+        "fashion-lenet",
+        "Fashion-MNIST, LeNet-5",
+        "fashion-mnist",
+        shares(8, 32),
+        model="lenet",
+        epochs=8,
+        seeds=(0, 1, 2),
+    ),
+    Experiment(
+        "fashion", "Fashion-MNIST, residual and separable", "fashion-mnist", shares(4, 16), seeds=(0, 1, 2)
+    ),
+    Experiment(
+        "cifar-96k",
+        "CIFAR-10 in 96 KB of weights, 48 KB of RAM, 12.5 M MACs",
+        "cifar10",
+        (
+            Bound(
+                "96 KB, 48 KB, 12.5 M",
+                limits=(("constants", 96 * KIB), ("ram", 48 * KIB), ("macs", 12.5e6)),
+                reach=Reach(at_least=87.0, source="the MLPerf Tiny reference"),
+            ),
+        ),
+        model="small_resnet:width=32",
+        seeds=(0, 1, 2),
+        note=EXACT + "RAM is arena and stack.",
+    ),
+    Experiment(
+        "cifar-11k",
+        "CIFAR-10 in 11.4 KB of weights, 15.4 KB of RAM, 384 K MACs",
+        "cifar10",
+        (
+            Bound(
+                "11.4 KB, 15.4 KB, 384 K",
+                limits=(("constants", 11.4 * KIB), ("arena", 15.4 * KIB), ("macs", 384e3)),
+                reach=Reach(compared=86.49, source="uNAS, thousands of search rounds"),
+            ),
+        ),
+        model="ds_cnn:width=96",
+        seeds=(0, 1, 2),
+        note=EXACT + "RAM is the arena with the input in it, which that paper leaves out.",
+    ),
+    Experiment(
+        "cifar-256k",
+        "CIFAR-10 in 256 KB of weights",
+        "cifar10",
+        (
+            Bound(
+                "256 KB",
+                limits=(("constants", 256 * KIB),),
+                reach=Reach(compared=91.98, source="Liberis & Lane"),
+            ),
+        ),
+        model="small_resnet:width=48",
+        seeds=(0, 1, 2),
+        note=EXACT.rstrip("; ") + ".",
+    ),
+)

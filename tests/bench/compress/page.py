@@ -1,0 +1,190 @@
+"""Result files as docs/results/compress.md, with its pictures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench.compress.cells import units
+from tests.bench.compress.experiments import Experiment
+from tests.bench.compress.plots import draw
+from tests.bench.compress.records import Record, path_of, read
+from tests.bench.compress.rows import Row, current, gather, verdict
+
+INTRODUCTION = """\
+# Compressed networks beside their controls
+
+    make bench-compress
+
+Every row compares networks that saw the same data for the same number of epochs at the same budgets, paired
+by seed or by fold. Test accuracies in percent (area under the curve where a title says so), means over seeds;
+a validation part of the training set decides everything, the test set is read once per network.
+
+* Controls: `uniform` scales all widths by one factor; `scratch` trains the widths that were found anew,
+  `scratch-b` for the same computation, at most twice the epochs; `magnitude` and `random` train dense, cut
+  once, fine-tune.
+* Differences are those of the float networks, in points, with 95 % bootstrap intervals of the mean over the
+  pairs. The best control is the one with the best mean.
+* Ours int8 ends in int8 training; int8 of the dense network is rounded after training.
+* Flash is constants and code, RAM arena (input included) and stack of the generated C for stm32f4; cycles are
+  the upper bound of the model without wait states. A "nominal" saving (MACs, parameters) of which less than
+  half arrives (cycles, flash) is named as not realised.
+* Training time is the processor time of our training phases over that of the dense network's training.
+* The results themselves are in `docs/results/compress/*.jsonl`, one line per trained network.
+"""
+ACCURACY = (
+    "budget",
+    "method",
+    "n",
+    "dense",
+    "ours",
+    "ours int8",
+    "uniform",
+    "scratch",
+    "scratch-b",
+    "magnitude",
+    "random",
+    "ours - uniform",
+    "ours - best control",
+    "training time",
+)
+SIZES = (
+    "budget",
+    "network",
+    "parameters",
+    "flash",
+    "constants",
+    "RAM",
+    "arena",
+    "MACs",
+    "modelled cycles",
+    "kernels",
+)
+FIELDS = ("parameters", "flash", "constants", "ram", "arena", "macs", "cycles")
+MARKS = {True: "reached", False: "**not reached**", None: "told"}
+
+
+def write_page(experiments: Sequence[Experiment], results: Path) -> Path:
+    """Writes the page beside the folder of results, and a picture for every experiment that has any."""
+    page, parts, missing = results.with_suffix(".md"), [INTRODUCTION], []
+    for experiment in experiments:
+        records = read(path_of(results, experiment.name))
+        found = current(experiment, records)
+        rows = gather(experiment, found)
+        if not rows:
+            missing.append(f"`{experiment.name}`")
+            continue
+        parts.append(_head(experiment))
+        picture = results / f"{experiment.name}.svg"
+        picture.write_text(draw(rows, experiment.title), encoding="utf-8")
+        parts += [section(rows, found), f"![Accuracy against resources]({results.name}/{picture.name})\n"]
+        if len(found) < len(records):
+            parts.append(f"{len(records) - len(found)} older results, of other settings, are not shown.\n")
+    if missing:
+        parts.append(f"Described but not run with its present settings: {', '.join(missing)}.\n")
+    page.write_text("\n".join(parts), encoding="utf-8")
+    return page
+
+
+def _head(experiment: Experiment) -> str:
+    command = f'    make bench-compress ARGS="--only {experiment.name}"\n'
+    note = f"\n{experiment.note}\n" if experiment.note else ""
+    return f"## {experiment.title}\n\n{command}{note}"
+
+
+def section(rows: Sequence[Row], records: Iterable[Record]) -> str:
+    """Tables, verdicts and circumstances of one experiment."""
+    parts = [_table(ACCURACY, [_accuracy(row) for row in rows]), _table(SIZES, _sizes(rows))]
+    if "density" in (k.partition(":")[0] for row in rows for k, _ in row.bound.limits):
+        parts.append(_densities(rows))
+    parts += [_verdicts(rows), _circumstances(rows[0].experiment, list(records))]
+    return "\n".join(parts)
+
+
+def _accuracy(row: Row) -> list[str]:
+    dense = {u: r for u, r in row.dense.items() if u in row.ours}
+    cells = [row.bound.name, f"`{row.method}`", str(len(row.ours)), _percent(row, dense)]
+    cells += [_percent(row, row.ours), f"{row.percent(row.ours, 'int8'):.2f}"]
+    cells += [_percent(row, row.controls.get(name, {})) for name in ACCURACY[6:11]]
+    gain = row.minus(row.controls.get("uniform", {}))
+    gap = row.minus(row.controls[row.best]) if row.best else None
+    cells += [str(gain or "-"), f"{row.best}: {gap}" if gap else "-"]
+    return [*cells, "-" if row.ratio is None else f"{row.ratio:.2f}"]
+
+
+def _percent(row: Row, records: Mapping[str, Record]) -> str:
+    return f"{row.percent(records):.2f}" if records else "-"
+
+
+def _sizes(rows: Sequence[Row]) -> list[list[str]]:
+    """Means of the dense network once, and by budget of every method and shared control once."""
+    lines = []
+    if rows[0].dense:
+        lines.append(["", "dense", *_figures(rows[0].dense)])
+    for name in dict.fromkeys(row.bound.name for row in rows):
+        same = [row for row in rows if row.bound.name == name]
+        lines += [[name, f"`{row.method}`", *_figures(row.ours)] for row in same]
+        shared = {k: v for k, v in same[0].controls.items() if not k.startswith("scratch")}
+        lines += [[name, control, *_figures(records)] for control, records in shared.items()]
+    return lines
+
+
+def _figures(records: Mapping[str, Record]) -> list[str]:
+    found = list(records.values())
+    means = [f"{sum(r[field] for r in found) / len(found):,.0f}" for field in FIELDS]
+    return [*means, "/".join(sorted({r["objective"] for r in found}))]
+
+
+def _densities(rows: Sequence[Row]) -> str:
+    head = (
+        "budget",
+        "method",
+        "of",
+        "limit",
+        "by the gates alone",
+        "exported",
+        "exported / limit",
+        "error %",
+    )
+    lines = []
+    for row in rows:
+        for resource, limit in row.bound.limits:
+            layer = resource.partition(":")[2]
+            found = list(row.ours.values())
+            kept = [r["layers"][layer] if layer else r["density"] for r in found]
+            gates = [r["gates"].get(resource) for r in found]
+            known = [g for g in gates if g is not None]
+            exported = sum(kept) / len(kept)
+            alone = f"{sum(known) / len(known):.4f}" if known else "-"
+            line = [row.bound.name, f"`{row.method}`", layer or "model", f"{limit:.2f}", alone]
+            error = f"{100 - row.percent(row.ours):.2f}"
+            lines.append([*line, f"{exported:.4f}", f"{100 * exported / limit:.1f} %", error])
+    return _table(head, lines)
+
+
+def _verdicts(rows: Sequence[Row]) -> str:
+    lines = []
+    for row in rows:
+        wanted = len(units(row.experiment))
+        partly = f" ({len(row.ours)} of {wanted} so far)" if len(row.ours) < wanted else ""
+        told = (
+            "; ".join(f"{MARKS[held]}: {words}" for held, words in verdict(row)) or "nothing to compare with"
+        )
+        lines.append(f"* {row.bound.name}, `{row.method}`{partly}: {told or 'nothing to compare with'}.")
+    return "\n".join(lines) + "\n"
+
+
+def _circumstances(experiment: Experiment, records: Sequence[Record]) -> str:
+    what = "Folds" if experiment.folds else "Seeds"
+    names = ", ".join(dict.fromkeys(str(r["unit"]) for r in records))
+    epochs = ", ".join(map(str, sorted({r["epochs"] for r in records if r["name"] != "scratch-b"})))
+    hours = sum(r["seconds"] for r in records) / 3600
+    where = "; ".join(sorted({r["hardware"] for r in records}))
+    told = f"{what}: {names}. Epochs: {epochs}. {hours:.1f} hours of processor time for training. {where}."
+    network = f"`{experiment.model}`" if experiment.model else "the task's own"
+    return f"{told} Network: {network}.\n"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"

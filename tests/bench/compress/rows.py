@@ -1,0 +1,164 @@
+"""Records gathered by budget and method, and what can be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcuprune.report.model import Amount, Saving
+from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, Unit, units
+from tests.bench.compress.experiments import (
+    OWN_CONTROLS,
+    SHARED_CONTROLS,
+    Bound,
+    Experiment,
+)
+from tests.bench.compress.paired import Difference, difference, mean
+from tests.bench.compress.records import Record
+
+TOLERATED = 1.0  # points below the best control
+FIELDS = ("kind", "name", "of")  # of a cell
+SAVINGS = (("nominal_macs", "MACs", "cycles", "cycles"), ("parameters", "parameters", "flash", "bytes"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method at one budget; records by unit, ``dense`` and ``controls`` (by name, then unit) likewise."""
+
+    experiment: Experiment
+    bound: Bound
+    method: str
+    ours: Mapping[str, Record]
+    dense: Mapping[str, Record]
+    controls: Mapping[str, Mapping[str, Record]]
+
+    def percent(self, records: Mapping[str, Record], field: str = "score") -> float:
+        """Mean over units; over all samples where folds are pooled."""
+        values = [100 * r[field] for r in records.values()]
+        return mean(values, [self._weight(r) for r in records.values()])
+
+    def average(self, field: str, records: Mapping[str, Record] | None = None) -> float:
+        return float(np.mean([r[field] for r in (self.ours if records is None else records).values()]))
+
+    def minus(self, others: Mapping[str, Record]) -> Difference | None:
+        """Ours minus theirs, float networks, in points; None where no unit has both."""
+        both = [unit for unit in self.ours if unit in others]
+        if not both:
+            return None
+        values = [[100 * records[unit]["score"] for unit in both] for records in (self.ours, others)]
+        return difference(values[0], values[1], [self._weight(self.ours[unit]) for unit in both])
+
+    @property
+    def best(self) -> str:
+        """The control with the best mean, of those that have all our units; empty without any."""
+        whole = {k: v for k, v in self.controls.items() if all(unit in v for unit in self.ours)}
+        means = {k: self.percent({u: v[u] for u in self.ours}) for k, v in whole.items()}
+        return max(means, key=lambda k: means[k], default="")
+
+    @property
+    def ratio(self) -> float | None:
+        """Processor time of our training phases over that of the dense network's training."""
+        found = [r["seconds"] / self.dense[u]["seconds"] for u, r in self.ours.items() if u in self.dense]
+        return float(np.mean(found)) if found else None
+
+    def _weight(self, record: Record) -> float:
+        return float(record["n"]) if self.experiment.pooled else 1.0
+
+
+def current(experiment: Experiment, records: Mapping[str, Record]) -> list[Record]:
+    """The records that were made with the experiment as it is now described."""
+    bounds = {"": None} | {bound.name: bound for bound in experiment.bounds}
+    found = []
+    for record in records.values():
+        unit = _unit(experiment, record["unit"])
+        if unit is None or record["budget"] not in bounds:
+            continue
+        cell = Cell(experiment, unit, bounds[record["budget"]], *(record[k] for k in FIELDS))
+        if cell.key == record["key"]:
+            found.append(record)
+    return found
+
+
+def _unit(experiment: Experiment, name: str) -> Unit | None:
+    seeds = [int(name)] if name.isdecimal() and not experiment.folds else None
+    return next((unit for unit in units(experiment, seeds) if unit.name == name), None)
+
+
+def gather(experiment: Experiment, records: Sequence[Record]) -> list[Row]:
+    """Rows in the order of budgets; methods in the experiment's order, others behind."""
+
+    def by_unit(budget: str, kind: str, name: str, of: str = "") -> dict[str, Record]:
+        wanted = (budget, kind, name, of)
+        found = {r["unit"]: r for r in records if (r["budget"], *(r[k] for k in FIELDS)) == wanted}
+        return dict(sorted(found.items()))
+
+    rows = []
+    dense = by_unit("", DENSE, DENSE)
+    for bound in experiment.bounds:
+        seen = [r["name"] for r in records if r["budget"] == bound.name and r["kind"] == METHOD]
+        known = [method for method in experiment.methods if method in seen]
+        for method in dict.fromkeys((*known, *seen)):
+            controls = {c: by_unit(bound.name, CONTROL, c) for c in SHARED_CONTROLS}
+            controls |= {c: by_unit(bound.name, CONTROL, c, method) for c in OWN_CONTROLS}
+            controls = {c: found for c, found in controls.items() if found}
+            ours = by_unit(bound.name, METHOD, method)
+            rows.append(Row(experiment, bound, method, ours, dense, controls))
+    return rows
+
+
+def tightest(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the two tightest budgets: the smallest shares, or all where there are no shares."""
+    shared = sorted((b for b in experiment.bounds if b.share), key=lambda b: b.share or 1.0)
+    return tuple(b.name for b in (shared or experiment.bounds)[:2])
+
+
+def verdict(row: Row) -> list[tuple[bool | None, str]]:
+    """What the row shows: True where reached, False where not, None for what is only told."""
+    return [*_asked(row), *_against_controls(row), *_realised(row)]
+
+
+def _asked(row: Row) -> list[tuple[bool | None, str]]:
+    reach, int8 = row.bound.reach, row.percent(row.ours, "int8")
+    found: list[tuple[bool | None, str]] = []
+    source = f" ({reach.source})" if reach.source else ""
+    if reach.at_least is not None:
+        found.append((int8 >= reach.at_least, f"{int8:.2f} % int8, {reach.at_least:.2f} asked{source}"))
+    if reach.dense_gap is not None and row.dense:
+        shared = {u: r for u, r in row.dense.items() if u in row.ours}
+        gap = row.percent(shared) - int8
+        found.append(
+            (gap <= reach.dense_gap, f"int8 {gap:.2f} points below dense, {reach.dense_gap} allowed")
+        )
+    if reach.compared is not None:
+        found.append((None, f"{int8:.2f} % int8, {int8 - reach.compared:+.2f} points to {reach.source}"))
+    return found
+
+
+def _against_controls(row: Row) -> list[tuple[bool | None, str]]:
+    found: list[tuple[bool | None, str]] = []
+    gap = row.minus(row.controls[row.best]) if row.best else None
+    if gap is not None:
+        near = gap.mean >= -TOLERATED
+        found.append((near, f"{gap.mean:+.2f} points to the best control, {row.best}"))
+    gain = row.minus(row.controls["uniform"]) if "uniform" in row.controls else None
+    if gain is not None and row.bound.name in tightest(row.experiment):
+        clear = gain.n > 1 and gain.low > 0
+        found.append((clear, f"{gain} points to uniform, interval {'clear' if clear else 'not clear'} of 0"))
+    return found
+
+
+def _realised(row: Row) -> list[tuple[bool | None, str]]:
+    """Flags savings of which less than half is left in what the board pays."""
+    found: list[tuple[bool | None, str]] = []
+    dense = {u: r for u, r in row.dense.items() if u in row.ours}
+    for paper, unit, device, real_unit in SAVINGS if dense else ():
+        saving = Saving(
+            Amount(unit, unit, row.average(paper, dense), row.average(paper)),
+            Amount(device, real_unit, row.average(device, dense), row.average(device)),
+        )
+        if saving.flagged:
+            on_paper, real = saving.nominal.saved, saving.realised.saved
+            found.append((False, f"{unit} down by {on_paper:.0%}, but {device} only by {real:.0%}"))
+    return found

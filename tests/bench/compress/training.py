@@ -1,0 +1,183 @@
+"""Trains a cell, or finds it finished or half-finished in its folder, and makes its record."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from mcuprune.board import Board, load_board
+from mcuprune.config import load_config
+from mcuprune.graph.ir import Graph
+from mcuprune.graph.passes import run_passes
+from mcuprune.problem import OWN_MODELS, Problem, build_network, make_problem
+from mcuprune.prune.constrain import find_binding
+from mcuprune.prune.density import MODEL, Density
+from mcuprune.prune.experiment import Outcome, control, run_experiment
+from mcuprune.prune.methods import find_method
+from mcuprune.prune.setting import Setting, trained
+from mcuprune.prune.target import Target, best_target, make_target
+from mcuprune.resources.model import ResourceModel
+from mcuprune.tasks.load import load_task
+from mcuprune.tasks.task import Task
+from mcuprune.training.loop import Arrays, EpochRecord, predict
+from tests.bench.compress.cells import DENSE, METHOD, Cell, dense_cell, recipe_of
+from tests.bench.compress.experiments import Bound
+from tests.bench.compress.measure import accuracies, resources
+from tests.bench.compress.records import Record
+from tests.bench.compress.resources import Parts
+
+BOARD = "stm32f4"
+GATING = ("warm-up", "gated", "settle")  # phases in which masks still move
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained network: ``ranges`` as int8 training left them, ``seconds`` of processor time,
+    those of a teacher included.
+    """
+
+    graph: Graph
+    seconds: float
+    history: Sequence[EpochRecord]
+    ranges: Mapping[str, tuple[float, float]]
+
+
+def record(cell: Cell, work: Path) -> Record:
+    """Trains what is not yet trained; raises McupruneErrors for budgets out of reach and for divergence."""
+    problem, board = _problem(cell), load_board(BOARD)
+    target = None if cell.bound is None else _target(problem, cell, board)
+    result = _result(cell, problem, target, work)
+    objective = cell.experiment.objectives[0] if target is None else target.resources.objective
+    found = {
+        "key": cell.key,
+        "budget": cell.bound.name if cell.bound else "",
+        "unit": cell.unit.name,
+        "kind": cell.kind,
+        "name": cell.name,
+        "of": cell.of,
+        **accuracies(problem.task, result.graph, result.ranges),
+        **resources(result.graph, problem.graph, board.core, objective),
+        "seconds": round(result.seconds, 2),
+        "epochs": len(result.history) if cell.name == "scratch-b" else problem.recipe.epochs,
+        "hardware": hardware(),
+    }
+    if target is not None:
+        found["limits"] = dict(target.budgets)
+        found["gates"] = _gates(result.history, target)
+    return found
+
+
+def hardware() -> str:
+    device = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    version = torch.__version__.partition("+")[0]
+    return f"{os.cpu_count()} processor cores, {torch.get_num_threads()} used, torch {version}{device}"
+
+
+def _gates(history: Sequence[EpochRecord], target: Target) -> dict[str, float]:
+    """What the method's own masks took, at the last epoch before the freeze, by limited resource."""
+    moving = [epoch for epoch in history if epoch.phase in GATING and epoch.usage]
+    return {k: round(u * target.budgets[k], 4) for k, u in moving[-1].usage.items()} if moving else {}
+
+
+@lru_cache(maxsize=1)
+def _task(name: str, seed: int) -> Task:
+    return load_task(name, None, seed)
+
+
+def _problem(cell: Cell) -> Problem:
+    return _built(cell.unit.task, cell.unit.seed, cell.experiment.model, cell.experiment.epochs)
+
+
+@lru_cache(maxsize=1)
+def _built(task_name: str, seed: int, model: str | None, epochs: int | None) -> Problem:
+    task = _task(task_name, seed)
+    network = build_network(model or OWN_MODELS.get(task.name, task.name), task, seed)
+    return make_problem(network, task, load_config(None, {"seed": seed, "epochs": epochs}))
+
+
+def _target(problem: Problem, cell: Cell, board: Board) -> Target:
+    assert cell.bound is not None
+    folded = run_passes(problem.graph)
+    if any(resource.startswith(MODEL) for resource, _ in cell.bound.limits):
+        return make_target(problem.graph, Density(folded, board.core), dict(cell.bound.limits))
+    models = [Parts(folded, board.core, objective=o) for o in cell.experiment.objectives]
+    return best_target(problem.graph, models, limits_of(cell.bound, models[0]))
+
+
+def limits_of(bound: Bound, resources: ResourceModel) -> dict[str, float]:
+    """Limits by resource; a share is one of the dense network's flash."""
+    shared = {} if bound.share is None else {"flash": resources.exact({})["flash"] * bound.share}
+    return {**shared, **dict(bound.limits)}
+
+
+def _result(cell: Cell, problem: Problem, target: Target | None, work: Path) -> Result:
+    folder = cell.folder(work)
+    setting, unit = _setting(cell, problem, folder), dense_cell(cell.experiment, cell.unit).folder(work)
+    if target is None:
+        done = trained(DENSE, problem.graph, setting)
+    elif not cell.method:
+        with _borrowed("one-shot-dense.pt", unit, folder):
+            done = control(cell.name, problem.graph, target, setting)
+    else:
+        with _borrowed("dense.pt", unit, folder):
+            outcome = _outcome(cell, problem, target, setting)
+        found = outcome.found
+        if cell.kind == METHOD:
+            seconds = found.seconds + sum(outcome.parts.values())
+            return Result(found.graph, seconds, found.history, found.ranges)
+        done = control(cell.name, problem.graph, target, setting, found)
+    return Result(done.graph, done.seconds, done.history, {})
+
+
+def _outcome(cell: Cell, problem: Problem, target: Target, setting: Setting) -> Outcome:
+    teaching = replace(setting, distill=cell.experiment.distill)
+    return run_experiment(problem.graph, target, find_method(cell.method), teaching, controls=False)
+
+
+def _setting(cell: Cell, problem: Problem, folder: Path) -> Setting:
+    task, binding = problem.task, cell.experiment.binding
+    validation = task.validation
+
+    def score(module: nn.Module) -> float:
+        return task.score(predict(module, validation.x), validation.y)
+
+    return Setting(
+        Arrays(task.train.x, task.train.y, task.augment),
+        task.loss_function,
+        recipe_of(cell.experiment, cell.unit.seed),
+        score,
+        task.calibration(),
+        folder,
+        find_binding(binding) if binding else None,
+    )
+
+
+@contextmanager
+def _borrowed(name: str, home: Path, folder: Path) -> Iterator[None]:
+    """A training that several folders need lies in ``home``, and is put there by the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ours, theirs = folder / name, home / name
+    if theirs.exists() and not ours.exists():
+        shutil.copy(theirs, ours)
+    yield
+    if ours.exists() and not theirs.exists():
+        shutil.copy(ours, theirs)
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """One line of the log."""
+    of = f" of {found['of']}" if found["of"] else ""
+    return (
+        f"{found['budget'] or 'dense'} {found['unit']} {found['name']}{of}: {100 * found['score']:.2f} % "
+        f"(int8 {100 * found['int8']:.2f}), flash {found['flash']:,}, RAM {found['ram']:,}, "
+        f"{found['macs']:,} MACs, {found['seconds']:.0f} s"
+    )

@@ -1,0 +1,236 @@
+"""The comparison with controls: statistics on known numbers, the page, and a tiny run from end to end."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bench.compress.__main__ import chosen, main, parse
+from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, in_order, units
+from tests.bench.compress.experiments import EXPERIMENTS, Bound, Experiment, Reach, layers, shares
+from tests.bench.compress.page import write_page
+from tests.bench.compress.paired import difference, mean
+from tests.bench.compress.records import append, path_of, read
+from tests.bench.compress.rows import current, gather, tightest, verdict
+
+TINY = Experiment(
+    "tiny",
+    "Tiny",
+    "digits",
+    (Bound("1/4", share=0.25), Bound("thirds", limits=layers(hidden_0=0.3, head=0.5))),
+    model="mlp:hidden=32/16",
+    methods=("taylor",),
+    seeds=(0, 1),
+    epochs=3,
+    controls=("uniform", "scratch", "magnitude", "random"),
+)
+POOLED = Experiment(
+    "pooled",
+    "Pooled",
+    "spoken-digits",
+    (
+        Bound("1/4", share=0.25, reach=Reach(dense_gap=1.0)),
+        Bound("1/8", share=0.125, reach=Reach(at_least=90.0, source="a paper")),
+    ),
+    methods=("taylor", "magnitude"),
+    folds=("ann", "bob", "eve"),
+    pooled=True,
+)
+COUNTS = {"ann": 100, "bob": 100, "eve": 300}
+
+
+def row(budget: str, unit: str, kind: str, name: str, score: float, of: str = "", **more: object) -> dict:
+    index = POOLED.folds.index(unit)
+    bound = next((b for b in POOLED.bounds if b.name == budget), None)
+    cell = Cell(POOLED, units(POOLED)[index], bound, kind, name, of)
+    sizes = dict.fromkeys(
+        ("parameters", "nominal_macs", "flash", "constants", "ram", "arena", "macs", "cycles"), 1000
+    )
+    fixed = {"metric": "accuracy", "objective": "cycles", "epochs": 3, "hardware": "a machine", "gates": {}}
+    labels = {"key": cell.key, "budget": budget, "unit": unit, "kind": kind, "name": name, "of": of}
+    values = {"score": score, "int8": score - 0.01, "n": COUNTS[unit], "seconds": 10.0}
+    return labels | values | fixed | sizes | more
+
+
+def written(folder: Path) -> Path:
+    """Two budgets, three folds: ours 4 points above uniform, 2 below scratch."""
+    results = folder / "compress"
+    for unit, base in zip(POOLED.folds, (0.70, 0.80, 0.90), strict=True):
+        rows = [
+            row(
+                "",
+                unit,
+                DENSE,
+                "dense",
+                base + 0.05,
+                flash=8000,
+                nominal_macs=8000,
+                cycles=4000,
+                seconds=20.0,
+            )
+        ]
+        for budget in ("1/4", "1/8"):
+            rows += [
+                row(budget, unit, METHOD, "taylor", base, cycles=3500),
+                row(budget, unit, CONTROL, "uniform", base - 0.04),
+                row(budget, unit, CONTROL, "scratch", base + 0.02, of="taylor"),
+                row(budget, unit, CONTROL, "magnitude", base - 0.10),
+            ]
+        for record in rows:
+            append(path_of(results, POOLED.name), record)
+    return results
+
+
+def test_means_and_intervals_of_known_numbers() -> None:
+    assert mean([70, 80, 90], [1, 1, 1]) == pytest.approx(80)
+    assert mean([70, 80, 90], [100, 100, 300]) == pytest.approx(84)
+    same = difference([5, 6, 7], [4, 5, 6], [1, 2, 3])
+    assert (same.mean, same.low, same.high, same.n) == (1, 1, 1, 3)
+    rng = np.random.default_rng(1)
+    many = difference(rng.normal(2.0, 1.0, 400), np.zeros(400), np.ones(400))
+    assert many.mean == pytest.approx(2.0, abs=0.15)
+    assert many.high - many.low == pytest.approx(2 * 1.96 / np.sqrt(400), rel=0.15)
+    assert difference([1.0, 3.0], [0.0, 0.0], [1, 3]).mean == pytest.approx(2.5)
+    assert str(difference([2.0], [1.0], [1])) == "+1.00 (one pair)"
+
+
+def test_folds_are_pooled_and_paired(tmp_path: Path) -> None:
+    records = list(read(path_of(written(tmp_path), "pooled")).values())
+    first, second = gather(POOLED, current(POOLED, records_by_key(records)))
+    assert (first.bound.name, second.bound.name, first.method) == ("1/4", "1/8", "taylor")
+    assert first.percent(first.ours) == pytest.approx((0.7 * 100 + 0.8 * 100 + 0.9 * 300) / 5)
+    gain = first.minus(first.controls["uniform"])
+    assert gain is not None
+    assert (gain.mean, gain.low, gain.n) == (pytest.approx(4), pytest.approx(4), 3)
+    assert first.best == "scratch"
+    assert first.ratio == pytest.approx(0.5)
+    assert tightest(POOLED) == ("1/8", "1/4")
+
+
+def records_by_key(records: list[dict]) -> dict[str, dict]:
+    return {record["key"]: record for record in records}
+
+
+def test_verdicts_say_what_is_not_reached(tmp_path: Path) -> None:
+    first, second = gather(POOLED, current(POOLED, read(path_of(written(tmp_path), "pooled"))))
+    held = {words: mark for mark, words in verdict(first)}
+    assert held["int8 6.00 points below dense, 1.0 allowed"] is False
+    assert held["-2.00 points to the best control, scratch"] is False
+    assert held["+4.00 (+4.00 to +4.00) points to uniform, interval clear of 0"] is True
+    assert held["MACs down by 88%, but cycles only by 12%"] is False
+    assert not any("but flash" in words for words in held)
+    assert (False, "83.00 % int8, 90.00 asked (a paper)") in verdict(second)
+
+
+def test_page_and_picture(tmp_path: Path) -> None:
+    results = written(tmp_path)
+    append(
+        path_of(results, "pooled"), row("1/4", "ann", METHOD, "taylor", 0.99) | {"key": "of other settings"}
+    )
+    text = write_page([POOLED, TINY], results).read_text()
+    expected = (
+        "| 1/4 | `taylor` | 3 | 89.00 | 84.00 | 83.00 | 80.00 | 86.00 | - | 74.00 | - "
+        "| +4.00 (+4.00 to +4.00) | scratch: -2.00 (-2.00 to -2.00) | 0.50 |"
+    )
+    assert expected in text.splitlines()
+    assert "| 1/8 | uniform | 1,000 | 1,000 | 1,000 | 1,000 | 1,000 | 1,000 | 1,000 | cycles |" in text
+    assert "**not reached**: -2.00 points to the best control, scratch" in text
+    assert "1 older results, of other settings, are not shown." in text
+    assert "Folds: ann, bob, eve. Epochs: 3." in text
+    assert text.endswith("Described but not run with its present settings: `tiny`.\n")
+    assert "## Tiny" not in text
+    picture = ET.fromstring((results / "pooled.svg").read_text())
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    words = " ".join(picture.itertext())
+    assert all(part in words for part in ("taylor", "uniform", "dense 89.0", "flash, bytes", "MACs"))
+    assert write_page([POOLED, TINY], results).read_text() == text
+
+
+def test_a_line_that_was_cut_off_is_made_good(tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    append(path, {"key": "a", "score": 1})
+    path.write_text(path.read_text() + '{"key": "b", "sco')
+    append(path, {"key": "b", "score": 2})
+    append(path, {"key": "a", "score": 3})
+    assert {k: r["score"] for k, r in read(path).items()} == {"a": 3, "b": 2}
+
+
+def test_order_and_keys() -> None:
+    order = list(in_order([TINY, POOLED]))
+    assert [c.experiment.name for c in order[:2]] == ["tiny", "tiny"]
+    seeds = [c.unit.name for c in order if c.experiment is TINY]
+    assert seeds == sorted(seeds)
+    assert len({c.key for c in order}) == len(order)
+    assert (order[0].kind, order[1].name) == (DENSE, "uniform")
+    names = [(c.kind, c.name) for c in order if c.experiment is POOLED]
+    assert {(METHOD, "magnitude"), (CONTROL, "magnitude")} <= set(names)
+    longer = list(in_order([replace(TINY, epochs=4)]))
+    assert not {c.key for c in longer} & {c.key for c in order}
+    distilled = {c.key for c in in_order([replace(TINY, distill=0.5)])}
+    kept = [c for c in order if c.experiment is TINY and c.key in distilled]
+    assert {c.kind for c in kept} == {DENSE, CONTROL}
+    assert all(c.name != "scratch" for c in kept)
+
+
+def test_one_tiny_experiment_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--results", str(tmp_path / "compress"), "--work", str(tmp_path / "work")]
+    assert main([*flags, "--seeds", "0"], [TINY]) == 0
+    path = path_of(tmp_path / "compress", "tiny")
+    first = path.read_text()
+    found = [json.loads(line) for line in first.splitlines()]
+    assert len(found) == 1 + 2 * (3 + 2)
+    assert len(list((tmp_path / "work").rglob("one-shot-dense.pt"))) == 3  # trained once, borrowed by two
+    ours = [r for r in found if r["kind"] == METHOD]
+    assert ours[0]["flash"] <= 0.25 * found[0]["flash"]
+    assert all(ours[1]["layers"][layer] <= limit for layer, limit in (("hidden_0", 0.3), ("head", 0.5)))
+    assert set(ours[1]["gates"]) == {"density:hidden_0", "density:head"}
+    assert all(0 <= r["int8"] <= 1 and r["correct_score"] <= r["n"] for r in found)
+    capsys.readouterr()
+    assert main([*flags, "--seeds", "0"], [TINY]) == 0
+    assert path.read_text() == first, "recorded cells are skipped"
+    path.write_text("".join(first.splitlines(keepends=True)[:4]))
+    assert main([*flags, "--seeds", "0"], [TINY]) == 0
+    again = [json.loads(line) for line in path.read_text().splitlines()]
+    assert again == found, "what was trained is read back, and counts the same"
+    page = (tmp_path / "compress.md").read_text()
+    assert "by the gates alone" in page
+    assert "one pair" in page
+    assert "(1 of 2 so far)" in page
+
+
+def test_flags() -> None:
+    few = chosen(parse(["--only", "har", "--methods", "imp", "--budgets", "1/4", "--controls"]), EXPERIMENTS)
+    assert [(e.name, e.methods, e.controls) for e in few] == [("har", ("imp",), ())]
+    assert [b.name for b in few[0].bounds] == ["1/4"]
+    assert len(chosen(parse([]), EXPERIMENTS)) == len(EXPERIMENTS)
+    with pytest.raises(SystemExit, match="unknown: hra; known: demo, har"):
+        chosen(parse(["--only", "hra"]), EXPERIMENTS)
+    with pytest.raises(SystemExit, match="no such budget; known: 1/2, 1/4"):
+        chosen(parse(["--only", "har", "--budgets", "1/3"]), EXPERIMENTS)
+
+
+def test_missing_cells_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "--results", str(tmp_path / "compress")], [TINY]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 * 11
+    assert not (tmp_path / "compress").exists()
+
+
+def test_budgets_out_of_reach_are_told_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--results", str(tmp_path / "compress"), "--work", str(tmp_path / "work"), "--seeds", "0"]
+    small = replace(TINY, bounds=shares(1000), controls=("uniform",))
+    assert main(flags, [small]) == 1
+    assert "flash" in capsys.readouterr().out
+    assert len(read(path_of(tmp_path / "compress", "tiny"))) == 1
+
+
+def test_experiments_are_well_formed() -> None:
+    assert len({e.name for e in EXPERIMENTS}) == len(EXPERIMENTS)
+    order = list(in_order(EXPERIMENTS))
+    assert len({(c.experiment.name, c.key) for c in order}) == len(order)
