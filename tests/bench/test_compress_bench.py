@@ -147,7 +147,9 @@ def test_page_and_picture(tmp_path: Path) -> None:
     picture = ET.fromstring((results / "pooled.svg").read_text())
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     words = " ".join(picture.itertext())
-    assert all(part in words for part in ("taylor", "uniform", "dense 89.0", "flash, bytes", "MACs"))
+    assert all(
+        part in words for part in ("taylor", "uniform (control)", "dense 89.0", "flash, bytes", "MACs")
+    )
     assert write_page([POOLED, TINY], results).read_text() == text
 
 

@@ -103,7 +103,7 @@ def _base(cell: Cell) -> list[Any]:
 def _within(cell: Cell) -> list[Any]:
     if cell.bound is None:
         return []
-    return [cell.bound.share, cell.bound.limits, cell.experiment.objectives]
+    return [cell.bound.share, cell.bound.of, cell.bound.limits, cell.experiment.objectives]
 
 
 def _by(cell: Cell) -> list[Any]:

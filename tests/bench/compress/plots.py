@@ -13,7 +13,7 @@ from tests.bench.compress.rows import Row
 AXES = (("flash", "flash, bytes"), ("ram", "RAM, bytes"), ("macs", "MACs"))
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5195", "#8c564b", "#56b4e9", "#b8860b", "#666666")
 PANEL, HEIGHT, LEFT, TOP, FOOT, GAP = 300.0, 240.0, 52.0, 24.0, 44.0, 16.0
-LEGEND = 150.0  # pixels of an entry
+LEGEND = 180.0  # pixels of an entry
 STYLE = (
     "svg{font:12px sans-serif;background:#fff}text{fill:#222}.grid{stroke:#ddd}"
     ".curve{fill:none;stroke-width:1.6}.control{stroke-dasharray:4 3}.target{fill:transparent}"
@@ -55,7 +55,7 @@ def draw(rows: Sequence[Row], title: str) -> str:
     for index, one in enumerate(shown):
         x, at = LEFT + index % columns * LEGEND, TOP + HEIGHT + 16 * (index // columns) + 8
         parts.append(element("g", line(x, at - 4, x + 18, at - 4, _class(one)), stroke=_colour(index)))
-        parts.append(text(x + 23, at, one.name))
+        parts.append(text(x + 23, at, one.name + " (control)" * one.control))
     height = TOP + HEIGHT + 16 * (1 + (len(shown) - 1) // columns) + 16
     view = {"viewBox": f"0 0 {width:.0f} {height:.0f}", "width": round(width), "height": round(height)}
     return element("svg", "".join(parts), xmlns="http://www.w3.org/2000/svg", role="img", **view) + "\n"

@@ -114,8 +114,8 @@ def _target(problem: Problem, cell: Cell, board: Board) -> Target:
 
 
 def limits_of(bound: Bound, resources: ResourceModel) -> dict[str, float]:
-    """Limits by resource; a share is one of the dense network's flash."""
-    shared = {} if bound.share is None else {"flash": resources.exact({})["flash"] * bound.share}
+    """Limits by resource; a share is one of what the dense network takes."""
+    shared = {} if bound.share is None else {bound.of: resources.exact({})[bound.of] * bound.share}
     return {**shared, **dict(bound.limits)}
 
 
