@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mcuprune.graph.channels import all_constant_axes, build_graph
 from mcuprune.graph.ir import Activation, Add, Graph, Input, Node
-from mcuprune.prune.constrain import Augmented, Multipliers, Observed, homotopy, pressure
-from mcuprune.prune.method import Context, Site
+from mcuprune.progress import SILENT, Progress
+from mcuprune.prune.choice import Choice, learn
+from mcuprune.prune.constrain import homotopy
+from mcuprune.prune.method import Site, State
 from mcuprune.prune.methods.bernoulli import Bernoulli
 from mcuprune.prune.setting import Setting
-from mcuprune.training.loop import batches, check_finite, make_module, make_optimizer, set_rate
+from mcuprune.training.graph_module import GraphModule
 
-BINDING = Augmented(penalty=0.2, rate=0.02)
 GATES = Bernoulli(gate_rate=0.5)
-WARMUP, DECIDED = 0.1, 0.7  # shares of the steps: no price before, all of it after
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,24 @@ def without(graph: Graph, branch: Branch) -> Graph:
     return replace(small, constants={k: v for k, v in graph.constants.items() if k in used})
 
 
+@dataclass(frozen=True)
+class Depth:
+    """``graph``: the network, with its initial weights, without the branches in ``dropped``."""
+
+    graph: Graph
+    dropped: tuple[Branch, ...] = ()
+    seconds: float = 0.0
+
+
 def choose_depth(
     graph: Graph,
     setting: Setting,
     figures: Callable[[Graph], Mapping[str, float]],
     budgets: Mapping[str, float],
     share: float = 0.3,
-) -> tuple[Graph, tuple[Branch, ...]]:
-    """``graph`` (its initial weights) without the branches that Bernoulli gates closed, and those branches.
+    progress: Progress = SILENT,
+) -> Depth:
+    """``graph`` without the branches that Bernoulli gates closed.
 
     One gate per branch, with no floor (Guenter & Sideris 2024, arXiv 2406.04549), trained beside the weights
     for the setting's epochs; its price is all that the branch takes by ``figures``.  Depth may carry
@@ -101,62 +110,36 @@ def choose_depth(
     """
     found = branches(graph)
     if not found:
-        return graph, ()
-    closed = _closed(graph, found, setting, figures, budgets, share)
-    small = graph
+        return Depth(graph)
+    state, seconds = learn(graph, setting, _choice(graph, found, figures, budgets, share), progress)
+    kept, small = GATES.widths(state), graph
+    closed = tuple(branch for branch in found if not kept[branch.output])
     for branch in closed:
         small = without(small, branch)
-    return small, closed
+    return Depth(small, closed, seconds)
 
 
-def _closed(
+def _choice(
     graph: Graph,
     found: tuple[Branch, ...],
-    setting: Setting,
     figures: Callable[[Graph], Mapping[str, float]],
     budgets: Mapping[str, float],
     share: float,
-) -> tuple[Branch, ...]:
+) -> Choice:
     dense = figures(graph)
     smaller = {branch.output: figures(without(graph, branch)) for branch in found}
     saved = {k: {o: dense[k] - f[k] for o, f in smaller.items()} for k in budgets}
-    recipe = setting.recipe
-    module = make_module(graph, recipe)
-    sites = tuple(Site(branch.output, "block", 1) for branch in found)
-    state = GATES.init(module, sites, torch.Generator().manual_seed(recipe.seed))
-    optimizer, multipliers = make_optimizer(module, recipe), Multipliers.zero(budgets)
-    set_rate(optimizer, recipe.learning_rate)
-    total = recipe.epochs * recipe.steps(len(setting.data.x))
+
+    def forward(module: GraphModule, x: Tensor, state: State) -> Tensor:
+        gates = state["gate"]
+        return module(x, activation=lambda name, value: value * gates[name] if name in gates else value)  # type: ignore[no-any-return]
 
     def usage(on: Mapping[str, Tensor]) -> dict[str, Tensor]:
         rest = {k: sum((1 - on[o].reshape(())) * v for o, v in saved[k].items()) for k in budgets}
         return {k: dense[k] - torch.as_tensor(rest[k]) for k in budgets}
 
-    steps = ((e, x, y) for e in range(recipe.epochs) for x, y in batches(setting.data, recipe, e))
-    for step, (epoch, x, y) in enumerate(steps):
-        progress = min(max((step / total - WARMUP) / (DECIDED - WARMUP), 0.0), 1.0)
-        bound = homotopy(dense, homotopy(dense, budgets, share), progress)
+    def bounds(progress: float) -> Mapping[str, float]:
+        return homotopy(dense, homotopy(dense, budgets, share), progress)
 
-        def loss(x: Tensor = x, y: Tensor = y) -> Tensor:
-            gates = {k: gate.to(x.device) for k, gate in state["gate"].items()}
-            return setting.loss(
-                module(x, activation=lambda name, value: value * gates[name] if name in gates else value), y
-            )
-
-        def price(
-            expected: Mapping[str, Tensor],
-            bound: Mapping[str, float] = bound,
-            multipliers: Multipliers = multipliers,
-        ) -> Tensor:
-            return pressure(usage(expected), bound, multipliers, BINDING)
-
-        random = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-        rate = recipe.learning_rate
-        context = Context(module, sites, state, optimizer, loss, price, random, step, progress, rate)
-        check_finite(GATES.step(context), epoch, rate)
-        if step >= WARMUP * total:
-            now = usage(state["gate"])
-            violation = {k: float(np.log(max(float(now[k]), 1e-9) / bound[k])) for k in budgets}
-            multipliers = BINDING.update(multipliers, Observed(violation))
-    kept = GATES.widths(state)
-    return tuple(branch for branch in found if not kept[branch.output])
+    sites = tuple(Site(branch.output, "block", 1) for branch in found)
+    return Choice("blocks", GATES, sites, forward, usage, bounds)

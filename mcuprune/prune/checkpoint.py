@@ -39,10 +39,9 @@ def load(path: Path) -> dict[str, Any]:
 def pack(run: Run) -> dict[str, Any]:
     """Everything that changes during a run, as tensors and plain values."""
     return {
-        "values": _values(run.module),
+        "values": values(run.module),
         "optimizer": run.optimizer.state_dict(),
-        "state": {p: {k: v.detach() for k, v in d.items()} for p, d in run.state.tensors.items()},
-        "learned": [[p, k] for p, d in run.state.tensors.items() for k, v in d.items() if v.requires_grad],
+        **pack_state(run.state),
         "multipliers": [dict(run.multipliers.values), dict(run.multipliers.sums)],
         "counters": [run.epoch, run.step, run.seconds, run.restart_rate, run.rate_scale, run.frozen],
         "keep": pack_keep(run.keep),
@@ -63,9 +62,6 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     restore(module, saved["values"])
     optimizer = make_optimizer(module, search.recipe)
     optimizer.load_state_dict(saved["optimizer"])
-    state = State({p: dict(d) for p, d in saved["state"].items()})
-    for purpose, key in saved["learned"]:
-        state[purpose][key].requires_grad_()
     quantizer = FakeQuantizer(module.graph) if quantized else None
     if quantizer is not None:
         quantizer.restore(saved["ranges"])
@@ -74,7 +70,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
         module=module,
         optimizer=optimizer,
         sites=() if frozen else SITES[search.method.kind](narrow),
-        state=state,
+        state=unpack_state(saved),
         multipliers=Multipliers(*saved["multipliers"]),
         epoch=epoch,
         step=step,
@@ -88,6 +84,21 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
         quantizer=quantizer,
         history=unpack_history(saved["history"]),
     )
+
+
+def pack_state(state: State) -> dict[str, Any]:
+    """A method's tensors, and which of them learn."""
+    return {
+        "state": {p: {k: v.detach() for k, v in d.items()} for p, d in state.tensors.items()},
+        "learned": [[p, k] for p, d in state.tensors.items() for k, v in d.items() if v.requires_grad],
+    }
+
+
+def unpack_state(saved: Mapping[str, Any]) -> State:
+    state = State({p: dict(d) for p, d in saved["state"].items()})
+    for purpose, key in saved["learned"]:
+        state[purpose][key].requires_grad_()
+    return state
 
 
 def pack_keep(keep: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -106,13 +117,13 @@ def unpack_history(saved: list[dict[str, Any]]) -> list[EpochRecord]:
     return [EpochRecord(**record) for record in saved]
 
 
-def _values(module: GraphModule) -> dict[str, Tensor]:
+def values(module: GraphModule) -> dict[str, Tensor]:
     parameters, statistics = module.state()
     return {name: value.detach().clone() for name, value in (parameters | statistics).items()}
 
 
-def restore(module: GraphModule, values: Mapping[str, Tensor]) -> None:
+def restore(module: GraphModule, saved: Mapping[str, Tensor]) -> None:
     parameters, statistics = module.state()
     with torch.no_grad():
         for name, target in (parameters | statistics).items():
-            target.copy_(values[name])
+            target.copy_(saved[name])

@@ -77,7 +77,8 @@ def test_gates_drop_blocks_as_budgets_ask(budget: float) -> None:
     recipe = Recipe(epochs=10, batch_size=16, learning_rate=5e-3)
     loss = nn.functional.cross_entropy
     setting = Setting(data, loss, recipe, lambda m: accuracy(predict(m, x), y), x)
-    small, dropped = choose_depth(graph, setting, size, {"flash": budget * size(graph)["flash"]})
+    found = choose_depth(graph, setting, size, {"flash": budget * size(graph)["flash"]})
+    small, dropped = found.graph, found.dropped
     assert len(branches(small)) == 2 - len(dropped)
     if budget == 1.0:
         assert dropped == ()
