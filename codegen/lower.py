@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mcuprune import share
 from mcuprune.board import Board
-from mcuprune.codegen import ConstantData, Layer, Sources
+from mcuprune.codegen import ConstantData, Layer, Picked, Sources
 from mcuprune.codegen.c_structs import Pointer, Value, image, initialiser
 from mcuprune.codegen.c_text import Names, comment, dims, model_identifier, rows, times
 from mcuprune.codegen.ends import address, interface, places
@@ -66,7 +66,7 @@ class _Constants:
         return symbol, Constant(text, array.shape, rows(array.values))
 
 
-def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
+def emit(graph: QuantizedGraph, plan: Plan, board: Board, picked: Picked | None = None) -> Sources:
     """The C package of ``graph``; see :func:`mcuprune.codegen.emit`."""
     if not plan.steps:
         raise UnsupportedError(
@@ -87,7 +87,7 @@ def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
         for index, step in enumerate(plan.steps)
     )
     resets = tuple(_reset(value, constants, name) for value in first_values(graph, plan))
-    package = Package.of(name, graph, plan, board, face, resets, (*stored, *texts))
+    package = Package.of(name, graph, plan, board, face, resets, (*stored, *texts), picked)
     used = sorted({*kernels_of(plan), *(reset.function for reset in resets)})
     files = {**render(package), **_kernel_files(used, bool(row_loops(plan)))}
     plain = {symbol: data.data for symbol, data in constants.structs.items() if not data.pointers}

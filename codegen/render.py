@@ -10,6 +10,7 @@ import jinja2
 import mcuprune
 from mcuprune import share
 from mcuprune.board import Board
+from mcuprune.codegen import Picked
 from mcuprune.codegen.c_text import comment
 from mcuprune.codegen.ends import Interface
 from mcuprune.graph.ir import QuantizedGraph
@@ -115,6 +116,7 @@ class Package:
     guards: tuple[Guard, ...]
     resets: tuple[ResetText, ...]
     layers: tuple[LayerText, ...]
+    picked: Picked | None
 
     @property
     def loops(self) -> bool:
@@ -139,6 +141,7 @@ class Package:
         face: Interface,
         resets: tuple[ResetText, ...],
         layers: tuple[LayerText, ...],
+        picked: Picked | None = None,
     ) -> Package:
         families = sorted({catalogue.kernel(name).isa for name in kernels_of(plan)})
         return Package(
@@ -154,6 +157,7 @@ class Package:
             guards=tuple(Guard(*GUARDS[isa]) for isa in families if isa in GUARDS),
             resets=resets,
             layers=layers,
+            picked=picked,
         )
 
     def uses(self, memory: str) -> bool:

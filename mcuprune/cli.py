@@ -73,6 +73,16 @@ def compress(
     method: Annotated[str | None, typer.Option(help="A pruning method, see `mcuprune methods`.")] = None,
     binding: Annotated[str | None, typer.Option(help="pi, lagrangian, augmented or penalty.")] = None,
     distill: Annotated[float | None, typer.Option(help="Share of learning from the dense network.")] = None,
+    inputs: Annotated[
+        int | None, typer.Option(help="Read only so many channels (sensors, features), the best ones.")
+    ] = None,
+    input_axis: Annotated[
+        str | None, typer.Option(help="channels, or columns (coefficients of a spectrogram).")
+    ] = None,
+    resolution: Annotated[int | None, typer.Option(help="Average images down to so many rows.")] = None,
+    drop_blocks: Annotated[
+        bool | None, typer.Option("--drop-blocks", help="Leave out residual blocks that are not needed.")
+    ] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Below it, exit code 5.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Training epochs altogether.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Training samples per step.")] = None,

@@ -62,11 +62,26 @@ class Sources:
         return sum(-(-size // 4) * 4 for size in sizes)
 
 
-def emit(graph: QuantizedGraph, plan: Plan, board: Board) -> Sources:
+@dataclass(frozen=True)
+class Picked:
+    """Which of the data's ``of`` channels or columns (``axis``) a model's input holds, in this order."""
+
+    axis: str
+    kept: tuple[int, ...]
+    of: int
+
+    @property
+    def words(self) -> str:
+        return f"{self.axis} {', '.join(map(str, self.kept))} of the {self.of} of the data"
+
+
+def emit(graph: QuantizedGraph, plan: Plan, board: Board, picked: Picked | None = None) -> Sources:
     """The C package of a model, the same bytes for the same arguments.
+
+    ``picked`` is said in the header.
 
     Raises UnsupportedError for a node class or arithmetic without a lowering, and for a network with several
     inputs or outputs.
     """
-    sources: Sources = importlib.import_module("mcuprune.codegen.lower").emit(graph, plan, board)
+    sources: Sources = importlib.import_module("mcuprune.codegen.lower").emit(graph, plan, board, picked)
     return sources

@@ -54,6 +54,10 @@ class RunConfig(BaseModel):
     device        where training computes; ``auto``: on a GPU that CUDA finds
     precision     of training's convolutions; ``auto``: bf16 where the machine is fast at it and batches are
                   large.  Statistics, loss, optimizer, int8 phase and evaluation are float32 in any case
+    drop_blocks   leave out residual blocks that the network can do without
+    inputs        how many channels (sensors, features) or columns (coefficients) the network may read
+    input_axis    which of the two: ``channels`` or ``columns``
+    resolution    rows of the images that the network reads, averaged down to them
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
     all_controls  and from scratch for the same computation, and cut by chance
     name          prefix of every C symbol; None: from the model's name
@@ -69,6 +73,10 @@ class RunConfig(BaseModel):
     method: str = "taylor"
     binding: str | None = None
     distill: float = Field(0.0, ge=0, le=1)
+    drop_blocks: bool = False
+    inputs: int | None = Field(None, ge=1)
+    input_axis: Literal["channels", "columns"] = "channels"
+    resolution: int | None = Field(None, ge=1)
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$")
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)

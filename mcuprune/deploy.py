@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mcuprune.board import Board, board_path, load_board
-from mcuprune.codegen import emit
+from mcuprune.codegen import Picked, emit
 from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.exporters.onnx import write_onnx
 from mcuprune.exporters.tflite import write_tflite
@@ -38,7 +38,8 @@ class Manifest:
     """What a folder needs besides its files to be rebuilt: the content of ``deploy.json``.
 
     With ``lossless`` constant and dead channels are folded first; ``model.tflite``, the C and the firmware
-    are then those of the folded network, and ``original.tflite`` is what they are compared with.
+    are then those of the folded network, and ``original.tflite`` is what they are compared with.  ``picked``:
+    which of the data the input holds, where it holds some of them only.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Manifest:
     objective: str = "cycles"
     lossless: bool = True
     version: int = 1
+    picked: Picked | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def deploy(
     graph = replace(load_tflite(tflite), name=manifest.name)  # what whoever opens the folder will find
     original = write_tflite(folded.original) if source is None else source
     plan = make_plan(graph, board.core.isa, manifest.objective, banks=board.ram_banks())
-    sources = emit(graph, plan, board)
+    sources = emit(graph, plan, board, manifest.picked)
     _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
     _write(folder / BOARD, board_file)
     for path, text in sources.files.items():
@@ -120,7 +122,7 @@ def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
     tflite = _read(folder / TFLITE)
     graph = replace(load_tflite(tflite), name=manifest.name)
     plan = make_plan(graph, board.core.isa, manifest.objective, banks=board.ram_banks())
-    sources = emit(graph, plan, board)
+    sources = emit(graph, plan, board, manifest.picked)
     root = folder / SOURCE
     files = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for p in sorted(root.rglob("*.[ch]"))}
     toolchain = find_toolchain(board, manifest.toolchain)
@@ -135,8 +137,12 @@ def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
 
 def read_manifest(folder: Path) -> Manifest:
     try:
-        return Manifest(**json.loads(_read(folder / MANIFEST)))
-    except (ValueError, TypeError) as error:
+        values = json.loads(_read(folder / MANIFEST))
+        picked = values.pop("picked", None)
+        return Manifest(
+            **values, picked=Picked(**picked | {"kept": tuple(picked["kept"])}) if picked else None
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{folder / MANIFEST}: not readable: {error}") from None
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcuprune.board import Board
-from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
 from mcuprune.deploy import Deployment
+from mcuprune.form import Compressed
 from mcuprune.problem import Problem
 from mcuprune.prune.experiment import Outcome
 from mcuprune.prune.target import Target
@@ -20,13 +20,28 @@ from mcuprune.verify.prove import Proof
 class Evidence:
     """A finished run, before anybody has judged it."""
 
-    problem: Problem
+    compressed: Compressed
     config: RunConfig
     board: Board
-    target: Target
-    budget: Budget
-    outcome: Outcome
     built: Deployment
     proof: Proof
     scores: Scores
     sound: Sound | None = None
+
+    @property
+    def whole(self) -> Problem:
+        """What was given: the dense network, and all of its inputs."""
+        return self.compressed.whole
+
+    @property
+    def problem(self) -> Problem:
+        """What was searched and built: with the inputs and blocks that were chosen."""
+        return self.compressed.form.problem
+
+    @property
+    def target(self) -> Target:
+        return self.compressed.target
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.compressed.outcome

@@ -18,7 +18,7 @@ from mcuprune.resources.model import Breakdown, breakdown
 
 def breakdowns(e: Evidence) -> tuple[Breakdown, Breakdown]:
     """Of the dense network, and of ours."""
-    graph, subject = run_passes(e.problem.graph), e.built.subject
+    graph, subject = run_passes(e.whole.graph), e.built.subject
     core, toolchain, flash = e.board.core, e.config.toolchain, e.board.flash
     dense = breakdown(graph, e.target.resources.plan(graph), core, toolchain, flash)
     return dense, breakdown(subject.graph, subject.plan, core, toolchain, flash)
@@ -27,7 +27,7 @@ def breakdowns(e: Evidence) -> tuple[Breakdown, Breakdown]:
 def savings(e: Evidence) -> tuple[r.Saving, ...]:
     """What the network lost on paper, and what the device gained by it, both by the same models."""
     dense, ours = breakdowns(e)
-    before, after = nominal(run_passes(e.problem.graph)), nominal(e.outcome.found.graph)
+    before, after = nominal(run_passes(e.whole.graph)), nominal(e.outcome.found.graph)
     paper = [r.Amount(*words, *figures) for words, *figures in zip(NOMINAL, before, after, strict=True)]
     return (
         r.Saving(paper[0], r.Amount("cycles", "cycles", math.ceil(dense.cycles), math.ceil(ours.cycles))),

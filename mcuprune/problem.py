@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,16 +15,22 @@ from mcuprune.config import RunConfig
 from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
 from mcuprune.frontends.torch_export import trace
+from mcuprune.graph.channels import build_graph
 from mcuprune.graph.ir import Graph, QuantizedGraph, Softmax
 from mcuprune.inr.image import image_task
 from mcuprune.models import build_model, is_built_in
 from mcuprune.models.demo import DemoCNN
 from mcuprune.models.siren import Siren
+from mcuprune.prune.constrain import find_binding
+from mcuprune.prune.setting import Setting
 from mcuprune.tasks.image import is_image
 from mcuprune.tasks.load import load_task
+from mcuprune.tasks.narrow import resized
 from mcuprune.tasks.task import Task, check_task
 from mcuprune.training.compute import Compute
-from mcuprune.training.loop import Recipe
+from mcuprune.training.loop import Arrays, Recipe, predict
+
+Build = Callable[[Task], nn.Module | Graph]  # the network for the task's inputs
 
 REAL_INPUTS = 100  # at most: test samples among the inputs that all executors are compared on
 
@@ -64,7 +71,8 @@ class Problem:
     """One compression problem.
 
     ``name`` is a C identifier; ``graph`` the dense float network with its batch norms; ``real_inputs`` how
-    many of the inputs given to all executors are test samples; ``note`` what the report's reader should know.
+    many of the inputs given to all executors are test samples; ``rebuild`` makes the dense network for inputs
+    of another size; ``note`` what the report's reader should know.
     """
 
     name: str
@@ -73,6 +81,7 @@ class Problem:
     budget: Budget
     recipe: Recipe
     real_inputs: int
+    rebuild: Callable[[Task], Graph]
     note: str = ""
 
 
@@ -90,12 +99,21 @@ def load_problem(config: RunConfig) -> Problem:
         raise UsageError(f"'{config.model}' needs something to learn: give --task NAME or --data PATH")
     if config.model is not None and not is_built_in(config.model):
         model = _load_own_model(config.model, config.seed)  # before the data, which can take a while
-        task = load_task(config.task, config.data, config.seed)
-        return _problem(model, task, config, model_name(config.model))
-    task = load_task(config.task, config.data, config.seed)
+        return _problem(lambda task: model, _task(config), config, model_name(config.model))
+    task = _task(config)
     key = config.model or _model_of(task)
     note = "" if config.model else f"no model given: {key}"
-    return _problem(build_network(key, task, config.seed), task, config, config.model or task.name, note)
+    return _problem(_builder(key, config), task, config, config.model or task.name, note)
+
+
+def _task(config: RunConfig, name: str | None = None) -> Task:
+    """The data, images at the resolution that is asked for."""
+    task = load_task(name or config.task, config.data, config.seed)
+    return task if config.resolution is None else resized(task, config.resolution)
+
+
+def _builder(key: str, config: RunConfig) -> Build:
+    return lambda task: build_network(key, task, config.seed)
 
 
 def _load_own_model(spec: str, seed: int) -> nn.Module | Graph:
@@ -115,13 +133,20 @@ def make_problem(model: nn.Module | Graph, task: Task, config: RunConfig) -> Pro
     Raises what :func:`load_problem` raises.
     """
     name = type(model).__name__ if isinstance(model, nn.Module) else model.name
-    return _problem(model, check_task(task), config, name)
+    whole = check_task(task)
+    small = whole if config.resolution is None else resized(whole, config.resolution)
+    return _problem(lambda task: model, small, config, name)
 
 
-def _problem(model: nn.Module | Graph, task: Task, config: RunConfig, name: str, note: str = "") -> Problem:
+def _problem(build: Build, task: Task, config: RunConfig, name: str, note: str = "") -> Problem:
     name = config.name or identifier(name)
-    graph = as_graph(model, task, name)
-    check_fit(graph, task)
+
+    def rebuild(task: Task) -> Graph:
+        graph = as_graph(build(task), task, name)
+        check_fit(graph, task)
+        return graph
+
+    graph = rebuild(task)
     return Problem(
         name=name,
         graph=graph,
@@ -129,13 +154,32 @@ def _problem(model: nn.Module | Graph, task: Task, config: RunConfig, name: str,
         budget=config.budget,
         recipe=make_recipe(task, config),
         real_inputs=min(REAL_INPUTS, len(task.test)),
+        rebuild=rebuild,
         note=note,
     )
 
 
+def make_setting(problem: Problem, config: RunConfig, folder: Path | None = None) -> Setting:
+    """How networks of the problem are trained and judged; the validation part decides."""
+    task = problem.task
+
+    def score(module: nn.Module) -> float:
+        return task.score(predict(module, task.validation.x), task.validation.y)
+
+    return Setting(
+        Arrays(task.train.x, task.train.y, task.augment),
+        task.loss_function,
+        problem.recipe,
+        score,
+        task.calibration(),
+        folder,
+        find_binding(config.binding) if config.binding else None,
+        config.distill,
+    )
+
+
 def _demonstration(config: RunConfig) -> Problem:
-    task = load_task(DEMO_TASK, None, config.seed)
-    problem = _problem(build_network(DEMO_TASK, task, config.seed), task, config, "digits")
+    problem = _problem(_builder(DEMO_TASK, config), _task(config, DEMO_TASK), config, "digits")
     if config.budget != Budget():
         return problem
     return replace(problem, budget=DEMO_BUDGET, note=DEMO_NOTE)
@@ -145,11 +189,15 @@ def _image_problem(config: RunConfig) -> Problem:
     assert config.model is not None
     if config.task is not None or config.data is not None:
         raise UsageError(f"'{config.model}' is an image and its own data; leave out --task and --data")
+    if config.resolution is not None:
+        raise UsageError(f"'{config.model}' is stored at its own size; leave out --resolution")
     path = Path(config.model)
     task = image_task(path)
     torch.manual_seed(config.seed)
     network = Siren((2,), task.outputs, hidden=siren_width(config.budget, task.outputs))
-    return _problem(network, task, config, path.stem, f"{task.title}, stored as a network: {task.data_kind}")
+    return _problem(
+        lambda task: network, task, config, path.stem, f"{task.title}, stored as a network: {task.data_kind}"
+    )
 
 
 def siren_width(budget: Budget, outputs: int) -> int:
@@ -189,12 +237,23 @@ def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
 def as_graph(model: nn.Module | Graph, task: Task, name: str) -> Graph:
     """The model as a Graph called ``name``; a module is traced at the shape of the task's inputs."""
     if isinstance(model, Graph):
-        return replace(model, name=name)
+        return replace(at_shape(model, task.input_shape), name=name)
     shape = channels_first(task.input_shape)
     try:
         return trace(model, shape, name)
     except UsageError as error:
         raise UsageError(f"{error} (the shape of the data of '{task.name}')") from error
+
+
+def at_shape(graph: Graph, shape: tuple[int, ...]) -> Graph:
+    """The graph on maps of another height and width; as it is where its layers do not take them."""
+    (read, *more), own = graph.inputs, graph.shape(graph.inputs[0])
+    if more or own == shape or len(own) != 3 or len(shape) != 3 or own[2] != shape[2]:
+        return graph
+    try:
+        return build_graph(graph.name, graph.nodes, {read: shape}, graph.outputs, graph.constants)
+    except UnsupportedError:
+        return graph
 
 
 def check_fit(graph: Graph, task: Task) -> None:

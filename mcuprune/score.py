@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuprune.deploy import Deployment
+from mcuprune.form import Compressed
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
-from mcuprune.problem import Problem
-from mcuprune.prune.experiment import Outcome
-from mcuprune.prune.target import Target
 from mcuprune.quantize.convert import dequantize_output, layer_sqnr, quantize_input
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.resources.model import ResourceModel, breakdown
@@ -39,18 +37,18 @@ class Scores:
     sqnr: Mapping[str, float]
 
 
-def evaluate(
-    problem: Problem, target: Target, outcome: Outcome, built: Deployment
-) -> tuple[Scores, np.ndarray]:
+def evaluate(compressed: Compressed, built: Deployment) -> tuple[Scores, np.ndarray]:
     """Scores on the test set, which is read here for the first time; and its inputs as int8."""
-    task, test = problem.task, problem.task.test
+    task, whole, outcome = compressed.form.problem.task, compressed.whole.task, compressed.outcome
+    test, target = task.test, compressed.target
     graphs: dict[str, Graph] = {"compressed": outcome.found.graph}
     if outcome.dense is not None:
         graphs["dense"] = outcome.dense.graph
     graphs |= {name: trained.graph for name, trained in outcome.controls.items()}
-    values = {
-        name: score_outputs(task, predict(GraphModule(graph), test.x)) for name, graph in graphs.items()
-    }
+    values = {}
+    for name, graph in graphs.items():  # each on the inputs that it reads: the chosen ones, or all
+        read = task if graph.shape(graph.inputs[0]) == task.input_shape else whole
+        values[name] = score_outputs(task, predict(GraphModule(graph), read.test.x))
     quantized = built.subject.graph
     inputs = quantize_input(quantized, test.x)
     outputs = run_int8(quantized, inputs)

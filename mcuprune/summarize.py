@@ -7,7 +7,7 @@ from importlib import metadata
 
 from mcuprune import __version__
 from mcuprune.board import Board
-from mcuprune.config import RunConfig
+from mcuprune.config import PLACES, RunConfig
 from mcuprune.deploy import ORIGINAL, RECORD, Deployment
 from mcuprune.evidence import Evidence
 from mcuprune.figures import resource_rows, savings
@@ -51,10 +51,26 @@ def make_report(e: Evidence) -> r.Report:
             r.Epoch(h.epoch, h.phase, h.loss, h.score, h.learning_rate, h.usage, h.multipliers)
             for h in e.outcome.found.history
         ),
-        layers=_layers(run_passes(e.problem.graph), e),
+        layers=_layers(run_passes(e.whole.graph), e),
         arena=arena_picture(graph, plan),
         sections=_sections(e),
-        notes=(*((e.problem.note,) if e.problem.note else ()), *_folding(e.built.folded), *_sound(e)),
+        notes=_notes(e),
+    )
+
+
+def _notes(e: Evidence) -> tuple[str, ...]:
+    """What the report's reader should know, most general first."""
+    given = (e.problem.note,) if e.problem.note else ()
+    return (*given, *e.compressed.form.notes(), *_resolution(e), *_folding(e.built.folded), *_sound(e))
+
+
+def _resolution(e: Evidence) -> tuple[str, ...]:
+    if e.config.resolution is None:
+        return ()
+    rows, columns = e.problem.task.input_shape[:2]
+    return (
+        f"Images are averaged down to {rows}x{columns} before the network, in training and test; "
+        "the firmware takes the smaller image.",
     )
 
 
@@ -74,19 +90,18 @@ def _folding(folded: Folded | None) -> tuple[str, ...]:
 
 
 def command(config: RunConfig) -> str:
-    """The command line that repeats a run."""
-    flags = {
-        "task": config.task,
-        "data": config.data,
-        "board": config.board,
-        "budget": str(config.budget),
-        "method": config.method,
-        "epochs": config.epochs,
-        "seed": config.seed,
-        "min-accuracy": config.min_accuracy,
-    }
+    """The command line that repeats a run: every setting that is not its default."""
+    values = config.model_dump(mode="json", exclude={*PLACES, "model"})
+    usual = {name: field.default for name, field in RunConfig.model_fields.items()}
     parts = ["mcuprune", "compress", *([config.model] if config.model else [])]
-    parts += [f"--{name} {value}" for name, value in flags.items() if value not in (None, "")]
+    for name, value in values.items():
+        flag = name.replace("_", "-")
+        if value in (None, "") or (value == usual[name] and name not in ALWAYS):
+            continue
+        if isinstance(value, bool):
+            parts.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            parts.append(f"--{flag} {value}")
     return " ".join(parts)
 
 
@@ -124,6 +139,8 @@ def _versions(built: Deployment) -> dict[str, str]:
             found[package] = "not installed"
     return found
 
+
+ALWAYS = ("board", "method", "seed")  # said in the command also where they are the defaults
 
 LABELS = {
     "dense": ("dense", "dense network, float", "dense"),

@@ -131,7 +131,7 @@ def _choice(
     saved = {k: {o: dense[k] - f[k] for o, f in smaller.items()} for k in budgets}
 
     def forward(module: GraphModule, x: Tensor, state: State) -> Tensor:
-        gates = state["gate"]
+        gates = {name: gate.to(x.device) for name, gate in state["gate"].items()}
         return module(x, activation=lambda name, value: value * gates[name] if name in gates else value)  # type: ignore[no-any-return]
 
     def usage(on: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -31,6 +31,7 @@ from mcuprune.training.loop import (
     batches,
     check_finite,
     check_state,
+    make_module,
     make_optimizer,
     set_rate,
 )
@@ -90,7 +91,7 @@ def learn(graph: Graph, setting: Setting, choice: Choice, progress: Progress = S
 
 
 def _start(graph: Graph, setting: Setting, choice: Choice) -> _Learning:
-    module = GraphModule(graph)
+    module = make_module(graph, setting.recipe)
     state = choice.method.init(module, choice.sites, torch.Generator().manual_seed(setting.recipe.seed))
     return _Learning(
         module, make_optimizer(module, setting.recipe), state, Multipliers.zero(choice.bounds(0.0))
@@ -187,7 +188,7 @@ def _pack(run: _Learning) -> dict[str, Any]:
 
 
 def _unpack(graph: Graph, setting: Setting, saved: Mapping[str, Any]) -> _Learning:
-    module = GraphModule(graph)
+    module = make_module(graph, setting.recipe)
     checkpoint.restore(module, saved["values"])
     optimizer = make_optimizer(module, setting.recipe)
     optimizer.load_state_dict(saved["optimizer"])

@@ -38,6 +38,15 @@ class Outcome:
     parts: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """The network before inputs and blocks were chosen: what controls start from."""
+
+    graph: Graph
+    target: Target
+    setting: Setting
+
+
 def run_experiment(
     initial: Graph,
     target: Target,
@@ -45,24 +54,31 @@ def run_experiment(
     setting: Setting,
     controls: bool | tuple[str, ...] = True,
     progress: Progress = SILENT,
+    whole: Whole | None = None,
 ) -> Outcome:
     """Compress ``initial`` to ``target``.
 
-    With ``controls`` (True: :data:`CONTROLS`) also train its dense counterpart and those controls.
+    With ``controls`` (True: :data:`CONTROLS`) also train its dense counterpart and those controls; they start
+    from the ``whole`` network where ``initial`` is only a part of it.
     """
     names = (CONTROLS if controls else ()) if isinstance(controls, bool) else controls
-    dense = trained("dense", initial, setting, progress) if names or setting.distill else None
+    whole = whole or Whole(initial, target, setting)
+    same = initial.shape(initial.inputs[0]) == whole.graph.shape(whole.graph.inputs[0])
+    dense = None
+    if names or (setting.distill and same):
+        dense = trained("dense", whole.graph, whole.setting, progress)
     learning, parts = setting, dict[str, float]()
-    if setting.distill and dense is not None:
-        parts["the teacher"] = dense.seconds
-        data, loss = distilled(setting.data, setting.loss, dense.graph, setting.distill)
+    if setting.distill:  # the teacher reads what its student reads
+        teacher = dense if dense is not None and same else trained("teacher", initial, setting, progress)
+        data, loss = distilled(setting.data, setting.loss, teacher.graph, setting.distill)
         learning = replace(setting, data=data, loss=loss)
+        parts["the teacher"] = teacher.seconds
     if isinstance(method, Stage):
         found = method.compress(initial, target, learning, progress)
     else:
         found = _compressed(method, initial, target, learning, progress)
-    controlled = {name: control(name, initial, target, setting, found, progress) for name in names}
-    return Outcome(found, dense, controlled, parts)
+    rest = (initial, target, setting, found, progress, whole)
+    return Outcome(found, dense, {name: control(name, *rest) for name in names}, parts)
 
 
 def control(
@@ -72,18 +88,21 @@ def control(
     setting: Setting,
     found: Found | None = None,
     progress: Progress = SILENT,
+    whole: Whole | None = None,
 ) -> Trained:
     """One of :data:`ALL_CONTROLS`, trained, or read back from the setting's folder.
 
-    ``scratch`` and ``scratch-b``, those of Liu et al. 2019, need what was ``found``; the others do not.
+    ``scratch`` and ``scratch-b``, those of Liu et al. 2019, need what was ``found``; the others do not, and
+    start from the ``whole`` network where ``initial`` is only a part of it.
     """
-    recipe = setting.recipe
+    recipe, whole = setting.recipe, whole or Whole(initial, target, setting)
     if name == "uniform":
-        return trained(name, baselines.uniform(initial, target, recipe.seed), setting, progress)
+        graph = baselines.uniform(whole.graph, whole.target, recipe.seed)
+        return trained(name, graph, whole.setting, progress)
     if name == "linear":
-        return trained(name, baselines.linear(initial), setting, progress)
+        return trained(name, baselines.linear(whole.graph), whole.setting, progress)
     if name in CUTS:
-        return _one_shot(name, CUTS[name], initial, target, setting, progress)
+        return _one_shot(name, CUTS[name], whole, progress)
     assert found is not None, f"control '{name}' starts from the widths of a result"
     if name == "scratch-b":
         recipe = replace(recipe, epochs=equal_epochs(target, found, setting))
@@ -98,21 +117,15 @@ def equal_epochs(target: Target, found: Found, setting: Setting) -> int:
     return max(1, int(setting.recipe.epochs * min(MOST_EPOCHS, ratio)))
 
 
-def _one_shot(
-    name: str,
-    cut: Callable[[Graph, Target], Graph],
-    initial: Graph,
-    target: Target,
-    setting: Setting,
-    progress: Progress,
-) -> Trained:
+def _one_shot(name: str, cut: Callable[[Graph, Target], Graph], whole: Whole, progress: Progress) -> Trained:
     """Dense training, one cut, fine-tuning; as many epochs altogether as everybody has."""
+    setting = whole.setting
     before = max(1, round(BEFORE_CUT * setting.recipe.epochs))
     after = max(1, setting.recipe.epochs - before)
     first = replace(setting, recipe=replace(setting.recipe, epochs=before))
     second = replace(setting, recipe=replace(setting.recipe, epochs=after))
-    shared = trained("one-shot-dense", initial, first, progress)
-    after_cut = trained(name, cut(shared.graph, target), second, progress)
+    shared = trained("one-shot-dense", whole.graph, first, progress)
+    after_cut = trained(name, cut(shared.graph, whole.target), second, progress)
     return replace(after_cut, seconds=shared.seconds + after_cut.seconds)
 
 

@@ -57,7 +57,8 @@ def choose_inputs(
 
     def forward(module: GraphModule, x: Tensor, state: State) -> Tensor:
         gate = method.transform(site, torch.ones(size), state).view(view)
-        return module(mean + (x - mean) * gate)  # type: ignore[no-any-return]
+        middle = mean.to(x.device)
+        return module(middle + (x - middle) * gate.to(x.device))  # type: ignore[no-any-return]
 
     def bounds(progress: float) -> Mapping[str, float]:
         return homotopy({KEY: size}, {KEY: count}, progress)

@@ -20,7 +20,8 @@ class Mfcc:
     """``samples`` of audio at ``rate`` Hz to (frames, coefficients).
 
     ``frame``, ``hop`` and ``fft`` in samples, the latter a power of two; ``low`` and ``high`` in Hz;
-    ``floor`` is the smallest energy that is told apart, as its base-2 logarithm.
+    ``floor`` is the smallest energy that is told apart, as its base-2 logarithm.  ``kept``: which rows of the
+    cosine transform are computed, ``coefficients`` in number; none: the first ones.
     """
 
     rate: int = 8000
@@ -33,6 +34,12 @@ class Mfcc:
     low: float = 20.0
     high: float = 4000.0
     floor: int = -8
+    kept: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The rows of the cosine transform that are computed, in this order."""
+        return self.kept or tuple(range(self.coefficients))
 
     @property
     def frames(self) -> int:
@@ -72,7 +79,7 @@ def filters(spec: Mfcc) -> np.ndarray:
 
 def cosines(spec: Mfcc) -> np.ndarray:
     """Orthonormal cosine transform (coefficients, mels), DCT-II."""
-    rows, columns = np.arange(spec.coefficients)[:, None], np.arange(spec.mels)[None]
+    rows, columns = np.array(spec.rows)[:, None], np.arange(spec.mels)[None]
     scale = np.where(rows == 0, math.sqrt(1.0 / spec.mels), math.sqrt(2.0 / spec.mels))
     return np.asarray(scale * np.cos(np.pi * rows * (columns + 0.5) / spec.mels))
 
