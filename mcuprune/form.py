@@ -38,7 +38,7 @@ class Form:
 
     problem: Problem
     picked: Picked | None = None
-    dropped: tuple[Branch, ...] = ()
+    dropped: tuple[Branch, ...] | None = None  # None: no blocks were chosen among
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def notes(self) -> tuple[str, ...]:
@@ -49,7 +49,9 @@ class Form:
                 f"The network reads {self.picked.words}, in this order; "
                 "dense network and controls other than scratch read all of them."
             )
-        if self.dropped:
+        if self.dropped == ():
+            found.append("All residual blocks stay: the widths alone reach the budgets.")
+        elif self.dropped is not None:
             names = ", ".join(branch.add for branch in self.dropped)
             found.append(f"Left out, because the network can do without: the residual blocks before {names}.")
         return tuple(found)
