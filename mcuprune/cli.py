@@ -69,7 +69,9 @@ def compress(
     board: Annotated[
         list[str] | None, typer.Option("--board", "-b", help="As for `analyze`; several: a sweep.")
     ] = None,
-    budget: BudgetText = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help=f"E.g. {EXAMPLE}; several, loose to tight: all from one run.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="A pruning method, see `mcuprune methods`.")] = None,
     binding: Annotated[str | None, typer.Option(help="pi, lagrangian, augmented or penalty.")] = None,
     distill: Annotated[float | None, typer.Option(help="Share of learning from the dense network.")] = None,
@@ -105,9 +107,15 @@ def compress(
     """Train, prune, quantize, generate C, build, emulate, verify, measure, report."""
     given = {key: value for key, value in locals().items() if key not in ("config", "as_json", "board")}
     given |= {"resume": resume or None, "board": board[0] if board else None}
+    several = tuple(budget or ()) if len(budget or ()) > 1 else None
+    given |= {"budget": budget[0] if budget and not several else None, "family": several}
     run = load_config(config, given)
     if board and len(board) > 1:
-        _sweep(run, {"boards": tuple(board)}, 1, "local", as_json)
+        grid = {"boards": tuple(board), "budgets": tuple(map(str, run.family))}
+        _sweep(run.model_copy(update={"family": ()}), grid, 1, "local", as_json)
+        return
+    if run.family:
+        _family(run, as_json)
         return
     from mcuprune import pipeline
 
@@ -119,6 +127,21 @@ def compress(
         for found, times in results:
             _print_report(found, times, as_json)
             typer.echo(f"written to {run.out}; open {run.out / 'report.html'}", err=True)
+
+
+def _family(run: RunConfig, as_json: bool) -> None:
+    from mcuprune import family
+
+    def show(found: Report, times: Times, folder: Path) -> None:
+        if not as_json:
+            _print_report(found, times, as_json)
+            typer.echo(f"written to {folder}; open {folder / 'report.html'}", err=True)
+
+    with open_progress(quiet=as_json) as progress:
+        found = family.compress_family(run, progress, show)
+    _print({"rows": found.rows}, found.text(), as_json)
+    typer.echo(f"written to {run.out}; open {run.out / 'sweep.html'}", err=True)
+    found.require()
 
 
 @app.command()

@@ -47,6 +47,7 @@ class RunConfig(BaseModel):
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
     optimize      what kernels are chosen for: ``speed``, ``size`` (flash), ``ram``, ``balanced`` (the least
                   product of cycles and flash); ``fit``: the fastest of them that leave as large a network
+    family        several budgets, from loose to tight, for networks from one run; ``budget`` is then unused
     method        a pruning method, with its options: ``hard_concrete:gate_rate=3``
     binding       how budgets bind gates while training: pi, lagrangian, augmented or penalty, with options;
                   None: as the method prefers.  The result is within them in any case
@@ -70,6 +71,7 @@ class RunConfig(BaseModel):
     data: str | None = None
     board: str = "stm32f4"
     budget: BudgetField = Budget()
+    family: tuple[BudgetField, ...] = ()
     method: str = "taylor"
     binding: str | None = None
     distill: float = Field(0.0, ge=0, le=1)
@@ -100,7 +102,7 @@ class RunConfig(BaseModel):
     def to_toml(self) -> str:
         """The run as TOML, without ``out`` and ``resume``; :func:`load_config` reads it back."""
         values = self.model_dump(mode="json", exclude=set(PLACES), exclude_none=True)
-        return HEADER + tomli_w.dumps({key: value for key, value in values.items() if value != ""})
+        return HEADER + tomli_w.dumps({key: value for key, value in values.items() if value not in ("", [])})
 
 
 def objective_of(optimize: str) -> str:

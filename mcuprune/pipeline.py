@@ -16,6 +16,7 @@ from torch import nn
 from mcuprune.board import Board, load_board
 from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
+from mcuprune.errors import UsageError
 from mcuprune.form import Compressed, Form, check_form, choose_form
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
@@ -45,6 +46,8 @@ def compress(
     Raises the errors of :mod:`mcuprune.errors`.  When only the result is at fault (accuracy, a measured
     budget) the folder is written and ``finished`` called before the error is raised.
     """
+    if config.family:
+        raise UsageError("several budgets of one run: call mcuprune.family.compress_family")
     board = ready_board(config)
     progress.stage("load model and data")
     return compress_problem(load_problem(config), board, config, progress, finished)
@@ -80,7 +83,7 @@ def compress_problem(
     finished: Finished | None = None,
 ) -> tuple[Report, Times]:
     clock = Clock()
-    limits = problem.budget.within(Budget(**_left(problem, board, config)))
+    limits = problem.budget.within(board_budget(problem, board, config))
     target = find_target(problem.graph, board, config, limits)
     check_form(problem, config)
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
@@ -118,12 +121,12 @@ def find_form(
         return choose_form(problem, config, figures, target.budgets, folder, progress)
 
 
-def _left(problem: Problem, board: Board, config: RunConfig) -> dict[str, int]:
+def board_budget(problem: Problem, board: Board, config: RunConfig) -> Budget:
     """The board's default budget, less what an audio front end takes of its flash."""
     budget = dict(board.budget())
     if problem.task.front_end is not None:
         budget["flash"] -= reserve(problem.task.front_end, problem.name, board, config.toolchain).flash
-    return budget
+    return Budget(**budget)
 
 
 def _train(

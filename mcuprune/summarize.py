@@ -91,7 +91,8 @@ def _folding(folded: Folded | None) -> tuple[str, ...]:
 
 def command(config: RunConfig) -> str:
     """The command line that repeats a run: every setting that is not its default."""
-    values = config.model_dump(mode="json", exclude={*PLACES, "model"})
+    values = config.model_dump(mode="json", exclude={*PLACES, "model", "family"})
+    values["budget"] = " --budget ".join(map(str, config.family)) or str(config.budget)
     usual = {name: field.default for name, field in RunConfig.model_fields.items()}
     parts = ["mcuprune", "compress", *([config.model] if config.model else [])]
     for name, value in values.items():

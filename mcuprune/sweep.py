@@ -91,7 +91,7 @@ def sweep(
             cells.append(cell)
             tell(f"{len(cells)}/{len(wanted)}  {Path(cell.folder).name}: {cell.error or 'done'}")
     result = Sweep(tuple(cells), rows(cells))
-    _write(result, base.out)
+    write(result, base.out)
     return result
 
 
@@ -149,7 +149,8 @@ def _cluster(kind: str, address: str) -> Iterator[None]:
         raise ToolchainError(f"--engine {kind} needs a package that is missing ({error}); {hint}") from None
 
 
-def _write(result: Sweep, out: Path) -> None:
+def write(result: Sweep, out: Path) -> None:
+    """The Pareto report of some runs, as :data:`FILES`."""
     cells = [
         {key: value for key, value in asdict(cell).items() if key not in ("report", "folder")}
         | {"folder": Path(cell.folder).name}

@@ -52,6 +52,7 @@ STAGES = (
     "check",
     "pipeline",
     "sweep",
+    "family",
     "doctor",
     "listing",
     "cli",

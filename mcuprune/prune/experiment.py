@@ -63,9 +63,23 @@ def run_experiment(
     """
     names = (CONTROLS if controls else ()) if isinstance(controls, bool) else controls
     whole = whole or Whole(initial, target, setting)
+    learning, dense, parts = prepare(initial, setting, whole, bool(names), progress)
+    if isinstance(method, Stage):
+        found = method.compress(initial, target, learning, progress)
+    else:
+        found = _compressed(method, initial, target, learning, progress)
+    rest = (initial, target, setting, found, progress, whole)
+    return Outcome(found, dense, {name: control(name, *rest) for name in names}, parts)
+
+
+def prepare(
+    initial: Graph, setting: Setting, whole: Whole, compared: bool, progress: Progress = SILENT
+) -> tuple[Setting, Trained | None, dict[str, float]]:
+    """How ``initial`` learns, with a teacher where the setting asks for one; the dense network, where it is
+    ``compared`` or teaches; and processor seconds of what only the search needs."""
     same = initial.shape(initial.inputs[0]) == whole.graph.shape(whole.graph.inputs[0])
     dense = None
-    if names or (setting.distill and same):
+    if compared or (setting.distill and same):
         dense = trained("dense", whole.graph, whole.setting, progress)
     learning, parts = setting, dict[str, float]()
     if setting.distill:  # the teacher reads what its student reads
@@ -73,12 +87,7 @@ def run_experiment(
         data, loss = distilled(setting.data, setting.loss, teacher.graph, setting.distill)
         learning = replace(setting, data=data, loss=loss)
         parts["the teacher"] = teacher.seconds
-    if isinstance(method, Stage):
-        found = method.compress(initial, target, learning, progress)
-    else:
-        found = _compressed(method, initial, target, learning, progress)
-    rest = (initial, target, setting, found, progress, whole)
-    return Outcome(found, dense, {name: control(name, *rest) for name in names}, parts)
+    return learning, dense, parts
 
 
 def control(

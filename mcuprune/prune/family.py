@@ -6,6 +6,8 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
@@ -32,20 +34,24 @@ def family(
 
     The budgets of the run shrink from the dense usage; where they pass those of a looser target, a copy of
     the run is frozen for that target and trained ``tuning`` epochs more.  Costs the gated share of the
-    setting's epochs once, and ``tuning`` epochs of a small network per target.
+    setting's epochs once, and ``tuning`` epochs of a small network per target.  With a folder in the setting
+    an interrupted family goes on from its last whole epoch.
     """
     shared = _search(targets[-1], method, setting, setting.recipe.epochs, Phases())
     gating = math.ceil(shared.phases.freeze * setting.recipe.epochs)
     dense = targets[-1].resources.exact({})
-    run, found = shared.start(graph), list[Found]()
+    run, found = _kept(shared, graph, _file(setting, "family")) or shared.start(graph), list[Found]()
     while len(found) < len(targets):
         target = targets[len(found)]
         done = shared.phases.progress(run.step / shared.total)
-        if run.epoch >= gating or done >= crossing(dense, target.budgets, targets[-1].budgets):
-            progress.stage(f"branch {len(found) + 1} of {len(targets)}", tuning)
-            found.append(_branch(run, graph, target, shared, setting, tuning, progress))
+        path = _file(setting, f"branch-{len(found)}")
+        begun = path is not None and path.exists()  # the shared run may have gone on since
+        if begun or run.epoch >= gating or done >= crossing(dense, target.budgets, targets[-1].budgets):
+            progress.stage(f"budget {len(found) + 1} of {len(targets)}", tuning)
+            found.append(_branch(run, graph, target, shared, setting, tuning, progress, path))
         else:
             run = safe_epoch(shared, run, progress)
+            _keep(run, run.epoch, _file(setting, "family"))
     return tuple(found)
 
 
@@ -69,15 +75,37 @@ def _branch(
     setting: Setting,
     tuning: int,
     progress: Progress,
+    path: Path | None,
 ) -> Found:
-    epochs = run.epoch + tuning
-    freeze = run.epoch / epochs
+    saved: dict[str, Any] = {"start": run.epoch, "run": copy.deepcopy(checkpoint.pack(run))}
+    if path is not None and path.exists():
+        saved = checkpoint.load(path)
+    start = saved["start"]
+    epochs = start + tuning
+    freeze = start / epochs
     phases = Phases(0.0, freeze, freeze, 1.0 - INT8 * tuning / epochs)
     search = _search(target, shared.method, setting, epochs, phases)
-    branch = checkpoint.unpack(search, graph, copy.deepcopy(checkpoint.pack(run)))
+    branch = checkpoint.unpack(search, graph, saved["run"])
+    _keep(branch, start, path)
     while branch.epoch < epochs:
         branch = safe_epoch(search, branch, progress)
+        _keep(branch, start, path)
     return search.finish(branch)
+
+
+def _file(setting: Setting, name: str) -> Path | None:
+    return None if setting.folder is None else setting.folder / f"{name}.pt"
+
+
+def _keep(run: Run, start: int, path: Path | None) -> None:
+    if path is not None:
+        checkpoint.save(path, {"start": start, "run": checkpoint.pack(run)})
+
+
+def _kept(search: Search, graph: Graph, path: Path | None) -> Run | None:
+    if path is None or not path.exists():
+        return None
+    return checkpoint.unpack(search, graph, checkpoint.load(path)["run"])
 
 
 def _search(target: Target, method: Method, setting: Setting, epochs: int, phases: Phases) -> Search:
