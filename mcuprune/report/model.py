@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 
 SCHEMA_VERSION = 1
 
+LEAST_NOMINAL = 0.01  # savings below are none
 LEAST_REALISED = 0.5  # of a nominal saving: with less of it a method is flagged
 EQUAL, DIFFERS, NOT_APPLICABLE, NOT_RUN = "equal", "differs", "not applicable", "not run"
 
@@ -131,8 +132,10 @@ class Saving(Record):
 
     @property
     def flagged(self) -> bool:
-        """Whether the device sees less than half of what the paper says."""
-        return self.realised.saved < LEAST_REALISED * self.nominal.saved
+        """Whether the device sees less than half of what the paper says, where it says something."""
+        return (
+            self.nominal.saved > LEAST_NOMINAL and self.realised.saved < LEAST_REALISED * self.nominal.saved
+        )
 
 
 @dataclass(frozen=True)

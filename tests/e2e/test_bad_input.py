@@ -141,3 +141,33 @@ def test_an_accuracy_below_the_floor_shows_the_report_and_ends_with_code_5(
     assert "not accurate enough" in shown
     assert "floor 101" in shown
     assert (folder / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("what", "flags", "code", "says"),
+    [
+        ("noise", (), 5, "not accurate enough"),
+        ("rare", ("--budget", "macs=400"), 5, "chance 97."),
+        ("one", (), 2, "all 60 training samples are of class 0"),
+        ("good", ("--learning-rate", "1e30", "--epochs", "4"), 2, "lower --learning-rate"),
+    ],
+)
+def test_hopeless_training_ends_with_its_code_and_its_reason(
+    what: str,
+    flags: tuple[str, ...],
+    code: int,
+    says: str,
+    folder: Path,
+    mcuprune: Callable[..., tuple[int, str]],
+) -> None:
+    """Labels by chance, a rare class that is noise, a single class, a learning rate that explodes."""
+    rng = np.random.default_rng(0)
+    y = {"noise": np.arange(60) % 2, "rare": np.arange(400) % 40 == 0, "one": np.zeros(60, int)}
+    if what in y:
+        labels = rng.permutation(y[what]).astype(int) if what != "rare" else y[what].astype(int)
+        np.savez(f"{what}.npz", x=rng.normal(size=(len(labels), 12, 12, 1)).astype(np.float32), y=labels)
+    arguments = ("net.py:Good", "--data", f"{what}.npz", "--no-controls", "--epochs", "1", "--out", "run")
+    found, shown = mcuprune("compress", *arguments, *flags)
+    assert found == code, shown
+    assert says in shown
+    assert (folder / "run/report.html").is_file() is (code == 5)
