@@ -39,6 +39,15 @@ Lossless = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(help="Folder that `compress` or `export` wrote.")]
 BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}")]
+# The groups of `compress --help`.
+DATA, TARGETS, METHOD, FORM, TRAINING, RUN = (
+    "Data and name",
+    "Target and budgets",
+    "Compression",
+    "Form of the network, chosen before its widths",
+    "Training",
+    "Run",
+)
 OPTIMIZE = "speed, size, ram or balanced: what kernels are chosen for."
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 
@@ -64,51 +73,97 @@ def compress(
             help="file.py:Net, .onnx, .tflite, Keras, an image, or NAME[:OPTION=VALUE]; none: what suits."
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Built-in data and model.")] = None,
-    data: Annotated[str | None, typer.Option(help="Image folder, .npz, or file.py:function.")] = None,
+    task: Annotated[str | None, typer.Option(help="Built-in data and model.", rich_help_panel=DATA)] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Image folder, .npz, or file.py:function.", rich_help_panel=DATA)
+    ] = None,
     board: Annotated[
-        list[str] | None, typer.Option("--board", "-b", help="As for `analyze`; several: a sweep.")
+        list[str] | None,
+        typer.Option("--board", "-b", help="As for `analyze`; several: a sweep.", rich_help_panel=TARGETS),
     ] = None,
     budget: Annotated[
-        list[str] | None, typer.Option(help=f"E.g. {EXAMPLE}; several, loose to tight: all from one run.")
+        list[str] | None,
+        typer.Option(
+            help=f"E.g. {EXAMPLE}; several, loose to tight: all from one run.", rich_help_panel=TARGETS
+        ),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="A pruning method, see `mcuprune methods`.")] = None,
-    binding: Annotated[str | None, typer.Option(help="pi, lagrangian, augmented or penalty.")] = None,
-    distill: Annotated[float | None, typer.Option(help="Share of learning from the dense network.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="A pruning method, see `mcuprune methods`.", rich_help_panel=METHOD)
+    ] = None,
+    binding: Annotated[
+        str | None, typer.Option(help="pi, lagrangian, augmented or penalty.", rich_help_panel=METHOD)
+    ] = None,
+    distill: Annotated[
+        float | None, typer.Option(help="Share of learning from the dense network.", rich_help_panel=METHOD)
+    ] = None,
     inputs: Annotated[
-        int | None, typer.Option(help="Read only so many channels (sensors, features), the best ones.")
+        int | None,
+        typer.Option(
+            help="Read only so many channels (sensors, features), the best ones.", rich_help_panel=FORM
+        ),
     ] = None,
     input_axis: Annotated[
-        str | None, typer.Option(help="channels, or columns (coefficients of a spectrogram).")
+        str | None,
+        typer.Option(help="channels, or columns (coefficients of a spectrogram).", rich_help_panel=FORM),
     ] = None,
-    resolution: Annotated[int | None, typer.Option(help="Average images down to so many rows.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Average images down to so many rows.", rich_help_panel=FORM)
+    ] = None,
     drop_blocks: Annotated[
-        bool | None, typer.Option("--drop-blocks", help="Leave out residual blocks that are not needed.")
+        bool | None,
+        typer.Option(
+            "--drop-blocks", help="Leave out residual blocks that are not needed.", rich_help_panel=FORM
+        ),
     ] = None,
-    min_accuracy: Annotated[float | None, typer.Option(help="Below it, exit code 5.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Training epochs altogether.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Training samples per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its largest value.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda: where training computes.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, float32 or bf16: how it does.")] = None,
-    name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Below it, exit code 5.", rich_help_panel=TARGETS)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Training epochs altogether.", rich_help_panel=TRAINING)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Training samples per step.", rich_help_panel=TRAINING)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Its largest value.", rich_help_panel=TRAINING)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.", rich_help_panel=DATA)] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda: where training computes.", rich_help_panel=TRAINING)
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, float32 or bf16: how it does.", rich_help_panel=TRAINING)
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Prefix of the C symbols.", rich_help_panel=DATA)] = None,
     controls: Annotated[
-        bool | None, typer.Option("--controls/--no-controls", help="Train what it is compared with.")
+        bool | None,
+        typer.Option(
+            "--controls/--no-controls", help="Train what it is compared with.", rich_help_panel=TRAINING
+        ),
     ] = None,
-    all_controls: Annotated[bool | None, typer.Option("--all-controls", help="And the costly ones.")] = None,
-    optimize: Annotated[str | None, typer.Option(help=f"fit, {OPTIMIZE}")] = None,
-    toolchain: Annotated[str | None, typer.Option(help="zig (pinned, from pip) or gcc.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML; flags override it.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    all_controls: Annotated[
+        bool | None, typer.Option("--all-controls", help="And the costly ones.", rich_help_panel=TRAINING)
+    ] = None,
+    optimize: Annotated[str | None, typer.Option(help=f"fit, {OPTIMIZE}", rich_help_panel=TARGETS)] = None,
+    toolchain: Annotated[
+        str | None, typer.Option(help="zig (pinned, from pip) or gcc.", rich_help_panel=TARGETS)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write.", rich_help_panel=RUN)
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="TOML; flags override it.", rich_help_panel=RUN)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run.", rich_help_panel=RUN)
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train, prune, quantize, generate C, build, emulate, verify, measure, report."""
     given = {key: value for key, value in locals().items() if key not in ("config", "as_json", "board")}
-    given |= {"resume": resume or None, "board": board[0] if board else None}
-    several = tuple(budget or ()) if len(budget or ()) > 1 else None
-    given |= {"budget": budget[0] if budget and not several else None, "family": several}
+    given |= {"budget": None, "resume": resume or None, "board": board[0] if board else None}
+    if budget:  # whatever the file says: one, or a family
+        given |= {"budget": budget[0], "family": ()} if len(budget) == 1 else {"family": tuple(budget)}
     run = load_config(config, given)
     if board and len(board) > 1:
         grid = {"boards": tuple(board), "budgets": tuple(map(str, run.family))}

@@ -180,7 +180,7 @@ def make_setting(problem: Problem, config: RunConfig, folder: Path | None = None
 
 def _demonstration(config: RunConfig) -> Problem:
     problem = _problem(_builder(DEMO_TASK, config), _task(config, DEMO_TASK), config, "digits")
-    if config.budget != Budget():
+    if config.budget != Budget() or config.family:
         return problem
     return replace(problem, budget=DEMO_BUDGET, note=DEMO_NOTE)
 

@@ -171,3 +171,13 @@ def test_starting_is_light() -> None:
     )
     ended = python(program)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_one_budget_of_the_command_line_replaces_several_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('task = "digits"\nfamily = ["flash=4K", "flash=9K"]\n')
+    ended = run("compress", "--config", "run.toml", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "from loose to tight" in ended.stderr
+    ended = run("compress", "--config", "run.toml", "--budget", "flash=100", cwd=tmp_path)
+    assert ended.returncode == 3
+    assert "flash=100 cannot be reached" in ended.stderr
