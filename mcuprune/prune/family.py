@@ -83,7 +83,7 @@ def _branch(
     start = saved["start"]
     epochs = start + tuning
     freeze = start / epochs
-    phases = Phases(0.0, freeze, freeze, 1.0 - INT8 * tuning / epochs)
+    phases = Phases(0.0, freeze, freeze, freeze, 1.0 - INT8 * tuning / epochs)
     search = _search(target, shared.method, setting, epochs, phases)
     branch = checkpoint.unpack(search, graph, saved["run"])
     _keep(branch, start, path)

@@ -1,4 +1,4 @@
-"""From a dense graph to a small one that fits: gate, freeze, slice, train narrow, train int8.
+"""From a dense graph to a small one that fits: gate, freeze, slice, race, train narrow, train int8.
 
 The order of events and their shares of the run are in :class:`~mcuprune.training.schedules.Phases`.  A run is
 a value that is advanced epoch by epoch and can be saved between epochs; two runs with equal inputs do equal
@@ -25,6 +25,7 @@ from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, Site, State, best_units
+from mcuprune.prune.race import Rival, affordable, proposals, survivors
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule, Seen
@@ -55,7 +56,7 @@ class Run:
 
     graph: Graph  # as given: dense, batch norms in place
     module: GraphModule
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.AdamW
     sites: tuple[Site, ...]
     state: State
     multipliers: Multipliers
@@ -67,6 +68,7 @@ class Run:
     frozen: bool = False  # masks are final, gates and method are gone
     keep: dict[str, np.ndarray] = field(default_factory=dict)  # units of ``graph`` that are left
     masks: dict[str, Tensor] = field(default_factory=dict)  # weight constant -> entries that are left
+    rivals: list[Rival] = field(default_factory=list)  # of the race, the leader first; empty: it is over
     quantizer: FakeQuantizer | None = None
     history: list[EpochRecord] = field(default_factory=list)
     levels: dict[str, int] = field(
@@ -137,6 +139,8 @@ class Search:
         rate = float(run.optimizer.param_groups[0]["lr"])
         if not run.frozen and run.epoch + 1 == self.recipe.epochs:
             self._freeze(run)  # a run of very few steps: the guarantee does not depend on the schedule
+            if run.rivals:
+                self._race_on(run, 1.0)
         usage = self._usage(run)
         record = EpochRecord(
             run.epoch,
@@ -155,18 +159,25 @@ class Search:
         share = run.step / self.total
         if not run.frozen and share >= self.phases.freeze:
             self._freeze(run)
+        if run.rivals:
+            self._race_on(run, share)
         if run.frozen and run.quantizer is None and share >= self.phases.int8:
             self._start_int8(run)
         run.step += 1
-        rate = run_rate(run.step / self.total, self.recipe.learning_rate, run.restart_rate, self.phases)
-        rate *= run.rate_scale
+        rate = self._rate(run, run.restart_rate)
         set_rate(run.optimizer, rate)
+        if run.rivals:
+            return self._race_step(run, x, y)
         if run.frozen:
             return self._plain_step(run, x, y)
         loss = self.method.step(self._context(run, x, y, share, rate))
         if self.method.kind == "channels" and share >= self.phases.warmup and run.step % self.refresh == 0:
             self._refresh(run, share, float(loss))
         return loss
+
+    def _rate(self, run: Run, restart: float) -> float:
+        share = run.step / self.total
+        return run.rate_scale * run_rate(share, self.recipe.learning_rate, restart, self.phases)
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         run.optimizer.zero_grad(set_to_none=True)
@@ -176,6 +187,29 @@ class Search:
         if run.masks:
             _apply_masks(run)
         return loss.detach()
+
+    def _race_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
+        """A plain step of every rival; the least of their losses."""
+        losses = []
+        for rival in run.rivals:
+            set_rate(rival.optimizer, self._rate(run, rival.restart_rate))
+            rival.optimizer.zero_grad(set_to_none=True)
+            loss = self.loss(rival.module(x), y)
+            loss.backward()  # type: ignore[no-untyped-call]
+            rival.optimizer.step()
+            losses.append(loss.detach())
+            rival.note(float(losses[-1]))
+        return torch.stack(losses).min()
+
+    def _race_on(self, run: Run, share: float) -> None:
+        """End the heats that are over; the run is its leader's."""
+        span = self.phases.race - self.phases.freeze
+        run.rivals = survivors(run.rivals, (share - self.phases.freeze) / span if span > 0.0 else 1.0)
+        leader = run.rivals[0]
+        run.module, run.optimizer = leader.module, leader.optimizer
+        run.keep, run.restart_rate = leader.keep, leader.restart_rate
+        if len(run.rivals) == 1:
+            run.rivals = []
 
     def _context(self, run: Run, x: Tensor, y: Tensor, share: float, rate: float) -> Context:
         budgets = self._bound_at(share)
@@ -251,22 +285,25 @@ class Search:
         """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
-            self._cut(run, best_units(self.method.scores(run.state), allocate(problem)))
+            count = affordable(self.target, self.phases.freeze, self.phases.race - self.phases.freeze)
+            scores = self.method.scores(run.state)
+            cuts = proposals(problem, self.target, count, self.recipe.seed)
+            run.rivals = [self._cut(run, best_units(scores, levels)) for levels in cuts]
         else:
             run.masks = dict(run.state["mask"])
             run.restart_rate = self.recipe.learning_rate
         run.frozen, run.sites, run.state = True, (), State()
         run.multipliers = Multipliers.zero(self.target.budgets)
 
-    def _cut(self, run: Run, keep: dict[str, np.ndarray]) -> None:
+    def _cut(self, run: Run, keep: dict[str, np.ndarray]) -> Rival:
         before = run.module.to_graph()
         narrow = shrink(before, keep)
         module = make_module(narrow, self.recipe)
         optimizer = make_optimizer(module, self.recipe)
         carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
         left = 1.0 - run.step / self.total
-        run.restart_rate = allr_start(self.recipe.learning_rate, weights_of(before), weights_of(narrow), left)
-        run.module, run.optimizer, run.keep = module, optimizer, keep
+        rate = allr_start(self.recipe.learning_rate, weights_of(before), weights_of(narrow), left)
+        return Rival(module, optimizer, keep, rate)
 
     def _start_int8(self, run: Run) -> None:
         """Fold the batch norms and go on training with quantized weights and activations."""

@@ -20,13 +20,15 @@ class Phases:
     """Ends of the phases of one run, as shares of its steps.
 
     warm-up: dense, scores only; gated: budgets shrink to the target; settle: target budgets, masks still
-    move; then the freeze, narrow training, and int8 training.  An early freeze costs the scores little, gives
-    a small network most of the steps, and makes a run cheaper than training the dense network.
+    move; then the freeze, a race between several cuts, narrow training of its winner, and int8 training.  An
+    early freeze costs the scores little, gives a small network most of the steps, and makes a run cheaper
+    than training the dense network.
     """
 
     warmup: float = 0.05
     gated: float = 0.30
     freeze: float = 0.36
+    race: float = 0.46
     int8: float = 0.90
 
     def name(self, share: float) -> str:
@@ -34,6 +36,7 @@ class Phases:
             (self.warmup, "warm-up"),
             (self.gated, "gated"),
             (self.freeze, "settle"),
+            (self.race, "race"),
             (self.int8, "narrow"),
         )
         return next((name for end, name in ends if share < end), "int8")

@@ -1,0 +1,122 @@
+"""After the freeze several networks train for a while on the same batches; the one that learns best goes on.
+
+Saliency says which units of a layer matter, and little about how layers compare once most of the network is
+gone: a few kilobytes hold many shapes, and a stem that is starved cannot be repaired by training.  So the
+allocator proposes several sets of widths, every one within the budgets, and the training loss decides, by
+heats as in successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943).  Rivals see the same batches,
+so that even small differences of their losses mean something.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from mcuprune.errors import BudgetError
+from mcuprune.prune.allocate import Levels, Problem, allocate
+from mcuprune.prune.target import Target
+from mcuprune.training.graph_module import GraphModule
+
+MOST = 9  # rivals at the start
+HEATS = (0.4, 1.0)  # ends of the heats, as shares of the race; after each the best third goes on
+SURVIVE = 3  # one of so many
+TILT = 1.0  # standard deviation of the logarithm of a group's weight in a random proposal
+LOOSE = 0.5  # floors of random proposals, as a share of the uniform widths
+MEMORY = 0.97  # of the running mean of a rival's loss
+WORTH = 0.95  # times the dense training: what a run with its race may cost
+OVERHEAD = 0.15  # of a dense step's time: what a step of the smallest network takes
+_TINY = 1e-6  # of a group's importance: what is left of it without any unit
+
+
+@dataclass
+class Rival:
+    """A network cut from the dense one; ``keep`` are its units, ``loss`` its running mean."""
+
+    module: GraphModule
+    optimizer: torch.optim.AdamW
+    keep: dict[str, np.ndarray]
+    restart_rate: float
+    loss: float = math.nan
+
+    def note(self, loss: float) -> None:
+        first = math.isnan(self.loss)
+        self.loss = loss if first else MEMORY * self.loss + (1 - MEMORY) * loss
+
+
+def proposals(problem: Problem, target: Target, count: int, seed: int) -> list[Levels]:
+    """At most ``count`` different levels, all within every budget, the method's own allocation first.
+
+    Then those for which a group's loss grows without bound as it empties, in the method's currency; the same
+    with all groups alike; uniform widths, filled; and groups weighted by chance.
+    """
+    found = [allocate(problem)]
+    if count > 1:
+        found.append(allocate(logarithmic(problem)))
+    if count > 2:
+        found.append(allocate(alike(problem)))
+    if count > 3:
+        found.append(allocate(replace(alike(problem), floors=target.uniform), refine=False))
+    rng = np.random.default_rng((seed, len(problem.curves)))
+    for _ in range(2 * count):
+        if len(unique := list({tuple(levels.values()): levels for levels in found}.values())) >= count:
+            break
+        found.append(_tilted(problem, target, rng))
+    return unique[:count]
+
+
+def logarithmic(problem: Problem) -> Problem:
+    """Curves ``T log(T / kept)``: the additive ones while little is removed, infinite when nothing is left.
+
+    ``T`` is a group's whole importance, ``kept`` what its remaining units have of it.
+    """
+    return replace(problem, curves={k: float(c[0]) * _relative(c) for k, c in problem.curves.items()})
+
+
+def alike(problem: Problem) -> Problem:
+    """Curves ``log(T / kept)``: equal shares of importance cost the same in every group."""
+    return replace(problem, curves={k: _relative(c) for k, c in problem.curves.items()})
+
+
+def _relative(curve: np.ndarray) -> np.ndarray:
+    if curve[0] <= 0.0:
+        curve = np.arange(len(curve), 0.0, -1.0) - 1.0
+    share = 1.0 - curve / curve[0]
+    return -np.log(np.maximum(share, _TINY))
+
+
+def _tilted(problem: Problem, target: Target, rng: np.random.Generator) -> Levels:
+    tilts = np.exp(TILT * rng.standard_normal(len(problem.curves)))
+    even = alike(problem)
+    curves = {k: tilt * even.curves[k] for k, tilt in zip(even.curves, tilts, strict=True)}
+    floors = {k: max(1, math.floor(LOOSE * width)) for k, width in target.uniform.items()}
+    try:
+        return allocate(replace(problem, curves=curves, floors=floors), refine=False)
+    except BudgetError:  # packing is not monotone in the widths: lower floors may not fit
+        return allocate(replace(problem, curves=curves), refine=False)
+
+
+def affordable(target: Target, freeze: float, race: float) -> int:
+    """Rivals with which the run is not expected to take longer than training the dense network.
+
+    A step of a small network takes about its share of the widths (activations, not MACs, are what is slow),
+    and never less than :data:`OVERHEAD`.
+    """
+    full = {group: target.resources.graph.widths[group] for group in target.uniform}
+    share = OVERHEAD + (1.0 - OVERHEAD) * sum(target.uniform.values()) / max(1, sum(full.values()))
+    left = WORTH - freeze - (1.0 - freeze) * share
+    first, rest = HEATS[0], 1.0 - HEATS[0]
+    # n rivals cost n * first + n / SURVIVE * rest of the race, of which the winner's share is not extra
+    count = (left / (share * race) + 1.0) / (first + rest / SURVIVE) if race > 0.0 else 1.0
+    return int(min(max(count, 1.0), MOST))
+
+
+def survivors(rivals: list[Rival], done: float) -> list[Rival]:
+    """Those left at ``done`` (0..1) of the race, the best first: every heat that has ended keeps a third."""
+    ended = sum(done >= end for end in HEATS)
+    left = 1 if ended == len(HEATS) else math.ceil(MOST / SURVIVE**ended)
+    if len(rivals) <= left:
+        return rivals
+    return sorted(rivals, key=lambda rival: math.inf if math.isnan(rival.loss) else rival.loss)[:left]
