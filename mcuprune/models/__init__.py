@@ -17,6 +17,7 @@ from mcuprune.models.autoencoder import Autoencoder
 from mcuprune.models.cnn import FashionCNN, LeNet
 from mcuprune.models.ds_cnn import DSCNN
 from mcuprune.models.mlp import MLP
+from mcuprune.models.mobilenet import SmallMobileNet
 from mcuprune.models.resnet import SmallResNet
 from mcuprune.models.sequence import SequenceCNN
 from mcuprune.models.siren import Siren
@@ -29,6 +30,7 @@ MODELS: Mapping[str, Builder] = {
     "mlp": MLP,
     "ds_cnn": DSCNN,
     "small_resnet": SmallResNet,
+    "small_mobilenet": SmallMobileNet,
     "fashion_cnn": FashionCNN,
     "autoencoder": Autoencoder,
     "sequence_cnn": SequenceCNN,

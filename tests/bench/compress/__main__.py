@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mcuprune.errors import McupruneError
-from tests.bench.compress.cells import DENSE, in_order
+from tests.bench.compress.cells import DENSE, KINDS, in_order
 from tests.bench.compress.experiments import EXPERIMENTS, Experiment
 from tests.bench.compress.page import write_page
 from tests.bench.compress.records import append, path_of, read
@@ -24,6 +24,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", help="with options, as of --method")
     parser.add_argument("--budgets", nargs="+", help='by name, e.g. "1/4"')
     parser.add_argument("--controls", nargs="*", help="which of the experiment's controls (default: all)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of networks to train")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--results", type=Path, default=Path("docs/results/compress"))
     parser.add_argument("--work", type=Path, default=Path("runs/bench-compress"), help="checkpoints")
@@ -61,7 +62,7 @@ def fill(experiments: Sequence[Experiment], arguments: argparse.Namespace) -> in
     failed, without = 0, set()  # units whose data or dense network cannot be had
     for cell in in_order(experiments, arguments.seeds):
         name = cell.experiment.name
-        if cell.key in done[name] or (name, cell.unit) in without:
+        if cell.kind not in arguments.kinds or cell.key in done[name] or (name, cell.unit) in without:
             continue
         if arguments.list:
             print(name, cell.key)

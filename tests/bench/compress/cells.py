@@ -14,7 +14,7 @@ from mcuprune.problem import RECIPES
 from mcuprune.training.loop import Recipe
 from tests.bench.compress.experiments import OWN_CONTROLS, SHARED_CONTROLS, Bound, Experiment
 
-DENSE, CONTROL, METHOD = "dense", "control", "method"  # kinds of cells
+KINDS = DENSE, CONTROL, METHOD = "dense", "control", "method"
 
 
 @dataclass(frozen=True)
