@@ -285,7 +285,8 @@ class Search:
         """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
-            count = affordable(self.target, self.phases.freeze, self.phases.race - self.phases.freeze)
+            race = self.phases.race - self.phases.freeze
+            count = affordable(self.target, self.recipe.batch_size, self.phases.freeze, race)
             scores = self.method.scores(run.state)
             cuts = proposals(problem, self.target, count, self.recipe.seed)
             run.rivals = [self._cut(run, best_units(scores, levels)) for levels in cuts]

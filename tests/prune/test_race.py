@@ -106,11 +106,12 @@ def test_few_rivals_where_the_network_stays_large_many_where_it_is_small(graph: 
     resources = ResourceModel(run_passes(graph), board.core, "zig", "size", board.flash)
     dense = resources.exact({})["flash"]
     targets = [make_target(graph, resources, {"flash": dense * share}) for share in (0.99, 0.5, 0.1)]
-    counts = [affordable(target, 0.36, 0.1) for target in targets]
+    counts = [affordable(target, 64, 0.36, 0.1) for target in targets]
     assert counts == sorted(counts)
     assert counts[0] == 1
     assert counts[-1] == MOST
-    assert affordable(targets[-1], 0.36, 0.0) == 1
+    assert affordable(targets[-1], 64, 0.36, 0.0) == 1
+    assert affordable(targets[-1], 1, 0.36, 0.1) < MOST  # what a step costs apart from its MACs
 
 
 def test_a_run_stopped_in_the_race_ends_as_if_it_had_not_been(graph: Graph, target: Target) -> None:
