@@ -77,12 +77,24 @@ def allocate(
 def check_feasible(problem: Problem) -> None:
     """Raise BudgetError unless the floors fit every budget."""
     figures = _figures(problem, problem.floors) if problem.exact is None else problem.exact(problem.floors)
-    for resource, budget in problem.budgets.items():
-        if figures[resource] > budget:
+    check_reached(figures, problem.budgets)
+
+
+def check_reached(smallest: Mapping[str, float], budgets: Mapping[str, float]) -> None:
+    """Raise BudgetError unless the smallest figures fit every budget."""
+    for resource, budget in budgets.items():
+        if smallest[resource] > budget:
             raise BudgetError(
-                f"budget {resource}={_plain(budget)} cannot be reached: the smallest this model gets is "
-                f"{_plain(figures[resource])}; raise the budget or start from a smaller model"
+                f"budget {resource}={plain(budget)} cannot be reached: the smallest this model gets is "
+                f"{plain(smallest[resource])}; raise the budget or start from a smaller model"
             )
+
+
+def excess(figures: Mapping[str, float], budgets: Mapping[str, float]) -> float:
+    """Sum over the budgets of the log of what a figure has above it; 0 where all hold."""
+    return sum(
+        max(0.0, math.log(max(figures[k], _TINY) / max(budget, _TINY))) for k, budget in budgets.items()
+    )
 
 
 def uniform_levels(
@@ -103,7 +115,7 @@ def scaled(full: Mapping[str, int], factor: float) -> Levels:
     return {site: max(1, math.floor(width * factor + 1e-9)) for site, width in full.items()}
 
 
-def _plain(value: float) -> str:
+def plain(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from random_graphs import random_graph
@@ -11,16 +13,20 @@ from mcuprune.errors import BudgetError
 from mcuprune.graph.channels import prunable
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.method import curve
-from mcuprune.prune.target import ROOM, best_target, make_target
+from mcuprune.prune.target import ROOM, best_target, make_target, smallest_levels
 from mcuprune.resources.model import ResourceModel
 
 GRAPHS = 120
 
 
 def tight_budgets(model: ResourceModel, groups: dict[str, int], rng: np.random.Generator) -> dict[str, float]:
-    """Between the smallest network and the dense one, nearer to the smallest."""
-    low, high = model.exact(dict.fromkeys(groups, 1)), model.exact({})
+    """Between one channel everywhere and the dense network, nearer to the former.
+
+    Either can take more of a resource than the other.
+    """
+    ends = model.exact(dict.fromkeys(groups, 1)), model.exact({})
     share = {k: rng.uniform(0.02, 0.5) for k in ("flash", "ram", "macs")}
+    low, high = ({k: side(end[k] for end in ends) for k in share} for side in (min, max))
     return {k: float(np.floor(low[k] + share[k] * (high[k] - low[k]))) for k in share}
 
 
@@ -62,6 +68,43 @@ def test_infeasible_budgets_are_refused_with_the_smallest_figure() -> None:
         with pytest.raises(BudgetError, match=f"budget {resource}=.*smallest"):
             make_target(graph, model, {resource: smallest[resource] - 1})
         make_target(graph, model, {resource: smallest[resource]})
+
+
+def test_what_only_wider_layers_reach_is_reached() -> None:
+    """One channel needs a kernel of its own, whose code takes more than it saves: the floors are wider."""
+    graph = random_graph(649)
+    model = ResourceModel(graph, CORES["cortex-m4"])
+    ones, dense = model.exact(dict.fromkeys(prunable(graph), 1)), model.exact({})
+    assert dense["flash"] < ones["flash"]
+    target = make_target(graph, model, {"flash": dense["flash"]})
+    for levels in (target.floors, target.uniform):
+        assert model.exact(levels)["flash"] <= dense["flash"]
+
+
+@pytest.mark.parametrize("seed", [153, 649, 673, 823, 865, 1082])
+def test_the_smallest_network_is_found(seed: int) -> None:
+    """Among the networks of all widths, where one channel everywhere is not the smallest."""
+    graph = random_graph(seed)
+    model = ResourceModel(graph, CORES["cortex-m4"])
+    full = {group: graph.widths[group] for group in prunable(graph)}
+    ranges = [range(1, width + 1) for width in full.values()]
+    every = [model.exact(dict(zip(full, widths, strict=True))) for widths in product(*ranges)]
+    ones, found = model.exact(dict.fromkeys(full, 1)), {}
+    for resource in ("flash", "ram", "macs", "cycles"):
+        found[resource] = model.exact(smallest_levels(full, model.exact, {resource: 0}))[resource]
+        assert found[resource] == min(figures[resource] for figures in every)
+    assert any(found[k] < ones[k] for k in found)
+
+
+def test_budgets_that_only_fit_one_at_a_time_are_refused_together() -> None:
+    graph = random_graph(649)
+    model = ResourceModel(graph, CORES["cortex-m4"])
+    full = {group: graph.widths[group] for group in prunable(graph)}
+    least = {k: model.exact(smallest_levels(full, model.exact, {k: 0}))[k] for k in ("flash", "macs")}
+    for resource, budget in least.items():
+        make_target(graph, model, {resource: budget})
+    with pytest.raises(BudgetError, match=r"budgets flash=\S+, macs=\S+ cannot be reached together"):
+        make_target(graph, model, least)
 
 
 def test_kernels_are_chosen_so_that_the_network_has_room() -> None:
