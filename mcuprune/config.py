@@ -23,6 +23,7 @@ from mcuprune.errors import UsageError
 HEADER = "# Everything this run depends on: `mcuprune compress --config run.toml` repeats it.\n"
 # Where results go, and whether earlier ones are continued, changes no result: not part of the written file.
 PLACES = ("out", "resume")
+NAMES = "give lower-case letters, digits and _, beginning with a letter"
 _OBJECTIVES = {"speed": "cycles", "size": "size", "ram": "ram", "balanced": "balanced"}
 _FITTING = ("cycles", "balanced", "size")  # from fast and large to slow and small
 
@@ -123,7 +124,7 @@ def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None 
     try:
         return RunConfig(**(values | given))
     except ValidationError as error:
-        raise UsageError(_explain(error, str(path) if path is not None else "command line")) from None
+        raise UsageError(_explain(error, path, given)) from None
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:
@@ -148,12 +149,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid TOML: {error}") from None
 
 
-def _explain(error: ValidationError, where: str) -> str:
+def _explain(error: ValidationError, path: Path | str | None, flags: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
+        where = "command line" if path is None or problem["loc"][0] in flags else str(path)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{where}: unknown key '{key}'{did_you_mean(key, tuple(RunConfig.model_fields))}")
         else:
-            lines.append(f"{where}: {key} = {problem['input']!r}: {problem['msg'].lower()}")
+            wanted = NAMES if problem["type"] == "string_pattern_mismatch" else problem["msg"].lower()
+            lines.append(f"{where}: {key} = {problem['input']!r}: {wanted}")
     return "\n".join(lines)

@@ -80,6 +80,8 @@ def _gating(name: str) -> Method:
 
 
 def _check_order(names: tuple[Budget, ...], limits: list[dict[str, float]]) -> None:
+    if len(set(names)) < len(names):
+        raise UsageError(f"--budget {max(names, key=names.count)} is given twice; give each budget once")
     pairs = zip(zip(names, limits, strict=True), zip(names[1:], limits[1:], strict=True), strict=False)
     for (loose, before), (tight, after) in pairs:
         if any(after.get(key, math.inf) > bound for key, bound in before.items()):

@@ -23,6 +23,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.package import Clock, package
 from mcuprune.problem import Problem, load_problem, make_problem, make_setting
 from mcuprune.progress import SILENT, Progress
+from mcuprune.prune.constrain import find_binding
 from mcuprune.prune.experiment import ALL_CONTROLS, Outcome, Whole, run_experiment
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.target import Target, best_target
@@ -68,11 +69,23 @@ def compress_module(
 
 
 def ready_board(config: RunConfig) -> Board:
-    """The board; compiler, emulator and oracle are looked for now: ToolchainError comes before training."""
+    """The board; what a run needs by name is looked for now, before anything is loaded or trained.
+
+    Raises UsageError for an unknown board, method or binding, ToolchainError for a missing compiler, emulator
+    or oracle.
+    """
     board = load_board(config.board)
+    check_names(config)
     find_toolchain(board, config.toolchain)
     available(board)
     return board
+
+
+def check_names(config: RunConfig) -> None:
+    """UsageError for a method or a binding that is not known."""
+    find_method(config.method)
+    if config.binding:
+        find_binding(config.binding)
 
 
 def compress_problem(

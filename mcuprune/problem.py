@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mcuprune.budget import Budget, parse_budget
+from mcuprune.budget import Budget, did_you_mean, parse_budget
 from mcuprune.config import RunConfig
 from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
@@ -18,7 +18,7 @@ from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import build_graph
 from mcuprune.graph.ir import Graph, QuantizedGraph, Softmax
 from mcuprune.inr.image import image_task
-from mcuprune.models import build_model, is_built_in
+from mcuprune.models import MODELS, build_model, is_built_in
 from mcuprune.models.demo import DemoCNN
 from mcuprune.models.siren import Siren
 from mcuprune.prune.constrain import find_binding
@@ -117,6 +117,9 @@ def _builder(key: str, config: RunConfig) -> Build:
 
 
 def _load_own_model(spec: str, seed: int) -> nn.Module | Graph:
+    name = spec.partition(":")[0]
+    if not Path(name).suffix and not Path(spec).exists():
+        raise UsageError(f"no built-in model or file '{spec}'{did_you_mean(name, tuple(MODELS))}")
     torch.manual_seed(seed)
     model = load_model(spec)
     if isinstance(model, QuantizedGraph):

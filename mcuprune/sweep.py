@@ -20,7 +20,7 @@ import joblib
 from mcuprune.board import load_board
 from mcuprune.config import RunConfig, load_config
 from mcuprune.errors import McupruneError, ToolchainError, UsageError
-from mcuprune.pipeline import compress
+from mcuprune.pipeline import check_names, compress
 from mcuprune.report.folder import read_report
 from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
 from mcuprune.terminal import to_json
@@ -60,13 +60,14 @@ def configurations(base: RunConfig, grid: Grid) -> tuple[RunConfig, ...]:
     budgets = dict.fromkeys(grid.budgets or (str(base.budget),))
     methods, seeds = dict.fromkeys(grid.methods or (base.method,)), dict.fromkeys(grid.seeds or (base.seed,))
     for board in boards:
-        load_board(board)  # a misspelt name is found before hours of training
+        load_board(board)  # misspelt names are found before hours of training
     found = []
     for board, budget, method, seed in product(boards, budgets, methods, seeds):
         values = base.model_dump() | {"board": board, "budget": budget, "method": method, "seed": seed}
         words = (Path(board).stem, budget, method, f"seed{seed}")
         folder = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word) for word in words if word)
         found.append(load_config(None, values | {"out": base.out / folder}))
+        check_names(found[-1])
     return tuple(found)
 
 
@@ -83,6 +84,8 @@ def sweep(
     nothing.
     """
     wanted = configurations(base, grid)
+    if jobs == 0:
+        raise UsageError("--jobs 0: give how many runs are made at the same time, or -1 for one per core")
     cells = []
     with _engine(engine):
         options = {"return_as": "generator"} if engine == "local" else {}

@@ -35,10 +35,8 @@ def read_choice(text: str, known: Mapping[str, Mapping[str, Any]], what: str) ->
     for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
         if key not in values:
-            takes = f"it takes {', '.join(values)}" if values else "it takes none"
-            raise UsageError(
-                f"{what} '{name}' has no option '{key}'{did_you_mean(key, tuple(values))}; {takes}"
-            )
+            takes = f"{did_you_mean(key, tuple(values))}; it takes {', '.join(values)}" if values else ""
+            raise UsageError(f"{what} '{name}' has no option '{key}'{takes or '; it takes none'}")
         given[key] = _read(value, values[key], f"{what} '{name}': {part}")
     return name, given
 
