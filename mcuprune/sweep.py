@@ -2,31 +2,27 @@
 
 A run is :func:`mcuprune.pipeline.compress` with its own output folder, so a sweep that was interrupted goes
 on where it stopped: finished folders are read, half-finished runs resume.  Runs are independent of each
-other; joblib spreads them over local processes, or over a Dask or Ray cluster that exists already.
+other: :mod:`mcuprune.engine` spreads them over local processes, or over a Dask or Ray cluster.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
-import joblib
-
 from mcuprune.board import load_board
 from mcuprune.config import RunConfig, load_config
-from mcuprune.errors import McupruneError, ToolchainError, UsageError
+from mcuprune.engine import spread
+from mcuprune.errors import McupruneError, UsageError
 from mcuprune.pipeline import check_names, compress
 from mcuprune.report.folder import read_report
 from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
 from mcuprune.terminal import to_json
 from mcuprune.workspace import CONFIG, TRAINING
 
-ENGINES = ("local", "dask", "ray")
 FILES = ("sweep.json", "sweep.html", "sweep.txt")
 
 
@@ -74,25 +70,20 @@ def configurations(base: RunConfig, grid: Grid) -> tuple[RunConfig, ...]:
 def sweep(
     base: RunConfig,
     grid: Grid,
-    jobs: int = 1,
+    jobs: int | None = None,
     engine: str = "local",
     tell: Callable[[str], object] = lambda text: None,
 ) -> Sweep:
     """Run everything that is not finished yet; write :data:`FILES` into ``base.out``.
 
-    ``tell`` is called with a line when a run ends.  A run that fails is a row that says why, and stops
-    nothing.
+    ``jobs`` and ``engine`` as for :func:`mcuprune.engine.spread`; ``tell`` is called with a line when a run
+    ends.  A run that fails is a row that says why, and stops nothing.
     """
     wanted = configurations(base, grid)
-    if jobs == 0:
-        raise UsageError("--jobs 0: give how many runs are made at the same time, or -1 for one per core")
     cells = []
-    with _engine(engine):
-        options = {"return_as": "generator"} if engine == "local" else {}
-        parallel = joblib.Parallel(n_jobs=jobs, **options)
-        for cell in parallel(joblib.delayed(run)(config) for config in wanted):
-            cells.append(cell)
-            tell(f"{len(cells)}/{len(wanted)}  {Path(cell.folder).name}: {cell.error or 'done'}")
+    for cell in spread(run, wanted, jobs, engine):
+        cells.append(cell)
+        tell(f"{len(cells)}/{len(wanted)}  {Path(cell.folder).name}: {cell.error or 'done'}")
     result = Sweep(tuple(cells), rows(cells))
     write(result, base.out)
     return result
@@ -122,34 +113,6 @@ def resumable(config: RunConfig) -> bool:
 
 def _holds(file: Path, config: RunConfig) -> bool:
     return file.is_file() and file.read_text(encoding="utf-8") == config.to_toml()
-
-
-@contextmanager
-def _engine(name: str) -> Iterator[None]:
-    """joblib's backend: its own processes, or ``dask[:ADDRESS]`` or ``ray[:ADDRESS]``."""
-    kind, _, address = name.partition(":")
-    if kind not in ENGINES:
-        raise UsageError(f"--engine {name}: choose {', '.join(ENGINES)}, the last two with :ADDRESS")
-    with nullcontext() if kind == "local" else _cluster(kind, address):
-        yield
-
-
-@contextmanager
-def _cluster(kind: str, address: str) -> Iterator[None]:
-    try:
-        if kind == "dask":
-            client = importlib.import_module("dask.distributed").Client(*([address] if address else []))
-            with client, joblib.parallel_config(backend="dask"):
-                yield
-        else:
-            importlib.import_module("ray").init(**({"address": address} if address else {}))
-            importlib.import_module("ray.util.joblib").register_ray()
-            with joblib.parallel_config(backend="ray"):
-                yield
-    except ImportError as error:
-        package = "distributed" if kind == "dask" else "ray"
-        hint = f"pip install {package}"
-        raise ToolchainError(f"--engine {kind} needs a package that is missing ({error}); {hint}") from None
 
 
 def write(result: Sweep, out: Path) -> None:

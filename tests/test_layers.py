@@ -51,6 +51,7 @@ STAGES = (
     "examine",
     "check",
     "pipeline",
+    "engine",
     "sweep",
     "family",
     "doctor",

@@ -231,5 +231,9 @@ def test_a_built_in_network_with_options():
         (12, 20),
         (20, 64),
     ]
+    with pytest.raises(
+        UsageError, match="no built-in model or file 'smal_resnet'; did you mean 'small_resnet'"
+    ):
+        load_problem(RunConfig(model="smal_resnet", task="digits"))
     with pytest.raises(UsageError, match="it takes hidden"):
         load_problem(RunConfig(model="mlp:width=3", task="digits"))

@@ -205,7 +205,7 @@ def compress(
     run = load_config(config, given)
     if board and len(board) > 1:
         grid = {"boards": tuple(board), "budgets": tuple(map(str, run.family))}
-        _sweep(run.model_copy(update={"family": ()}), grid, 1, "local", as_json)
+        _sweep(run.model_copy(update={"family": ()}), grid, None, "local", as_json)
         return
     if run.family:
         _family(run, as_json)
@@ -248,13 +248,19 @@ def sweep(
     epochs: Annotated[int | None, typer.Option(help="Training epochs of a run.")] = None,
     controls: Annotated[bool, typer.Option("--controls/--no-controls", help="As for `compress`.")] = False,
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--jobs", "-j", help="Runs at the same time; -1: one per core, or all that the cluster has."
+            "--jobs",
+            "-j",
+            help="Runs at the same time; -1: one per core. (default: 1; on a cluster all its cores)",
         ),
-    ] = 1,
+    ] = None,
     engine: Annotated[
-        str, typer.Option(help="Where runs are made: local, dask[:ADDRESS] or ray[:ADDRESS].")
+        str,
+        typer.Option(
+            help="Where runs are made: local, or dask[:ADDRESS] or ray[:ADDRESS] of a cluster whose workers "
+            "share this folder; without ADDRESS one is started here."
+        ),
     ] = "local",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder with a folder per run.")] = Path(
         "runs/sweep"
@@ -272,7 +278,7 @@ def sweep(
     _sweep(load_config(config, shared), parts, jobs, engine, as_json)
 
 
-def _sweep(run: RunConfig, grid: dict[str, tuple], jobs: int, engine: str, as_json: bool) -> None:
+def _sweep(run: RunConfig, grid: dict[str, tuple], jobs: int | None, engine: str, as_json: bool) -> None:
     from mcuprune import sweep as sweeps
 
     found = sweeps.sweep(run, sweeps.Grid(**grid), jobs, engine, lambda line: typer.echo(line, err=True))

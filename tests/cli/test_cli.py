@@ -30,11 +30,14 @@ def test_version_and_help() -> None:
     shown = run("--help")
     verbs = (
         "compress",
+        "sweep",
+        "download",
         "analyze",
         "export",
         "verify",
         "check",
         "report",
+        "diff",
         "boards",
         "methods",
         "ops",
@@ -53,6 +56,15 @@ def test_version_and_help() -> None:
         (["compress", "--budget", "flsh=1K"], 2, "did you mean 'flash'"),
         (["compress", "--toolchain", "clang"], 2, "'zig' or 'gcc'"),
         (["compress", "--config", "none.toml"], 2, "cannot be read"),
+        (["compress", "--task", "digits", "--method", "tailor"], 2, "did you mean 'taylor'"),
+        (["compress", "--task", "digits", "--binding", "pie"], 2, "did you mean 'pi'"),
+        (["compress", "--name", "My Net"], 2, "give lower-case letters, digits and _"),
+        (
+            ["sweep", "--task", "digits", "--method", "taylor", "--method", "tailor"],
+            2,
+            "did you mean 'taylor'",
+        ),
+        (["sweep", "--task", "digits", "--jobs", "0"], 2, "--jobs 0: give how many"),
         (["boards", "show", "stm32f9"], 2, "did you mean 'stm32f4'"),
         (["boards", "check", "none.toml"], 2, "cannot be read"),
     ],
@@ -171,6 +183,14 @@ def test_starting_is_light() -> None:
     )
     ended = python(program)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_a_flag_is_not_blamed_on_the_file(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("seed = -1\n")
+    ended = run("compress", "--config", "run.toml", "--epochs", "0", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "run.toml: seed = -1" in ended.stderr
+    assert "command line: epochs = 0" in ended.stderr
 
 
 def test_one_budget_of_the_command_line_replaces_several_of_the_file(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_interrupted_anywhere_it_ends_the_same(
     ("more", "says"),
     [
         ({"family": BUDGETS[::-1]}, "from loose to tight"),
+        ({"family": (BUDGETS[0], *BUDGETS)}, "is given twice"),
         ({"method": "rigl"}, "no gates on channels"),
         ({"method": "imp"}, "no gates on channels"),
     ],

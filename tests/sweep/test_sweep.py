@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcuprune import engine as engine_module
 from mcuprune import sweep as sweeps
 from mcuprune.config import RunConfig
 from mcuprune.errors import BudgetError, ToolchainError, UsageError
@@ -79,7 +80,7 @@ def test_an_engine_that_is_not_installed_is_named(base, compressor, monkeypatch,
     def absent(name: str) -> None:
         raise ImportError(f"No module named '{name}'")
 
-    monkeypatch.setattr(sweeps.importlib, "import_module", absent)
+    monkeypatch.setattr(engine_module.importlib, "import_module", absent)
     with pytest.raises(ToolchainError, match=f"pip install {package}"):
         sweep(base, Grid(), engine=engine)
 
