@@ -10,7 +10,7 @@ Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 PAD = 4  # pixels
 SHIFT = 4  # frames
-TILT = 0.3  # standard deviations
+TILT = 0.6  # standard deviations
 
 
 def crop_and_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
