@@ -14,7 +14,7 @@ from torch import nn
 
 from mcuprune.errors import UsageError
 from mcuprune.models.autoencoder import Autoencoder
-from mcuprune.models.cnn import FashionCNN, LeNet
+from mcuprune.models.cnn import FashionCNN, LeNet, PoolCNN
 from mcuprune.models.ds_cnn import DSCNN
 from mcuprune.models.mlp import MLP
 from mcuprune.models.mobilenet import SmallMobileNet
@@ -32,6 +32,7 @@ MODELS: Mapping[str, Builder] = {
     "small_resnet": SmallResNet,
     "small_mobilenet": SmallMobileNet,
     "fashion_cnn": FashionCNN,
+    "pool_cnn": PoolCNN,
     "autoencoder": Autoencoder,
     "sequence_cnn": SequenceCNN,
     "siren": Siren,

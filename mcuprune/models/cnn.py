@@ -27,6 +27,23 @@ class LeNet(nn.Module):
         return out
 
 
+class PoolCNN(nn.Module):
+    """Three 3x3 convolutions, each pooled by two, and a linear head that sees positions."""
+
+    def __init__(self, shape: tuple[int, ...] = (1, 28, 28), outputs: int = 10, width: int = 16) -> None:
+        super().__init__()
+        channels, height, columns = image_shape(shape, "pool_cnn", 8)
+        self.first = ConvNorm(channels, width, 3)
+        self.second, self.third = ConvNorm(width, 2 * width, 3), ConvNorm(2 * width, 2 * width, 3)
+        self.head = nn.Linear(2 * width * (height // 8) * (columns // 8), outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in (self.first, self.second, self.third):
+            x = F.max_pool2d(F.relu(layer(x)), 2)
+        out: Tensor = self.head(x.flatten(1))
+        return out
+
+
 class FashionCNN(nn.Module):
     """About 65,000 weights: a strided stem, a residual block, three separable ones, global pooling."""
 
