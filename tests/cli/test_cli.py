@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mcuprune.cli import main
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,6 +25,15 @@ def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A Python program of its own: how faults are planted before the command line starts."""
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def ended_with(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code, in this process: for what would load torch anew."""
+    monkeypatch.setattr("sys.argv", ["mcuprune", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def test_version_and_help() -> None:
@@ -56,15 +67,7 @@ def test_version_and_help() -> None:
         (["compress", "--budget", "flsh=1K"], 2, "did you mean 'flash'"),
         (["compress", "--toolchain", "clang"], 2, "'zig' or 'gcc'"),
         (["compress", "--config", "none.toml"], 2, "cannot be read"),
-        (["compress", "--task", "digits", "--method", "tailor"], 2, "did you mean 'taylor'"),
-        (["compress", "--task", "digits", "--binding", "pie"], 2, "did you mean 'pi'"),
         (["compress", "--name", "My Net"], 2, "give lower-case letters, digits and _"),
-        (
-            ["sweep", "--task", "digits", "--method", "taylor", "--method", "tailor"],
-            2,
-            "did you mean 'taylor'",
-        ),
-        (["sweep", "--task", "digits", "--jobs", "0"], 2, "--jobs 0: give how many"),
         (["boards", "show", "stm32f9"], 2, "did you mean 'stm32f4'"),
         (["boards", "check", "none.toml"], 2, "cannot be read"),
     ],
@@ -193,11 +196,37 @@ def test_a_flag_is_not_blamed_on_the_file(tmp_path: Path) -> None:
     assert "command line: epochs = 0" in ended.stderr
 
 
-def test_one_budget_of_the_command_line_replaces_several_of_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compress", "--task", "digits", "--method", "tailor"], "did you mean 'taylor'"),
+        (["compress", "--task", "digits", "--binding", "pie"], "did you mean 'pi'"),
+        (["sweep", "--task", "digits", "--method", "taylor", "--method", "tailor"], "did you mean 'taylor'"),
+        (["sweep", "--task", "digits", "--jobs", "0"], "--jobs 0: give how many"),
+    ],
+)
+def test_misspelt_names_are_found_before_anything_is_loaded(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ended_with(arguments, monkeypatch) == 2
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert "load model and data" not in shown.err
+    assert not any(tmp_path.iterdir())
+
+
+def test_one_budget_of_the_command_line_replaces_several_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "run.toml").write_text('task = "digits"\nfamily = ["flash=4K", "flash=9K"]\n')
-    ended = run("compress", "--config", "run.toml", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert "from loose to tight" in ended.stderr
-    ended = run("compress", "--config", "run.toml", "--budget", "flash=100", cwd=tmp_path)
-    assert ended.returncode == 3
-    assert "flash=100 cannot be reached" in ended.stderr
+    command = ["compress", "--config", "run.toml"]
+    assert ended_with(command, monkeypatch) == 2
+    assert "from loose to tight" in capsys.readouterr().err
+    assert ended_with([*command, "--budget", "flash=100"], monkeypatch) == 3
+    assert "flash=100 cannot be reached" in capsys.readouterr().err
