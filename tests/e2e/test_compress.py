@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -11,9 +13,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+
+from mcuprune.cli import main
 
 NET = """
 import torch
@@ -77,14 +82,29 @@ def mcuprune(place: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, out + err
 
 
-def compress(place: Path, out: str, *more: str, model: str = "net.py:Net") -> tuple[int, str]:
-    flags = ("--data", "data.npz", "--budget", BUDGET, "--epochs", "8", "--out", out)
-    return mcuprune(place, "compress", model, *flags, *more)
+def inside(place: Path, *arguments: str) -> tuple[int, str]:
+    """As :func:`mcuprune`, in this process, which has loaded torch already."""
+    said = io.StringIO()
+    with (
+        contextlib.chdir(place),
+        mock.patch.object(sys, "argv", ["mcuprune", *arguments]),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, said.getvalue()
+
+
+def flags(out: str, *more: str) -> tuple[str, ...]:
+    own = ("--data", "data.npz", "--budget", BUDGET, "--epochs", "8", "--out", out)
+    return ("compress", "net.py:Net", *own, *more)
 
 
 @pytest.fixture(scope="module")
 def run(place: Path) -> Path:
-    code, text = compress(place, "run")
+    code, text = mcuprune(place, *flags("run"))
     assert code == 0, text
     return place / "run"
 
@@ -121,11 +141,11 @@ def test_a_run_ends_with_everything_and_fits(run: Path) -> None:
 
 
 def test_verify_and_check_accept_it(place: Path, run: Path) -> None:
-    code, text = mcuprune(place, "verify", "run", "--inputs", "60", "--profile")
+    code, text = inside(place, "verify", "run", "--inputs", "60", "--profile")
     assert code == 0, text
     assert "stem" in text
-    assert mcuprune(place, "check", "run", "--budget", BUDGET)[0] == 0
-    code, text = mcuprune(place, "check", "run", "--budget", "flash=2K")
+    assert inside(place, "check", "run", "--budget", BUDGET)[0] == 0
+    code, text = inside(place, "check", "run", "--budget", "flash=2K")
     assert code == 3
     assert "flash" in text
 
@@ -141,7 +161,7 @@ def test_a_planted_fault_is_found_and_named(place: Path, run: Path, array: str) 
     assert number is not None
     changed = int(number[0]) - 1 if array == "shift" else (-100 if int(number[0]) > 0 else 100)
     source.write_text(text[: number.start()] + str(changed) + text[number.end() :])
-    code, message = mcuprune(place, "verify", faulty.name, "--inputs", "40")
+    code, message = inside(place, "verify", faulty.name, "--inputs", "40")
     assert code == 4, message
     assert "'body'" in message
     assert f"net_body_{array}" in message
@@ -149,8 +169,7 @@ def test_a_planted_fault_is_found_and_named(place: Path, run: Path, array: str) 
 
 def test_the_same_seed_gives_the_same_bytes_interrupted_or_not(place: Path, run: Path) -> None:
     """Ctrl-C in the middle of training, then --resume: identical C, models, firmware and report."""
-    flags = ("--data", "data.npz", "--budget", BUDGET, "--epochs", "8", "--out", "again")
-    process = start(place, "compress", "net.py:Net", *flags)
+    process = start(place, *flags("again"))
     checkpoint = place / "again/.training/run.pt"
     limit = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < limit:
@@ -160,7 +179,7 @@ def test_the_same_seed_gives_the_same_bytes_interrupted_or_not(place: Path, run:
     assert process.returncode == 130
     assert "--resume" in err
     assert not (place / "again/report.json").exists()
-    code, text = compress(place, "again", "--resume")
+    code, text = mcuprune(place, *flags("again", "--resume"))
     assert code == 0, text
     for name in ("samples.npy", *(name for name in FILES if name != "report.html")):  # the page shows times
         assert (place / "again" / name).read_bytes() == (run / name).read_bytes(), name
@@ -168,7 +187,7 @@ def test_the_same_seed_gives_the_same_bytes_interrupted_or_not(place: Path, run:
 
 @pytest.mark.parametrize("method", ["keep_ratio", "hard_concrete", "rigl", "exact_obs"])
 def test_every_method_keeps_the_promise(place: Path, method: str) -> None:
-    code, text = compress(place, method, "--method", method, "--no-controls")
+    code, text = inside(place, *flags(method, "--method", method, "--no-controls"))
     assert code == 0, text
     report = json.loads((place / method / "report.json").read_text())
     rows = {row["key"]: row for row in report["resources"]}
@@ -181,8 +200,8 @@ def test_an_image_becomes_firmware_that_decodes_it(place: Path) -> None:
     y, x = np.mgrid[0:24, 0:24] / 24.0
     pixels = np.stack([x, y, 0.5 + 0.5 * np.sin(6 * x)], axis=2)
     Image.fromarray((255 * pixels).astype(np.uint8)).save(place / "photo.png")
-    flags = ("--budget", "flash=4K", "--epochs", "30", "--no-controls", "--out", "image")
-    code, text = mcuprune(place, "compress", "photo.png", *flags)
+    given = ("--budget", "flash=4K", "--epochs", "30", "--no-controls", "--out", "image")
+    code, text = inside(place, "compress", "photo.png", *given)
     assert code == 0, text
     report = json.loads((place / "image/report.json").read_text())
     scores = {row["key"]: row["value"] for row in report["accuracies"]}
