@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from mcuprune.budget import Budget, did_you_mean, parse_budget
 from mcuprune.config import RunConfig
 from mcuprune.errors import UnsupportedError, UsageError
+from mcuprune.fit import as_graph, channels_first, check_fit
 from mcuprune.frontends.load import load_model
-from mcuprune.frontends.torch_export import trace
-from mcuprune.graph.channels import build_graph
 from mcuprune.graph.ir import Graph, QuantizedGraph, Softmax
 from mcuprune.inr.image import image_task
 from mcuprune.models import MODELS, build_model, is_built_in
@@ -230,59 +229,6 @@ def build_network(key: str, task: Task, seed: int) -> nn.Module:
     if key == DEMO_TASK:
         return DemoCNN()
     return build_model(key, channels_first(task.input_shape), task.outputs)
-
-
-def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(height, width, channels) as torch orders it; feature vectors stay."""
-    return (shape[2], *shape[:2]) if len(shape) == 3 else shape
-
-
-def as_graph(model: nn.Module | Graph, task: Task, name: str) -> Graph:
-    """The model as a Graph called ``name``; a module is traced at the shape of the task's inputs."""
-    if isinstance(model, Graph):
-        return replace(at_shape(model, task.input_shape), name=name)
-    shape = channels_first(task.input_shape)
-    try:
-        return trace(model, shape, name)
-    except UsageError as error:
-        raise UsageError(f"{error} (the shape of the data of '{task.name}')") from error
-
-
-def at_shape(graph: Graph, shape: tuple[int, ...]) -> Graph:
-    """The graph on maps of another height and width; as it is where its layers do not take them."""
-    (read, *more), own = graph.inputs, graph.shape(graph.inputs[0])
-    if more or own == shape or len(own) != 3 or len(shape) != 3 or own[2] != shape[2]:
-        return graph
-    try:
-        return build_graph(graph.name, graph.nodes, {read: shape}, graph.outputs, graph.constants)
-    except UnsupportedError:
-        return graph
-
-
-def check_fit(graph: Graph, task: Task) -> None:
-    """Raises UsageError unless the network reads the task's inputs and writes as many values as it needs."""
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise UsageError(
-            f"model '{graph.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-            "give a model with one of each"
-        )
-    reads, writes = graph.shape(graph.inputs[0]), graph.shape(graph.outputs[0])
-    if reads != task.input_shape:
-        raise UsageError(
-            f"model '{graph.name}' reads inputs of shape {reads}, the data of '{task.name}' have "
-            f"{task.input_shape}; change the model or the data"
-        )
-    what = "classes" if task.classes else "target values"
-    if len(writes) != 1:
-        raise UsageError(
-            f"model '{graph.name}' writes shape {writes}, task '{task.name}' needs a vector "
-            f"of {task.outputs} {what}; pool or flatten at the end"
-        )
-    if writes[0] != task.outputs:
-        raise UsageError(
-            f"model '{graph.name}' has {writes[0]} outputs, the data of '{task.name}' {task.outputs} {what}; "
-            "make the last layer as wide"
-        )
 
 
 def make_recipe(task: Task, config: RunConfig) -> Recipe:

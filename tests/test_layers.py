@@ -39,6 +39,7 @@ STAGES = (
     "config",
     "workspace",
     "deploy",
+    "fit",
     "problem",
     "form",
     "sound",
