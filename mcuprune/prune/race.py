@@ -21,6 +21,7 @@ from mcuprune.prune.allocate import Levels, Problem, allocate
 from mcuprune.prune.target import Target
 from mcuprune.resources.macs import macs
 from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.schedules import Phases
 
 MOST = 9  # rivals at the start
 HEATS = (0.4, 1.0)  # ends of the heats, as shares of the race; after each the best third goes on
@@ -29,6 +30,8 @@ TILT = 1.0  # standard deviation of the logarithm of a group's weight in a rando
 LOOSE = 0.5  # floors of random proposals, as a share of the uniform widths
 MEMORY = 0.97  # of the running mean of a rival's loss
 WORTH = 0.95  # times the dense training: what a run with its race may cost
+GATED = 1.2  # times a dense step: one with gates, with the allocations between steps
+INT8 = 2.5  # times a step of a small network: one that rounds weights and activations
 NODE = 3.5e6  # MACs of a step that take as long as a folded node without any: 0.23 ms, one thread
 _TINY = 1e-6  # of a group's importance: what is left of it without any unit
 
@@ -100,18 +103,19 @@ def _tilted(problem: Problem, target: Target, rng: np.random.Generator) -> Level
         return allocate(replace(problem, curves=curves), refine=False)
 
 
-def affordable(target: Target, batch_size: int, freeze: float, race: float) -> int:
+def affordable(target: Target, batch_size: int, phases: Phases) -> int:
     """Rivals with which the run is not expected to take longer than training the dense network.
 
     A step of a small network takes about its share of the widths (activations, not MACs, are what is slow),
     but what a node takes for being there stays: :data:`NODE`.
     """
-    graph = target.resources.graph
+    graph, freeze, race = target.resources.graph, phases.freeze, phases.race - phases.freeze
     work = batch_size * sum(int(macs(node, op_shape(node, graph.shape))) for node in graph.nodes)
     fixed = NODE * len(graph.nodes) / (NODE * len(graph.nodes) + work)
     full = sum(graph.widths[group] for group in target.uniform)
     share = fixed + (1.0 - fixed) * sum(target.uniform.values()) / max(1, full)
-    left = WORTH - freeze - (1.0 - freeze) * share
+    int8 = 1.0 - phases.int8
+    left = WORTH - GATED * freeze - share * (1.0 - freeze + (INT8 - 1.0) * int8)
     first, rest = HEATS[0], 1.0 - HEATS[0]
     # n rivals cost n * first + n / SURVIVE * rest of the race, of which the winner's share is not extra
     count = (left / (share * race) + 1.0) / (first + rest / SURVIVE) if race > 0.0 else 1.0

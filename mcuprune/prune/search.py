@@ -285,8 +285,7 @@ class Search:
         """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
-            race = self.phases.race - self.phases.freeze
-            count = affordable(self.target, self.recipe.batch_size, self.phases.freeze, race)
+            count = affordable(self.target, self.recipe.batch_size, self.phases)
             scores = self.method.scores(run.state)
             cuts = proposals(problem, self.target, count, self.recipe.seed)
             run.rivals = [self._cut(run, best_units(scores, levels)) for levels in cuts]

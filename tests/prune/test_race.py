@@ -24,6 +24,7 @@ from mcuprune.prune.target import Target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, Recipe
+from mcuprune.training.schedules import Phases
 
 
 @pytest.fixture(scope="module")
@@ -106,18 +107,18 @@ def test_few_rivals_where_the_network_stays_large_many_where_it_is_small(graph: 
     resources = ResourceModel(run_passes(graph), board.core, "zig", "size", board.flash)
     dense = resources.exact({})["flash"]
     targets = [make_target(graph, resources, {"flash": dense * share}) for share in (0.99, 0.5, 0.1)]
-    counts = [affordable(target, 64, 0.36, 0.1) for target in targets]
+    counts = [affordable(target, 64, Phases()) for target in targets]
     assert counts == sorted(counts)
     assert counts[0] == 1
     assert counts[-1] == MOST
-    assert affordable(targets[-1], 64, 0.36, 0.0) == 1
-    assert affordable(targets[-1], 1, 0.36, 0.1) < MOST  # what a step costs apart from its MACs
+    assert affordable(targets[-1], 64, Phases(race=Phases.freeze)) == 1
+    assert affordable(targets[-1], 1, Phases()) < MOST  # what a step costs apart from its MACs
 
 
 def test_a_run_stopped_in_the_race_ends_as_if_it_had_not_been(graph: Graph, target: Target) -> None:
     rng = np.random.default_rng(0)
-    data = Arrays(rng.standard_normal((80, 24, 24, 1)).astype(np.float32), rng.integers(0, 10, 80))
-    recipe = Recipe(epochs=5, batch_size=4)
+    data = Arrays(rng.standard_normal((320, 24, 24, 1)).astype(np.float32), rng.integers(0, 10, 320))
+    recipe = Recipe(epochs=5, batch_size=32)
     search = Search(
         target, find_method("taylor"), data, torch.nn.functional.cross_entropy, recipe, lambda module: 0.0
     )
