@@ -189,7 +189,7 @@ class Search:
         return loss.detach()
 
     def _race_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
-        """A plain step of every rival; the least of their losses."""
+        """A plain step of every rival; the least of their losses (one that diverges is out of the race)."""
         losses = []
         for rival in run.rivals:
             set_rate(rival.optimizer, self._rate(run, rival.restart_rate))
@@ -199,7 +199,7 @@ class Search:
             rival.optimizer.step()
             losses.append(loss.detach())
             rival.note(float(losses[-1]))
-        return torch.stack(losses).min()
+        return torch.stack(losses).nan_to_num(nan=math.inf).min()
 
     def _race_on(self, run: Run, share: float) -> None:
         """End the heats that are over; the run is its leader's."""
