@@ -25,7 +25,7 @@ from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, Site, State, best_units
-from mcuprune.prune.race import Rival, affordable, proposals, survivors
+from mcuprune.prune.race import MOST, Rival, affordable, proposals, survivors
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule, Seen
@@ -100,9 +100,11 @@ class Search:
         score: Callable[[torch.nn.Module], float],
         phases: Phases | None = None,
         binding: Binding | None = None,
+        rivals: int = MOST,
     ) -> None:
         self.target, self.method, self.data, self.loss = target, method, data, loss
         self.recipe, self.score, self.phases = recipe, score, phases or Phases()
+        self.rivals = rivals
         self.binding = binding or find_binding(method.binding)
         self.total = recipe.epochs * recipe.steps(len(data.x))
         moving = self.total * (self.phases.freeze - self.phases.warmup)
@@ -285,7 +287,7 @@ class Search:
         """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
-            count = affordable(self.target, self.recipe.batch_size, self.phases)
+            count = min(self.rivals, affordable(self.target, self.recipe.batch_size, self.phases))
             scores = self.method.scores(run.state)
             cuts = proposals(problem, self.target, count, self.recipe.seed)
             run.rivals = [self._cut(run, best_units(scores, levels)) for levels in cuts]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mcuprune.board import load_board
-from mcuprune.config import load_config
+from mcuprune.config import RunConfig, load_config
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.problem import load_problem
@@ -56,6 +56,17 @@ def test_proposals_differ_and_every_one_fits(target: Target) -> None:
         figures = target.resources.exact(levels)
         assert all(figures[k] <= budget for k, budget in target.budgets.items())
     assert found == proposals(problem_of(target, "stem_conv"), target, MOST, seed=0)
+
+
+def test_a_run_has_as_many_rivals_as_it_is_allowed(graph: Graph, target: Target) -> None:
+    data = Arrays(np.zeros((64, 24, 24, 1), np.float32), np.zeros(64, np.int64))
+    loss, recipe = torch.nn.functional.cross_entropy, Recipe(epochs=1, batch_size=64)
+    for allowed in (1, 2):
+        search = Search(target, find_method("taylor"), data, loss, recipe, lambda module: 0.0, rivals=allowed)
+        run = search.start(graph)
+        search._freeze(run)
+        assert len(run.rivals) == allowed
+    assert RunConfig().rivals == MOST
 
 
 def test_the_first_proposal_is_the_methods_own_and_alone_when_one_is_asked_for(target: Target) -> None:
