@@ -10,6 +10,7 @@ so that even small differences of their losses mean something.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from mcuprune.errors import BudgetError
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.prune.allocate import Levels, Problem, allocate
+from mcuprune.prune.method import curve
 from mcuprune.prune.target import Target
 from mcuprune.resources.macs import macs
 from mcuprune.training.graph_module import GraphModule
@@ -51,19 +53,19 @@ class Rival:
         self.loss = loss if first else MEMORY * self.loss + (1 - MEMORY) * loss
 
 
-def proposals(problem: Problem, target: Target, count: int, seed: int) -> list[Levels]:
+def proposals(
+    problem: Problem, target: Target, norms: Mapping[str, np.ndarray], count: int, seed: int
+) -> list[Levels]:
     """At most ``count`` different levels, all within every budget, the method's own allocation first.
 
-    Then those for which a group's loss grows without bound as it empties, in the method's currency; the same
-    with all groups alike; uniform widths, filled; and groups weighted by chance.
+    Then the one by filter ``norms`` (group -> (units,) scores), whose opinion of layers is another one; those
+    with all groups alike; uniform widths, filled; those for which a group's loss grows without bound as it
+    empties; and groups weighted by chance.
     """
-    found = [allocate(problem)]
-    if count > 1:
-        found.append(allocate(logarithmic(problem)))
-    if count > 2:
-        found.append(allocate(alike(problem)))
-    if count > 3:
-        found.append(allocate(replace(alike(problem), floors=target.uniform), refine=False))
+    by_norms = replace(problem, curves={group: curve(norms[group]) for group in problem.curves})
+    filled = replace(alike(problem), floors=target.uniform)
+    ways = ((problem, True), (by_norms, True), (alike(problem), True), (filled, False))
+    found = [allocate(way, refine) for way, refine in (*ways, (logarithmic(problem), True))[:count]]
     rng = np.random.default_rng((seed, len(problem.curves)))
     for _ in range(2 * count):
         if len(unique := list({tuple(levels.values()): levels for levels in found}.values())) >= count:

@@ -289,7 +289,8 @@ class Search:
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
             count = min(self.rivals, affordable(self.target, self.recipe.batch_size, self.phases))
             scores = self.method.scores(run.state)
-            cuts = proposals(problem, self.target, count, self.recipe.seed)
+            norms = numpy_scores(unit_norms(run.module))
+            cuts = proposals(problem, self.target, norms, count, self.recipe.seed)
             run.rivals = [self._cut(run, best_units(scores, levels)) for levels in cuts]
         else:
             run.masks = dict(run.state["mask"])

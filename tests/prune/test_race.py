@@ -49,13 +49,19 @@ def problem_of(target: Target, starve: str) -> Problem:
     return Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact)
 
 
+def norms_of(target: Target) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {group: rng.random(target.resources.graph.widths[group]) for group in target.floors}
+
+
 def test_proposals_differ_and_every_one_fits(target: Target) -> None:
-    found = proposals(problem_of(target, "stem_conv"), target, MOST, seed=0)
+    problem, norms = problem_of(target, "stem_conv"), norms_of(target)
+    found = proposals(problem, target, norms, MOST, seed=0)
     assert len(found) == MOST == len({tuple(levels.values()) for levels in found})
     for levels in found:
         figures = target.resources.exact(levels)
         assert all(figures[k] <= budget for k, budget in target.budgets.items())
-    assert found == proposals(problem_of(target, "stem_conv"), target, MOST, seed=0)
+    assert found == proposals(problem, target, norms, MOST, seed=0)
 
 
 def test_a_run_has_as_many_rivals_as_it_is_allowed(graph: Graph, target: Target) -> None:
@@ -71,7 +77,14 @@ def test_a_run_has_as_many_rivals_as_it_is_allowed(graph: Graph, target: Target)
 
 def test_the_first_proposal_is_the_methods_own_and_alone_when_one_is_asked_for(target: Target) -> None:
     problem = problem_of(target, "stem_conv")
-    assert proposals(problem, target, 1, seed=0) == [allocate(problem)]
+    assert proposals(problem, target, norms_of(target), 1, seed=0) == [allocate(problem)]
+
+
+def test_the_second_proposal_is_that_of_the_norms(target: Target) -> None:
+    problem, norms = problem_of(target, "stem_conv"), norms_of(target)
+    norms["reduce2_conv"] *= 1e-4
+    second = proposals(problem, target, norms, 2, seed=0)[1]
+    assert second["reduce2_conv"] < allocate(problem)["reduce2_conv"]
 
 
 def test_a_group_that_seems_worthless_is_starved_by_sums_but_not_by_shares(target: Target) -> None:
