@@ -82,9 +82,10 @@ def test_the_first_proposal_is_the_methods_own_and_alone_when_one_is_asked_for(t
 
 def test_the_second_proposal_is_that_of_the_norms(target: Target) -> None:
     problem, norms = problem_of(target, "stem_conv"), norms_of(target)
-    norms["reduce2_conv"] *= 1e-4
+    norms["body1_conv"] *= 1e-4
     second = proposals(problem, target, norms, 2, seed=0)[1]
-    assert second["reduce2_conv"] < allocate(problem)["reduce2_conv"]
+    assert second["body1_conv"] == target.floors["body1_conv"]
+    assert allocate(problem)["body1_conv"] > second["body1_conv"]
 
 
 def test_a_group_that_seems_worthless_is_starved_by_sums_but_not_by_shares(target: Target) -> None:
