@@ -135,9 +135,9 @@ def test_few_rivals_where_the_network_stays_large_many_where_it_is_small(graph: 
     counts = [affordable(target, 64, Phases()) for target in targets]
     assert counts == sorted(counts)
     assert counts[0] == 1
-    assert counts[-1] == MOST
+    assert counts[-1] > MOST // 2
     assert affordable(targets[-1], 64, Phases(race=Phases.freeze)) == 1
-    assert affordable(targets[-1], 1, Phases()) < MOST  # what a step costs apart from its MACs
+    assert affordable(targets[-1], 1, Phases()) < counts[-1]  # what a step costs apart from its MACs
 
 
 def test_a_run_stopped_in_the_race_ends_as_if_it_had_not_been(graph: Graph, target: Target) -> None:
