@@ -113,6 +113,8 @@ def _accuracy(row: Row) -> list[str]:
 
 
 def _percent(row: Row, records: Mapping[str, Record]) -> str:
+    """Mean over the units that ours has too: an unfinished bench compares nothing else."""
+    records = {unit: record for unit, record in records.items() if unit in row.ours}
     return f"{row.percent(records):.2f}" if records else "-"
 
 
