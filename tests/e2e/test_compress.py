@@ -72,7 +72,14 @@ def start(place: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mcuprune", *arguments]
     environment = {**os.environ, "CI": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, cwd=place, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=place,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A test runner started in the background ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
