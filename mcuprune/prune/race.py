@@ -34,6 +34,7 @@ MEMORY = 0.97  # of the running mean of a rival's loss
 WORTH = 0.85  # times the dense training: what a run with its race is expected to cost, with a margin
 GATED = 1.2  # times a dense step: one with gates, with the allocations between steps
 INT8 = 2.5  # times a step of a small network: one that rounds weights and activations
+UNSHRUNK = 0.25  # of a step's work: inputs and outputs, and bf16 that pays for large networks alone
 NODE = 3.5e6  # MACs of a step that take as long as a folded node without any: 0.23 ms, one thread
 _TINY = 1e-6  # of a group's importance: what is left of it without any unit
 
@@ -58,13 +59,13 @@ def proposals(
 ) -> list[Levels]:
     """At most ``count`` different levels, all within every budget, the method's own allocation first.
 
-    Then the one by filter ``norms`` (group -> (units,) scores), whose opinion of layers is another one; those
-    with all groups alike; uniform widths, filled; those for which a group's loss grows without bound as it
+    Then those with all groups alike; the one by filter ``norms`` (group -> (units,) scores), whose opinion of
+    layers is another one; uniform widths, filled; those for which a group's loss grows without bound as it
     empties; and groups weighted by chance.
     """
     by_norms = replace(problem, curves={group: curve(norms[group]) for group in problem.curves})
     filled = replace(alike(problem), floors=target.uniform)
-    ways = ((problem, True), (by_norms, True), (alike(problem), True), (filled, False))
+    ways = ((problem, True), (alike(problem), True), (by_norms, True), (filled, False))
     found = [allocate(way, refine) for way, refine in (*ways, (logarithmic(problem), True))[:count]]
     rng = np.random.default_rng((seed, len(problem.curves)))
     for _ in range(2 * count):
@@ -115,7 +116,8 @@ def affordable(target: Target, batch_size: int, phases: Phases) -> int:
     work = batch_size * sum(int(macs(node, op_shape(node, graph.shape))) for node in graph.nodes)
     fixed = NODE * len(graph.nodes) / (NODE * len(graph.nodes) + work)
     full = sum(graph.widths[group] for group in target.uniform)
-    share = fixed + (1.0 - fixed) * sum(target.uniform.values()) / max(1, full)
+    widths = sum(target.uniform.values()) / max(1, full)
+    share = fixed + (1.0 - fixed) * (UNSHRUNK + (1.0 - UNSHRUNK) * widths)
     int8 = 1.0 - phases.int8
     left = WORTH - GATED * freeze - share * (1.0 - freeze + (INT8 - 1.0) * int8)
     first, rest = HEATS[0], 1.0 - HEATS[0]
