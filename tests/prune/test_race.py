@@ -143,7 +143,7 @@ def test_few_rivals_where_the_network_stays_large_many_where_it_is_small(graph: 
 def test_a_run_stopped_in_the_race_ends_as_if_it_had_not_been(graph: Graph, target: Target) -> None:
     rng = np.random.default_rng(0)
     data = Arrays(rng.standard_normal((320, 24, 24, 1)).astype(np.float32), rng.integers(0, 10, 320))
-    recipe = Recipe(epochs=5, batch_size=32)
+    recipe = Recipe(epochs=5, batch_size=64)
     search = Search(
         target, find_method("taylor"), data, torch.nn.functional.cross_entropy, recipe, lambda module: 0.0
     )
