@@ -182,12 +182,24 @@ class Search:
         return run.rate_scale * run_rate(share, self.recipe.learning_rate, restart, self.phases)
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
-        run.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(run.module(x, **self._transforms(run)), y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        run.optimizer.step()
+        loss = self._descend(run.module, run.optimizer, x, y, self._transforms(run))
         if run.masks:
             _apply_masks(run)
+        return loss
+
+    def _descend(
+        self,
+        module: GraphModule,
+        optimizer: torch.optim.Optimizer,
+        x: Tensor,
+        y: Tensor,
+        transforms: Mapping[str, Any],
+    ) -> Tensor:
+        """One step down the loss of a batch; the loss before it."""
+        optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(module(x, **transforms), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
         return loss.detach()
 
     def _race_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
@@ -195,11 +207,7 @@ class Search:
         losses = []
         for rival in run.rivals:
             set_rate(rival.optimizer, self._rate(run, rival.restart_rate))
-            rival.optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(rival.module(x), y)
-            loss.backward()  # type: ignore[no-untyped-call]
-            rival.optimizer.step()
-            losses.append(loss.detach())
+            losses.append(self._descend(rival.module, rival.optimizer, x, y, {}))
             rival.note(float(losses[-1]))
         return torch.stack(losses).nan_to_num(nan=math.inf).min()
 
