@@ -17,7 +17,6 @@ from mcuprune.errors import ToolchainError, UnsupportedError, UsageError
 from mcuprune.frontends.load import load_model
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph, QuantizedGraph
-from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.layers import LayerProfile, layer_profiles, profile_text
 from mcuprune.lossless.record import HEAD, Change
@@ -27,7 +26,7 @@ from mcuprune.posttrain import PostTrained, Quality, post_train
 from mcuprune.problem import identifier
 from mcuprune.report.units import count, kibi, seconds
 from mcuprune.resources.choices import KernelChoice, Price, kernel_choices, price
-from mcuprune.resources.macs import macs
+from mcuprune.resources.macs import total_macs
 from mcuprune.resources.model import Breakdown, breakdown, planned_calls
 from mcuprune.terminal import table
 from mcuprune.verify.prove import SAMPLES, Proof, make_inputs, prove
@@ -158,10 +157,6 @@ def analyze(
         macs_before=before,
         price=price(graph, plan, board.core, objective),
     )
-
-
-def total_macs(graph: QuantizedGraph) -> int:
-    return sum(int(macs(node, op_shape(node, graph.shape))) for node in graph.nodes if node.inputs)
 
 
 def as_network(model: str, input_shape: tuple[int, ...] | None) -> Network:

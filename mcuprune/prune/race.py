@@ -17,11 +17,10 @@ import numpy as np
 import torch
 
 from mcuprune.errors import BudgetError
-from mcuprune.graph.op_shape import op_shape
 from mcuprune.prune.allocate import Levels, Problem, allocate
 from mcuprune.prune.method import curve
 from mcuprune.prune.target import Target
-from mcuprune.resources.macs import macs
+from mcuprune.resources.macs import total_macs
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.schedules import Phases
 
@@ -113,7 +112,7 @@ def affordable(target: Target, batch_size: int, phases: Phases) -> int:
     but what a node takes for being there stays: :data:`NODE`.
     """
     graph, freeze, race = target.resources.graph, phases.freeze, phases.race - phases.freeze
-    work = batch_size * sum(int(macs(node, op_shape(node, graph.shape))) for node in graph.nodes)
+    work = batch_size * total_macs(graph)
     fixed = NODE * len(graph.nodes) / (NODE * len(graph.nodes) + work)
     full = sum(graph.widths[group] for group in target.uniform)
     widths = sum(target.uniform.values()) / max(1, full)

@@ -14,6 +14,7 @@ from mcuprune.graph.ir import (
     Conv2d,
     DepthwiseConv2d,
     Flatten,
+    Graph,
     Input,
     Linear,
     Lstm,
@@ -21,11 +22,17 @@ from mcuprune.graph.ir import (
     Mul,
     Node,
     Pad,
+    QuantizedGraph,
     Softmax,
     Svdf,
     unsupported,
 )
-from mcuprune.graph.op_shape import Number, OpShape
+from mcuprune.graph.op_shape import Number, OpShape, op_shape
+
+
+def total_macs(graph: Graph | QuantizedGraph) -> int:
+    """MACs of the whole network at its own widths."""
+    return sum(int(macs(node, op_shape(node, graph.shape))) for node in graph.nodes if node.inputs)
 
 
 @singledispatch
@@ -64,6 +71,7 @@ for _kind in (
     BatchNorm,
     Concat,
     Flatten,
+    Graph,
     Input,
     MaxPool2d,
     Mul,
