@@ -55,6 +55,8 @@ class RunConfig(BaseModel):
     distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
     rivals        how many cuts, at most, train side by side after the freeze; the best goes on.  1: no race
     device        where training computes; ``auto``: on a GPU that CUDA finds
+    optimizer     of training; ``auto``: sgd for a network with batch norms, otherwise adamw
+    learning_rate the largest of its schedule, for that optimizer
     precision     of training's convolutions; ``auto``: bf16 where the machine is fast at it and batches are
                   large.  Statistics, loss, optimizer, int8 phase and evaluation are float32 in any case
     drop_blocks   leave out residual blocks that the network can do without
@@ -85,6 +87,7 @@ class RunConfig(BaseModel):
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$")
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
+    optimizer: Literal["auto", "adamw", "sgd"] = "auto"
     learning_rate: float | None = Field(None, gt=0)
     controls: bool = True
     all_controls: bool = False

@@ -27,7 +27,8 @@ from mcuprune.tasks.load import load_task
 from mcuprune.tasks.narrow import resized
 from mcuprune.tasks.task import Task, check_task
 from mcuprune.training.compute import Compute
-from mcuprune.training.loop import Arrays, Recipe, predict
+from mcuprune.training.loop import Arrays, predict
+from mcuprune.training.recipe import Recipe, is_normalized
 
 Build = Callable[[Task], nn.Module | Graph]  # the network for the task's inputs
 
@@ -47,7 +48,7 @@ OWN_MODELS = {  # of the built-in tasks; other data get a network by the form of
     "anomaly": "autoencoder",
     "wand": "sequence_cnn",
 }
-RECIPES = {  # by task; other data: own_recipe
+RECIPES = {  # by task, their rates for AdamW; other data: own_recipe
     DEMO_TASK: Recipe(epochs=14, batch_size=64, learning_rate=3e-3),
     "digits": Recipe(epochs=60, batch_size=32, learning_rate=3e-3),
     "mnist": Recipe(epochs=8, batch_size=128, learning_rate=2e-3),
@@ -154,7 +155,7 @@ def _problem(build: Build, task: Task, config: RunConfig, name: str, note: str =
         graph=graph,
         task=_for_probabilities(task) if _ends_in_softmax(graph) else task,
         budget=config.budget,
-        recipe=make_recipe(task, config),
+        recipe=make_recipe(task, graph, config),
         real_inputs=min(REAL_INPUTS, len(task.test)),
         rebuild=rebuild,
         note=note,
@@ -232,14 +233,16 @@ def build_network(key: str, task: Task, seed: int) -> nn.Module:
     return build_model(key, channels_first(task.input_shape), task.outputs)
 
 
-def make_recipe(task: Task, config: RunConfig) -> Recipe:
-    """The task's own recipe, with what ``config`` sets.  UsageError for a device that is not there."""
+def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
+    """The task's own recipe for such a network, with what ``config`` sets.
+
+    Raises UsageError for a device that is not there.
+    """
     recipe = RECIPES.get(task.name) or (own_recipe(len(task.train)) if task.classes else SIGNAL_RECIPE)
-    given = {
-        key: value
-        for key in ("epochs", "batch_size", "learning_rate")
-        if (value := getattr(config, key)) is not None
-    }
+    recipe = replace(recipe, batch_size=config.batch_size or recipe.batch_size)
+    if config.optimizer == "sgd" or (config.optimizer == "auto" and is_normalized(graph)):
+        recipe = recipe.with_sgd()
+    given = {key: value for key in ("epochs", "learning_rate") if (value := getattr(config, key)) is not None}
     compute = Compute(config.device, config.precision)
     compute.find_device()  # a missing one is refused before anything is trained
     return replace(recipe, seed=config.seed, compute=compute, **given)

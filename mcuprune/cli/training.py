@@ -134,9 +134,19 @@ def compress(
         int | None,
         typer.Option(help="Training samples per step. (default: the task's)", rich_help_panel=TRAINING),
     ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            help=f"adamw, sgd, or auto: sgd for a network with batch norms. (default: {DEFAULT.optimizer})",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="The largest of its schedule. (default: the task's)", rich_help_panel=TRAINING),
+        typer.Option(
+            help="The largest of its schedule. (default: the task's and the optimizer's)",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     seed: Annotated[
         int | None,

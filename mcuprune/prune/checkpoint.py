@@ -21,7 +21,8 @@ from mcuprune.prune.search import SITES, Run, Search
 from mcuprune.prune.shrink import shrink
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.loop import EpochRecord, make_module, make_optimizer
+from mcuprune.training.loop import EpochRecord, make_module
+from mcuprune.training.recipe import make_optimizer
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
@@ -62,7 +63,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     quantized = saved["ranges"] is not None
     module = make_module(run_passes(narrow) if quantized else narrow, search.recipe)
     restore(module, saved["values"])
-    optimizer = make_optimizer(module, search.recipe)
+    optimizer = make_optimizer(module, search.recipe.without_norms() if quantized else search.recipe)
     optimizer.load_state_dict(saved["optimizer"])
     quantizer = FakeQuantizer(module.graph) if quantized else None
     if quantizer is not None:

@@ -32,9 +32,8 @@ from mcuprune.training.loop import (
     check_finite,
     check_state,
     make_module,
-    make_optimizer,
-    set_rate,
 )
+from mcuprune.training.recipe import make_optimizer, set_rate
 
 BINDING = Augmented(penalty=0.2, rate=0.02)
 WARMUP, DECIDED = 0.1, 0.7  # shares of the steps: no price before, all of it after

@@ -43,7 +43,7 @@ class Rival:
     """A network cut from the dense one; ``keep`` are its units, ``loss`` its running mean."""
 
     module: GraphModule
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     keep: dict[str, np.ndarray]
     restart_rate: float
     loss: float = math.nan

@@ -30,18 +30,8 @@ from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule, Seen
 from mcuprune.training.int8 import CALIBRATION, FakeQuantizer
-from mcuprune.training.loop import (
-    Arrays,
-    EpochRecord,
-    Loss,
-    Recipe,
-    batches,
-    check_finite,
-    check_state,
-    make_module,
-    make_optimizer,
-    set_rate,
-)
+from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, check_finite, check_state, make_module
+from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.schedules import Phases, allr_start, run_rate, weights_of
 
 REFRESH = 10  # steps, at least, between two integer allocations while masks move
@@ -56,7 +46,7 @@ class Run:
 
     graph: Graph  # as given: dense, batch norms in place
     module: GraphModule
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     sites: tuple[Site, ...]
     state: State
     multipliers: Multipliers
@@ -178,8 +168,10 @@ class Search:
         return loss
 
     def _rate(self, run: Run, restart: float) -> float:
-        share = run.step / self.total
-        return run.rate_scale * run_rate(share, self.recipe.learning_rate, restart, self.phases)
+        rate = run_rate(run.step / self.total, self.recipe.learning_rate, restart, self.phases)
+        if run.quantizer is not None:
+            rate *= self.recipe.without_norms().learning_rate / self.recipe.learning_rate
+        return run.rate_scale * rate
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         loss = self._descend(run.module, run.optimizer, x, y, self._transforms(run))
@@ -319,7 +311,7 @@ class Search:
     def _start_int8(self, run: Run) -> None:
         """Fold the batch norms and go on training with quantized weights and activations."""
         run.module = make_module(run_passes(run.module.to_graph()), self.recipe)
-        run.optimizer = make_optimizer(run.module, self.recipe)
+        run.optimizer = make_optimizer(run.module, self.recipe.without_norms())
         run.quantizer = FakeQuantizer(run.module.graph)
         samples = torch.from_numpy(self.data.x[:CALIBRATION])
         run.quantizer.calibrate(run.module, samples.to(self.recipe.compute.find_device()))

@@ -16,7 +16,8 @@ from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import Binding
 from mcuprune.prune.race import MOST
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Loss, Recipe, Trained, train
+from mcuprune.training.loop import Arrays, Loss, Trained, train
+from mcuprune.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from mcuprune.progress import Progress
 from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization, scale_owners
 from mcuprune.quantize.observers import activation_quantization
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Loss, Rate, Recipe, Trained, train
+from mcuprune.training.loop import Arrays, Loss, Rate, Trained, train
+from mcuprune.training.recipe import Recipe
 
 CALIBRATION = 512  # training samples that the ranges start from
 DECAY = 0.98  # of the running ranges, per batch
@@ -116,6 +117,7 @@ def train_int8(
     folded = run_passes(graph)
     quantizer = FakeQuantizer(folded)
     quantizer.calibrate(GraphModule(folded), torch.from_numpy(data.x[:CALIBRATION]))
+    recipe = recipe.without_norms()
     result = train(
         folded, data, loss, recipe, score, progress, "int8", quantizer.weight, quantizer.activation, rate
     )

@@ -16,8 +16,8 @@ from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.training.augment import Augment
-from mcuprune.training.compute import Compute
 from mcuprune.training.graph_module import GraphModule, Hook, Seen
+from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.schedules import linear_with_warmup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -41,22 +41,6 @@ class Arrays:
     y: np.ndarray
     augment: Augment | None = None
     taught: Callable[[Tensor, Tensor], Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: AdamW, batches drawn anew each epoch, learning rate per step."""
-
-    epochs: int = 20
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
-    seed: int = 0
-    compute: Compute = field(default_factory=Compute)
-
-    def steps(self, samples: int) -> int:
-        """Optimizer steps of an epoch."""
-        return max(1, samples // self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -130,21 +114,6 @@ def make_module(graph: Graph, recipe: Recipe) -> GraphModule:
     """``graph`` ready to train as the recipe says: device, number format, training mode."""
     compute = recipe.compute
     return GraphModule(graph, compute.is_bf16(graph, recipe.batch_size)).to(compute.find_device()).train()
-
-
-def make_optimizer(module: GraphModule, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW; only weights (not biases and batch norm) decay."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def check_finite(loss: Tensor, epoch: int, rate: float) -> None:

@@ -13,7 +13,8 @@ from mcuprune.inr.image import LONGEST, coordinates, image_task
 from mcuprune.models.siren import Siren
 from mcuprune.tasks.task import check_task
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Recipe, predict, train
+from mcuprune.training.loop import Arrays, predict, train
+from mcuprune.training.recipe import Recipe
 
 
 def picture(path, width: int, height: int, channels: int = 3):

@@ -13,7 +13,8 @@ from mcuprune.prune.blocks import branches, choose_depth, without
 from mcuprune.prune.setting import Setting
 from mcuprune.tasks.task import accuracy
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Recipe, predict
+from mcuprune.training.loop import Arrays, predict
+from mcuprune.training.recipe import Recipe
 
 
 class Blocks(nn.Module):

@@ -22,7 +22,8 @@ from mcuprune.prune.search import Search
 from mcuprune.prune.shrink import shrink
 from mcuprune.prune.target import make_target
 from mcuprune.tasks.load import load_task
-from mcuprune.training.loop import Arrays, Recipe, predict
+from mcuprune.training.loop import Arrays, predict
+from mcuprune.training.recipe import Recipe
 
 
 @given(name=st.sampled_from(sorted(NETWORKS)), seed=st.integers(0, 1000))

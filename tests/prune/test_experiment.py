@@ -16,7 +16,8 @@ from mcuprune.prune.methods import find_method
 from mcuprune.prune.search import Found
 from mcuprune.prune.setting import Setting
 from mcuprune.tasks.task import accuracy
-from mcuprune.training.loop import BACKOFF, DivergedError, Recipe, predict
+from mcuprune.training.loop import BACKOFF, DivergedError, predict
+from mcuprune.training.recipe import Recipe
 
 FINITE = nn.functional.cross_entropy
 

@@ -8,7 +8,7 @@ from test_method_runs import assert_within_and_maximal, problem
 
 from mcuprune.prune.family import crossing, family
 from mcuprune.prune.methods import find_method
-from mcuprune.training.loop import Recipe
+from mcuprune.training.recipe import Recipe
 
 
 def test_budgets_are_passed_in_order() -> None:

@@ -13,7 +13,8 @@ from mcuprune.prune.features import choose_inputs
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.setting import Setting
 from mcuprune.tasks.task import accuracy
-from mcuprune.training.loop import Arrays, Recipe, predict
+from mcuprune.training.loop import Arrays, predict
+from mcuprune.training.recipe import Recipe
 
 
 def setting(x: np.ndarray, y: np.ndarray, epochs: int) -> Setting:

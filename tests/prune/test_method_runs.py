@@ -25,7 +25,8 @@ from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.task import accuracy
-from mcuprune.training.loop import Arrays, Recipe, predict
+from mcuprune.training.loop import Arrays, predict
+from mcuprune.training.recipe import Recipe
 
 TRAINED = [m.name for m in METHODS if issubclass(m, Method)]
 CLASSES = 3

@@ -23,7 +23,8 @@ from mcuprune.prune.search import Search
 from mcuprune.prune.target import Target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Recipe
+from mcuprune.training.loop import Arrays
+from mcuprune.training.recipe import Recipe
 from mcuprune.training.schedules import Phases
 
 

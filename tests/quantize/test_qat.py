@@ -14,7 +14,7 @@ from mcuprune.quantize.convert import quantize
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.loop import Recipe, make_optimizer
+from mcuprune.training.recipe import Recipe, make_optimizer
 
 
 def inputs(graph: Graph, count: int, seed: int = 0) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mcuprune.training.augment import PAD, SHIFT, crop_and_flip, shift_and_tilt
-from mcuprune.training.loop import Arrays, Recipe, batches
+from mcuprune.training.loop import Arrays, batches
+from mcuprune.training.recipe import Recipe
 
 
 def rng(seed: int = 0) -> np.random.Generator:

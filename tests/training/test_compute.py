@@ -20,7 +20,8 @@ from mcuprune.training import compute
 from mcuprune.training.compute import BF16_MACS, Compute, convolution_macs
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.loop import Arrays, Recipe, make_module, predict, train
+from mcuprune.training.loop import Arrays, make_module, predict, train
+from mcuprune.training.recipe import Recipe
 
 BF16 = Compute("cpu", "bf16")
 FLOAT32 = Compute("cpu", "float32")

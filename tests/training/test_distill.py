@@ -13,7 +13,8 @@ from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph
 from mcuprune.training.distill import distilled
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Recipe, batches
+from mcuprune.training.loop import Arrays, batches
+from mcuprune.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=1, batch_size=8, seed=3)
 

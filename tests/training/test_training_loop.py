@@ -12,7 +12,8 @@ from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph
 from mcuprune.training.distill import TEMPERATURE, distilled
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, DivergedError, Recipe, predict, train
+from mcuprune.training.loop import Arrays, DivergedError, predict, train
+from mcuprune.training.recipe import Recipe
 
 
 def network() -> Graph:

@@ -88,7 +88,9 @@ class IMP(Stage):
         start = (
             peak if self.schedule == "llr" else allr_start(peak, weights_of(before), weights_of(after), share)
         )
-        return lambda done, _: llr(done, start)
+        return lambda done, its_peak: llr(
+            done, its_peak * start / peak
+        )  # int8 training has a peak of its own
 
 
 def split_epochs(

@@ -231,7 +231,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             ),
         ),
         model="small_resnet:width=32",
-        epochs=50,
+        epochs=60,
         seeds=(0, 1, 2),
         note=EXACT + "RAM is arena and stack.",
     ),

@@ -29,7 +29,7 @@ from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.load import load_task
 from mcuprune.tasks.task import Task
 from mcuprune.training.loop import Arrays, EpochRecord, predict
-from tests.bench.compress.cells import DENSE, METHOD, Cell, dense_cell, recipe_of
+from tests.bench.compress.cells import DENSE, METHOD, Cell, dense_cell
 from tests.bench.compress.experiments import Bound
 from tests.bench.compress.measure import accuracies, resources
 from tests.bench.compress.records import Record
@@ -153,7 +153,7 @@ def _setting(cell: Cell, problem: Problem, folder: Path) -> Setting:
     return Setting(
         Arrays(task.train.x, task.train.y, task.augment),
         task.loss_function,
-        recipe_of(cell.experiment, cell.unit.seed),
+        problem.recipe,
         score,
         task.calibration(),
         folder,
