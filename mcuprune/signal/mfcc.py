@@ -61,14 +61,24 @@ def mel(hertz: np.ndarray | float) -> np.ndarray:
     return np.asarray(1127.0 * np.log1p(np.asarray(hertz) / 700.0))
 
 
+def position(hertz: np.ndarray, spec: Mfcc) -> np.ndarray:
+    """Where frequencies lie among the filters' corners: 0 at ``low``, mels + 1 at ``high``."""
+    low, high = mel(spec.low), mel(spec.high)
+    return np.asarray((mel(hertz) - low) / (high - low) * (spec.mels + 1))
+
+
+def frequency(position: np.ndarray, spec: Mfcc) -> np.ndarray:
+    """The inverse of :func:`position`, in Hz."""
+    low, high = mel(spec.low), mel(spec.high)
+    return np.asarray(700.0 * np.expm1((low + position * (high - low) / (spec.mels + 1)) / 1127.0))
+
+
 def positions(spec: Mfcc) -> np.ndarray:
-    """Where each bin 0..fft/2 lies among the filters' corners: 0 at ``low``, mels + 1 at ``high``.
+    """Position of each bin 0..fft/2.
 
     At position p bin energy belongs to filter floor(p) by the fraction of p, and the rest to the one before.
     """
-    bins = mel(np.arange(spec.fft // 2 + 1) * spec.rate / spec.fft)
-    low, high = mel(spec.low), mel(spec.high)
-    return np.asarray((bins - low) / (high - low) * (spec.mels + 1))
+    return position(np.arange(spec.fft // 2 + 1) * spec.rate / spec.fft, spec)
 
 
 def filters(spec: Mfcc) -> np.ndarray:
@@ -77,9 +87,9 @@ def filters(spec: Mfcc) -> np.ndarray:
     return np.asarray(np.maximum(0.0, 1.0 - distance))
 
 
-def cosines(spec: Mfcc) -> np.ndarray:
-    """Orthonormal cosine transform (coefficients, mels), DCT-II."""
-    rows, columns = np.array(spec.rows)[:, None], np.arange(spec.mels)[None]
+def cosines(spec: Mfcc, filters: np.ndarray | None = None) -> np.ndarray:
+    """Orthonormal cosine transform (coefficients, mels), DCT-II; its waves at fractional ``filters``."""
+    rows, columns = np.array(spec.rows)[:, None], (np.arange(spec.mels) if filters is None else filters)[None]
     scale = np.where(rows == 0, math.sqrt(1.0 / spec.mels), math.sqrt(2.0 / spec.mels))
     return np.asarray(scale * np.cos(np.pi * rows * (columns + 0.5) / spec.mels))
 

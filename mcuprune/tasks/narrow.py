@@ -9,6 +9,7 @@ import numpy as np
 
 from mcuprune.errors import UsageError
 from mcuprune.tasks.task import FrontEnd, Split, Task
+from mcuprune.tasks.voices import cepstral
 
 AXES = {"channels": -1, "columns": 1}  # of an input without the batch
 
@@ -58,9 +59,10 @@ def picked(task: Task, axis: str, kept: tuple[int, ...]) -> Task:
     shape[place] = len(kept)
     mean, std = ((of_kept(v, kept) if axis == "channels" else v) for v in (task.mean, task.std))
     front_end = None if task.front_end is None else heard(task.front_end, kept)
+    augment = task.augment if front_end is None else cepstral(front_end)
     behind = place + 1 if place >= 0 else place  # the batch comes first
     small = _changed(task, lambda x: np.ascontiguousarray(x.take(kept, behind)), tuple(shape))
-    return replace(small, mean=mean, std=std, front_end=front_end)
+    return replace(small, mean=mean, std=std, front_end=front_end, augment=augment)
 
 
 def of_kept(values: tuple[float, ...], kept: tuple[int, ...]) -> tuple[float, ...]:

@@ -17,15 +17,13 @@ from mcuprune.signal.mfcc import Mfcc, fit, mfcc
 from mcuprune.tasks.audio import read_wav
 from mcuprune.tasks.splits import Splits, make_task
 from mcuprune.tasks.task import FrontEnd, Split, Task, hold_out
-from mcuprune.training.augment import shift_and_tilt
+from mcuprune.tasks.voices import cepstral, perturb
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 PATTERN = "*_*_*.wav"
 TEST_INDICES = 5  # of each digit and speaker
 VALIDATION = 0.1  # of the training clips
 COPIES = 3  # of each training clip
-SPEED, COLOUR = (0.8, 1.25), 0.6  # range of the speed, largest share of the sample before
-PEAK, NOISE = 12000.0, (0.0, 2.0)  # of a perturbed clip; exponents of the noise's deviation, both in steps
 CHUNK = 64  # clips at once
 
 
@@ -67,7 +65,7 @@ def clip_task(name: str, clips: Splits, spec: Mfcc, seed: int, title: str = "") 
     """A task whose splits hold audio (N, samples) int16, ``test`` among them.
 
     Coefficients are standardized by the training clips.  Validation and training clips get perturbed copies
-    (see :func:`perturb`): few speakers are known, others will speak.
+    (see :mod:`mcuprune.tasks.voices`).
     """
     train, validation = clips.train, clips.validation
     if validation is None:
@@ -86,7 +84,7 @@ def clip_task(name: str, clips: Splits, spec: Mfcc, seed: int, title: str = "") 
     }
     task = make_task(name, Splits(**scaled), seed, title, normalize=False)
     front_end = FrontEnd(spec, tuple(map(float, mean)), tuple(map(float, std)))
-    return replace(task, front_end=front_end, augment=shift_and_tilt)
+    return replace(task, front_end=front_end, augment=cepstral(front_end))
 
 
 def _features(clips: Split, copies: int, spec: Mfcc, seed: int) -> Split:
@@ -98,17 +96,3 @@ def _features(clips: Split, copies: int, spec: Mfcc, seed: int) -> Split:
         parts = [mfcc(changed[i : i + CHUNK], spec) for i in range(0, len(changed), CHUNK)]
         found.append(np.concatenate(parts).astype(np.float32))
     return Split(np.concatenate(found).astype(np.float32), np.tile(clips.y, copies + 1))
-
-
-def perturb(clip: np.ndarray, spec: Mfcc, rng: np.random.Generator) -> np.ndarray:
-    """The clip as another voice and microphone might record it: pitch and speed, colour, start, noise."""
-    heard = clip[: 1 + int(np.flatnonzero(clip)[-1])] if clip.any() else clip
-    speed, colour = rng.uniform(*SPEED), rng.uniform(-COLOUR, COLOUR)
-    sound = np.interp(np.arange(0.0, len(heard) - 1.0, speed), np.arange(len(heard)), heard)
-    sound = sound + colour * np.concatenate([[0.0], sound[:-1]])
-    start = int(rng.integers(0, spec.samples // 10))
-    changed = np.zeros(spec.samples)
-    changed[start : start + len(sound)] = sound[: spec.samples - start]
-    changed *= PEAK / max(1.0, float(np.abs(changed).max()))
-    changed += rng.normal(0.0, 10.0 ** rng.uniform(*NOISE), spec.samples)
-    return np.clip(np.round(changed), -32768, 32767).astype(np.int16)

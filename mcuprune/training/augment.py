@@ -9,8 +9,6 @@ import numpy as np
 Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 PAD = 4  # pixels
-SHIFT = 4  # frames
-TILT = 0.6  # standard deviations
 
 
 def crop_and_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -25,13 +23,3 @@ def crop_and_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mirrored = rng.random(count) < 0.5
     columns[mirrored] = columns[mirrored, ::-1]
     return np.asarray(padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]])
-
-
-def shift_and_tilt(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cepstra (N, frames, coefficients, 1): moved in time by up to four frames, the ends repeated; and every
-    coefficient off by a constant of its own, as through another microphone."""
-    count, frames = x.shape[:2]
-    offsets = rng.integers(-SHIFT, SHIFT + 1, (count, 1))
-    places = np.clip(np.arange(frames) + offsets, 0, frames - 1)
-    tilt = rng.normal(0.0, TILT, (count, 1, x.shape[2], 1)).astype(np.float32)
-    return np.asarray(x[np.arange(count)[:, None], places] + tilt)
