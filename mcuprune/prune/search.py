@@ -32,7 +32,7 @@ from mcuprune.training.graph_module import GraphModule, Seen
 from mcuprune.training.int8 import CALIBRATION, FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, check_finite, check_state, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
-from mcuprune.training.schedules import Phases, allr_start, run_rate, weights_of
+from mcuprune.training.schedules import Phases, allr_start, int8_rate, run_rate, weights_of
 
 REFRESH = 10  # steps, at least, between two integer allocations while masks move
 REFRESHES = 60  # of them, at most, in a run: allocation must stay cheap beside training
@@ -168,10 +168,11 @@ class Search:
         return loss
 
     def _rate(self, run: Run, restart: float) -> float:
-        rate = run_rate(run.step / self.total, self.recipe.learning_rate, restart, self.phases)
+        share = run.step / self.total
         if run.quantizer is not None:
-            rate *= self.recipe.without_norms().learning_rate / self.recipe.learning_rate
-        return run.rate_scale * rate
+            done = (share - self.phases.int8) / (1.0 - self.phases.int8)
+            return run.rate_scale * int8_rate(done, self.recipe.without_norms().learning_rate)
+        return run.rate_scale * run_rate(share, self.recipe.learning_rate, restart, self.phases)
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         loss = self._descend(run.module, run.optimizer, x, y, self._transforms(run))

@@ -18,8 +18,9 @@ from mcuprune.progress import Progress
 from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization, scale_owners
 from mcuprune.quantize.observers import activation_quantization
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Loss, Rate, Trained, train
+from mcuprune.training.loop import Arrays, Loss, Trained, train
 from mcuprune.training.recipe import Recipe
+from mcuprune.training.schedules import int8_rate
 
 CALIBRATION = 512  # training samples that the ranges start from
 DECAY = 0.98  # of the running ranges, per batch
@@ -111,15 +112,22 @@ def train_int8(
     recipe: Recipe,
     score: Callable[[nn.Module], float],
     progress: Progress,
-    rate: Rate,
 ) -> tuple[Trained, dict[str, tuple[float, float]]]:
-    """``graph``, batch norms folded, trained with int8 rounding; and the ranges that it settled on."""
+    """``graph``, batch norms folded, trained on with int8 rounding; and the ranges that it settled on."""
     folded = run_passes(graph)
     quantizer = FakeQuantizer(folded)
     quantizer.calibrate(GraphModule(folded), torch.from_numpy(data.x[:CALIBRATION]))
-    recipe = recipe.without_norms()
     result = train(
-        folded, data, loss, recipe, score, progress, "int8", quantizer.weight, quantizer.activation, rate
+        folded,
+        data,
+        loss,
+        recipe.without_norms(),
+        score,
+        progress,
+        "int8",
+        quantizer.weight,
+        quantizer.activation,
+        int8_rate,
     )
     return result, quantizer.ranges()
 

@@ -11,8 +11,8 @@ import numpy as np
 from mcuprune.graph.ir import Graph
 
 WARMUP = 0.05  # share of a run over which the learning rate rises from zero
-
 RETRAIN_WARMUP = 0.1  # the same of a retraining after a cut
+INT8_RATE = 0.1  # of the usual rate: where int8 training starts
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,20 @@ def llr(share: float, start: float) -> float:
 
 
 def run_rate(share: float, peak: float, restart: float, phases: Phases) -> float:
-    """Learning rate of a compression run: constant until the freeze, then linear from ``restart`` to zero."""
+    """Learning rate of a compression run until its int8 phase.
+
+    Constant until the freeze, then linear from ``restart`` to zero: a network is rounded once it has settled.
+    """
     if share < WARMUP:
         return peak * share / WARMUP
     if share < phases.freeze:
         return peak
-    return restart * (1.0 - share) / (1.0 - phases.freeze)
+    return restart * max(0.0, phases.int8 - share) / (phases.int8 - phases.freeze)
+
+
+def int8_rate(share: float, peak: float) -> float:
+    """Learning rate of int8 training, by the share of its own steps: a part of ``peak``, down to zero."""
+    return INT8_RATE * peak * (1.0 - share)
 
 
 def allr_start(

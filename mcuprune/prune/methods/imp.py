@@ -58,15 +58,14 @@ class IMP(Stage):
         done = [work(initial, first, linear_with_warmup, "warm-up")] if first else []
         graph = done[-1].graph if done else initial
         keep = {group: np.arange(graph.widths[group]) for group in prunable(graph)}
-        for cycle, length in enumerate(parts):
+        for cycle, length in enumerate(parts, start=1):
             dense = target.resources.exact({})
-            budgets = homotopy(dense, target.budgets, (cycle + 1) / len(parts))
+            budgets = homotopy(dense, target.budgets, cycle / len(parts))
             now = cut(graph, target, budgets)
             keep = {group: keep[group][now[group]] for group in keep}
             narrow = shrink(graph, now)
-            tail = int8 if cycle + 1 == len(parts) else 0
-            rate = self._rate(graph, narrow, setting, (length + tail) / epochs)
-            done.append(work(narrow, length, _part(rate, 0, length, length + tail), "narrow"))
+            rate = self._rate(graph, narrow, setting, length / epochs)
+            done.append(work(narrow, length, rate, "narrow"))
             graph = done[-1].graph
         last, ranges = train_int8(
             graph,
@@ -75,7 +74,6 @@ class IMP(Stage):
             replace(setting.recipe, epochs=int8),
             setting.score,
             progress,
-            _part(rate, parts[-1], int8, parts[-1] + int8),
         )
         history = tuple(record for each in (*done, last) for record in each.history)
         numbered = tuple(replace(record, epoch=i) for i, record in enumerate(history))
@@ -88,9 +86,7 @@ class IMP(Stage):
         start = (
             peak if self.schedule == "llr" else allr_start(peak, weights_of(before), weights_of(after), share)
         )
-        return lambda done, its_peak: llr(
-            done, its_peak * start / peak
-        )  # int8 training has a peak of its own
+        return lambda done, _: llr(done, start)
 
 
 def split_epochs(
@@ -128,10 +124,3 @@ def _train(
 ) -> Trained:
     recipe = replace(setting.recipe, epochs=epochs)
     return train(graph, setting.data, setting.loss, recipe, setting.score, progress, phase, rate=rate)
-
-
-def _part(
-    rate: Callable[[float, float], float], before: int, length: int, whole: int
-) -> Callable[[float, float], float]:
-    """The piece of a schedule over ``whole`` epochs that ``length`` of them, after ``before``, see."""
-    return lambda done, peak: rate((before + done * length) / whole, peak)
