@@ -109,7 +109,8 @@ def control(
         graph = baselines.uniform(whole.graph, whole.target, recipe.seed)
         return trained(name, graph, whole.setting, progress)
     if name == "linear":
-        return trained(name, baselines.linear(whole.graph), whole.setting, progress)
+        plain = replace(whole.setting, recipe=whole.setting.recipe.without_norms())
+        return trained(name, baselines.linear(whole.graph), plain, progress)
     if name in CUTS:
         return _one_shot(name, CUTS[name], whole, progress)
     assert found is not None, f"control '{name}' starts from the widths of a result"
