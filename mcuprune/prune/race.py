@@ -25,12 +25,11 @@ from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.schedules import Phases
 
 MOST = 9  # rivals at the start
-HEATS = (0.4, 1.0)  # ends of the heats, as shares of the race; after each the best third goes on
-SURVIVE = 3  # one of so many
+HEATS = ((0.4, 3), (1.0, 1))  # ends of the heats, as shares of the race, and how many go on
 TILT = 1.0  # standard deviation of the logarithm of a group's weight in a random proposal
 LOOSE = 0.5  # floors of random proposals, as a share of the uniform widths
 MEMORY = 0.97  # of the running mean of a rival's loss
-WORTH = 0.85  # times the dense training: what a run with its race is expected to cost, with a margin
+WORTH = 0.905  # times the dense training: what a run with its race is expected to cost, with a margin
 GATED = 1.2  # times a dense step: one with gates, with the allocations between steps
 INT8 = 2.5  # times a step of a small network: one that rounds weights and activations
 UNSHRUNK = 0.25  # of a step's work: inputs and outputs, and bf16 that pays for large networks alone
@@ -119,16 +118,17 @@ def affordable(target: Target, batch_size: int, phases: Phases) -> int:
     share = fixed + (1.0 - fixed) * (UNSHRUNK + (1.0 - UNSHRUNK) * widths)
     int8 = 1.0 - phases.int8
     left = WORTH - GATED * freeze - share * (1.0 - freeze + (INT8 - 1.0) * int8)
-    first, rest = HEATS[0], 1.0 - HEATS[0]
-    # n rivals cost n * first + n / SURVIVE * rest of the race, of which the winner's share is not extra
-    count = (left / (share * race) + 1.0) / (first + rest / SURVIVE) if race > 0.0 else 1.0
+    races = (
+        left / (share * race) + 1.0 if race > 0.0 else 1.0
+    )  # of one rival alone; the winner's is not extra
+    end, staying = HEATS[0]
+    count = races if races <= staying else (races - staying * (1.0 - end)) / end
     return int(min(max(count, 1.0), MOST))
 
 
 def survivors(rivals: list[Rival], done: float) -> list[Rival]:
-    """Those left at ``done`` (0..1) of the race, the best first: every heat that has ended keeps a third."""
-    ended = sum(done >= end for end in HEATS)
-    left = 1 if ended == len(HEATS) else math.ceil(MOST / SURVIVE**ended)
+    """Those left at ``done`` (0..1) of the race, the best first."""
+    left = min([count for end, count in HEATS if done >= end], default=MOST)
     if len(rivals) <= left:
         return rivals
     return sorted(rivals, key=lambda rival: math.inf if math.isnan(rival.loss) else rival.loss)[:left]

@@ -109,15 +109,15 @@ def test_groups_without_any_score_are_shared_out_by_width() -> None:
     assert even[4] == 0.0
 
 
-def test_heats_keep_the_best_third_and_nan_never_wins(graph: Graph) -> None:
+def test_heats_keep_the_best_and_nan_never_wins(graph: Graph) -> None:
     module = GraphModule(graph)
     optimizer = torch.optim.SGD(module.parameters(), 0.1)
     losses = [math.nan, *(float(9 - i) for i in range(MOST - 1))]
     rivals = [Rival(module, optimizer, {}, 0.1, loss) for loss in losses]
-    assert survivors(rivals, HEATS[0] - 0.01) == rivals
-    second = survivors(rivals, HEATS[0])
+    assert survivors(rivals, HEATS[0][0] - 0.01) == rivals
+    second = survivors(rivals, HEATS[0][0])
     assert [r.loss for r in second] == [2.0, 3.0, 4.0]
-    assert [r.loss for r in survivors(second, HEATS[1])] == [2.0]
+    assert [r.loss for r in survivors(second, HEATS[1][0])] == [2.0]
 
 
 def test_losses_are_averaged_from_the_first_on() -> None:
