@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mcuprune.errors import UnsupportedError
@@ -224,6 +224,7 @@ def test_broadcast(code: str) -> None:
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.booleans(), st.data())
 def test_reductions_of_any_axes(dims: list[int], keep: bool, data: st.DataObject) -> None:
     axes = sorted(data.draw(st.sets(st.integers(0, len(dims) - 1), min_size=1)))
+    assume(axes not in ([0, 2], [1, 3]) or len(dims) < 4 or min(dims) == 1)  # refused, see below
     kept = [1 if axis in axes else size for axis, size in enumerate(dims)]
     shape = kept if keep else [size for axis, size in enumerate(dims) if axis not in axes]
     for code in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"):
@@ -251,6 +252,9 @@ def test_convolution_in_groups(size: int, groups: int, count: int, biased: bool)
 
 
 REFUSED: dict[str, Callable[[], bytes]] = {
+    "MEAN producing tensor 'y0': axes [0, 2] of (2, 2, 2, 2), with others between them": lambda: one(
+        "MEAN", (2, 2, 2, 2), [(2, 2)], [int32(0, 2)], "ReducerOptions", keepDims=False
+    ),
     "GATHER producing tensor 'y0': an index outside": lambda: one(
         "GATHER", (1, 3), [(1, 1)], [int32(7)], "GatherOptions", axis=1
     ),

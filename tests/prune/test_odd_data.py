@@ -40,7 +40,7 @@ def task_of(y: np.ndarray, signal: float = 3.0) -> Task:
 def compressed(task: Task, method: str, share: float, epochs: int) -> tuple[Problem, Outcome]:
     torch.manual_seed(0)
     module, _ = make_module("residual")
-    problem = make_problem(module, task, RunConfig(epochs=epochs, batch_size=16, learning_rate=1e-2))
+    problem = make_problem(module, task, RunConfig(epochs=epochs, batch_size=16))
     resources = ResourceModel(run_passes(problem.graph), CORES["cortex-m4"], objective="size")
     low = resources.exact(dict.fromkeys(prunable(problem.graph), 1))
     high = resources.exact({})
