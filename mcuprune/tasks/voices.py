@@ -75,7 +75,8 @@ class _Tracts:
         centres = frequency(np.arange(1.0, spec.mels + 1), spec)
         factors = np.exp(np.linspace(-TRACT, TRACT, TRACTS))
         read = [np.clip(position(factor * centres, spec) - 1.0, 0.0, spec.mels - 1.0) for factor in factors]
-        plain = [cosines(spec) @ cosines(spec, filters).T for filters in read]
+        forward = cosines(spec)
+        plain = [forward @ cosines(spec, filters).T for filters in read]
         matrices = np.stack([matrix / std[:, None] * std for matrix in plain])
         offsets = np.stack([(matrix @ mean - mean) / std for matrix in plain])
         return cls(matrices.astype(np.float32), offsets.astype(np.float32))

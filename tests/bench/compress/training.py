@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from mcuprune.board import Board, load_board
 from mcuprune.config import load_config
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
-from mcuprune.problem import OWN_MODELS, Problem, build_network, make_problem
-from mcuprune.prune.constrain import find_binding
+from mcuprune.problem import OWN_MODELS, Problem, build_network, make_problem, make_setting
 from mcuprune.prune.density import MODEL, Density
 from mcuprune.prune.experiment import Outcome, control, run_experiment
 from mcuprune.prune.methods import find_method
@@ -28,7 +26,7 @@ from mcuprune.prune.target import Target, best_target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.load import load_task
 from mcuprune.tasks.task import Task
-from mcuprune.training.loop import Arrays, EpochRecord, predict
+from mcuprune.training.loop import EpochRecord
 from tests.bench.compress.cells import DENSE, METHOD, Cell, dense_cell
 from tests.bench.compress.experiments import Bound
 from tests.bench.compress.measure import accuracies, resources
@@ -144,21 +142,7 @@ def _outcome(cell: Cell, problem: Problem, target: Target, setting: Setting) -> 
 
 
 def _setting(cell: Cell, problem: Problem, folder: Path) -> Setting:
-    task, binding = problem.task, cell.experiment.binding
-    validation = task.validation
-
-    def score(module: nn.Module) -> float:
-        return task.score(predict(module, validation.x), validation.y)
-
-    return Setting(
-        Arrays(task.train.x, task.train.y, task.augment),
-        task.loss_function,
-        problem.recipe,
-        score,
-        task.calibration(),
-        folder,
-        find_binding(binding) if binding else None,
-    )
+    return make_setting(problem, load_config(None, {"binding": cell.experiment.binding}), folder)
 
 
 @contextmanager
