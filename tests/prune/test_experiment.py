@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_method_runs import assert_within_and_maximal, blobs, make_search, problem
+from blobs import blobs
+from test_method_runs import assert_within_and_maximal, make_search, problem
 from torch import nn
 
 from mcuprune.prune.constrain import Multipliers

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blobs import blobs
 from torch import nn
 from torch_networks import make_module
 
@@ -25,20 +26,10 @@ from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.task import accuracy
-from mcuprune.training.loop import Arrays, predict
+from mcuprune.training.loop import predict
 from mcuprune.training.recipe import Recipe
 
 TRAINED = [m.name for m in METHODS if issubclass(m, Method)]
-CLASSES = 3
-
-
-def blobs(count: int = 96) -> Arrays:
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, CLASSES, count)
-    x = rng.normal(size=(count, 8, 8, 2)).astype(np.float32)
-    x[:, :4, :4, 0] += 2.0 * (y == 0)[:, None, None]
-    x[:, 4:, 4:, 1] += 2.0 * (y == 1)[:, None, None]
-    return Arrays(x, y)
 
 
 def problem(share: float = 0.4) -> tuple[Graph, Target]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from blobs import blobs
 from torch import nn
 from torch_networks import make_module
 
@@ -26,7 +27,7 @@ from mcuprune.prune.target import make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.task import Split, classification
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, train
+from mcuprune.training.loop import train
 from mcuprune.training.recipe import SGD_DECAY, SGD_RATE, Recipe, is_normalized, make_optimizer
 
 NORMALIZED = {
@@ -98,10 +99,7 @@ def test_a_step_of_sgd_is_nesterovs() -> None:
 
 def test_int8_training_leaves_sgd_and_resumes_there(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 96)
-    data = Arrays(rng.normal(size=(96, 8, 8, 2)).astype(np.float32) + y[:, None, None, None], y)
-    data = replace(data, x=data.x.astype(np.float32))
+    data = blobs()
     graph = trace(*make_module("residual"), "net")
     resources = ResourceModel(run_passes(graph), CORES["cortex-m4"], objective="size")
     target = make_target(graph, resources, {"macs": resources.exact({})["macs"] * 0.5})
@@ -123,12 +121,7 @@ def test_int8_training_leaves_sgd_and_resumes_there(tmp_path: Path) -> None:
 
 
 def test_sgd_learns() -> None:
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 256)
-    x = rng.normal(size=(256, 8, 8, 2)).astype(np.float32)
-    x[:, :4, :4, 0] += 2.0 * (y == 0)[:, None, None]
-    x[:, 4:, 4:, 1] += 2.0 * (y == 1)[:, None, None]
     graph = trace(*make_module("residual"), "net")
     recipe = Recipe(epochs=8, batch_size=16).with_sgd()
-    found = train(graph, Arrays(x, y), F.cross_entropy, recipe, lambda module: 0.0)
+    found = train(graph, blobs(256), F.cross_entropy, recipe, lambda module: 0.0)
     assert found.history[-1].loss < 0.2
