@@ -20,7 +20,7 @@ Costs = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 """(site -> (candidates,) levels) -> (resource -> (..., candidates) figures; all leading entries must fit)."""
 Exact = Callable[[Mapping[str, int]], Mapping[str, float]]
 EXHAUSTIVE_LIMIT = 60_000  # candidates that are all tried
-EXACT_LIMIT = 2_000  # of them, in order of predicted loss, that are tried under the exact figures
+EXACT_LIMIT = 100  # of them, in order of predicted loss, that are tried under the exact figures
 LEEWAY = 1.35  # the exact figure may be this much below the approximation: another kernel, less code
 _TINY = 1e-12
 
@@ -68,10 +68,7 @@ def allocate(
         levels = _fill(problem, _remove(problem, chunk, start or problem.full))
         if refine:
             levels = _swap(problem, levels)
-    if problem.exact is None:
-        return levels
-    levels = _settle(problem, levels)
-    return _exact_swap(problem, levels) if refine else levels
+    return levels if problem.exact is None else _settle(problem, levels)
 
 
 def check_feasible(problem: Problem) -> None:
@@ -285,35 +282,18 @@ def _exact_removal(problem: Problem, levels: Levels, sites: list[str]) -> Levels
     return {**levels, best: levels[best] - 1}
 
 
-def _exact_fill(problem: Problem, levels: Levels, without: str | None = None) -> Levels:
-    """Add back units while the exact figures allow it, the most valuable first, those of ``without`` last."""
+def _exact_fill(problem: Problem, levels: Levels) -> Levels:
+    """Add back units while the exact figures allow it, the most valuable first."""
     levels, full = dict(levels), problem.full
     while True:
         order = sorted(
             (s for s in levels if levels[s] < full[s]), key=lambda s: _unit_loss(problem, levels, s)
         )
-        order.sort(key=lambda s: s == without)
         trials = ({**levels, site: levels[site] + 1} for site in order)
         found = next((trial for trial in trials if _holds(problem, trial)), None)
         if found is None:
             return levels
         levels = found
-
-
-def _exact_swap(problem: Problem, levels: Levels, rounds: int = 6) -> Levels:
-    """As :func:`_swap`, under the exact figures."""
-    best = problem.loss(levels)
-    for _ in range(rounds):
-        found = None
-        for site, count in ((s, c) for s in levels for c in (1, 2, 4, 8)):
-            if levels[site] - count >= problem.floors[site]:
-                trial = _exact_fill(problem, {**levels, site: levels[site] - count}, without=site)
-                if _holds(problem, trial) and problem.loss(trial) < best - 1e-9 * max(1.0, abs(best)):
-                    best, found = problem.loss(trial), trial
-        if found is None:
-            return levels
-        levels = found
-    return levels
 
 
 def _unit_loss(problem: Problem, levels: Levels, site: str) -> float:

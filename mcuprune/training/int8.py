@@ -8,6 +8,7 @@ network is the deployed one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class FakeQuantizer:
             for node in graph.nodes
             if isinstance(node, Conv2d | DepthwiseConv2d | Linear)
         }
-        self._ranges: dict[str, tuple[Tensor, Tensor]] = {}
+        self._ranges: dict[str, tuple[float, float]] = {}
         self.observing = True
 
     def weight(self, name: str, value: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ class FakeQuantizer:
         others = [i for i in range(value.dim()) if i != axis]
         largest = value.detach().abs().amax(others, keepdim=True)
         scale = torch.where(largest > 0, largest, torch.ones_like(largest)) / 127.0
-        return _through(value, (value.detach() / scale).round().clamp(-127, 127) * scale)
+        return _rounded(value, scale, -128, 128)  # none beyond 127: no end, every gradient passes
 
     def activation(self, name: str, value: Tensor) -> Tensor:
         """Asymmetric int8 per tensor, on the range of all tensors that share its quantization."""
@@ -64,10 +65,7 @@ class FakeQuantizer:
             if self.observing and value.requires_grad:
                 self._observe(name, value.detach())
             fixed = activation_quantization(*self._shared_range(name))
-        scale, zero = fixed.scale, fixed.zero_point
-        low_end, high_end = (-128 - zero) * scale, (127 - zero) * scale
-        clipped = value.clamp(low_end, high_end)
-        return _through(clipped, (clipped.detach() / scale).round() * scale)
+        return _rounded(value, fixed.scale, -128 - fixed.zero_point, 127 - fixed.zero_point)
 
     def calibrate(self, module: GraphModule, x: Tensor) -> None:
         """Start the ranges from one batch."""
@@ -85,10 +83,10 @@ class FakeQuantizer:
         return {name: self._shared_range(name) for name in self._owner}
 
     def state(self) -> dict[str, Tensor]:
-        return {name: torch.stack(pair) for name, pair in self._ranges.items()}
+        return {name: torch.tensor(pair, dtype=torch.float64) for name, pair in self._ranges.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self._ranges = {name: (pair[0], pair[1]) for name, pair in state.items()}
+        self._ranges = {name: (float(pair[0]), float(pair[1])) for name, pair in state.items()}
 
     def _shared_range(self, name: str) -> tuple[float, float]:
         """The union over the tensors that share the scale, each of which keeps a running range of its own.
@@ -96,13 +94,13 @@ class FakeQuantizer:
         One running range for all would drift to their mean and clip the widest: the map below a global mean.
         """
         pairs = [self._ranges[other] for other in self._sharing[self._owner[name]]]
-        return min(float(low) for low, _ in pairs), max(float(high) for _, high in pairs)
+        return min(low for low, _ in pairs), max(high for _, high in pairs)
 
     def _observe(self, name: str, value: Tensor, decay: float = DECAY) -> None:
-        low, high = value.amin().clamp(max=0.0), value.amax().clamp(min=0.0)
-        low, high = low.cpu(), high.cpu()  # rounding needs them as numbers in every step
+        low, high = (float(end) for end in torch.aminmax(value))
+        low, high = min(low, 0.0), max(high, 0.0)
         old_low, old_high = self._ranges.get(name, (low, high))
-        self._ranges[name] = (old_low.lerp(low, 1 - decay), old_high.lerp(high, 1 - decay))
+        self._ranges[name] = (low + decay * (old_low - low), high + decay * (old_high - high))
 
 
 def train_int8(
@@ -132,6 +130,26 @@ def train_int8(
     return result, quantizer.ranges()
 
 
-def _through(value: Tensor, rounded: Tensor) -> Tensor:
-    """``rounded`` forward, the gradient of ``value`` backward."""
-    return value + (rounded - value).detach()
+class _Rounding(torch.autograd.Function):
+    """Values on the grid of ``scale``, ``low`` to ``high`` steps; the gradient passes between the ends.
+
+    One node of autograd instead of six: networks here are so small that a step takes as long as its operators
+    are many.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, scale: float | Tensor, low: int, high: int) -> Tensor:
+        steps = value / scale
+        ctx.save_for_backward(steps)
+        ctx.ends = low, high
+        return steps.clamp(low, high).round_().mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        low, high = ctx.ends
+        (steps,) = ctx.saved_tensors
+        return torch.ops.aten.hardtanh_backward(gradient, steps, low, high), None, None, None
+
+
+def _rounded(value: Tensor, scale: float | Tensor, low: int, high: int) -> Tensor:
+    return _Rounding.apply(value, scale, low, high)  # type: ignore[no-any-return,no-untyped-call]
