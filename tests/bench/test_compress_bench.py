@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.bench.compress.__main__ import chosen, main, parse
-from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, in_order, units
+from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, group_of, in_order, units
 from tests.bench.compress.experiments import EXPERIMENTS, Bound, Experiment, Reach, layers, shares
 from tests.bench.compress.page import write_page
 from tests.bench.compress.paired import difference, mean
@@ -97,6 +97,21 @@ def test_means_and_intervals_of_known_numbers() -> None:
     assert many.high - many.low == pytest.approx(2 * 1.96 / np.sqrt(400), rel=0.15)
     assert difference([1.0, 3.0], [0.0, 0.0], [1, 3]).mean == pytest.approx(2.5)
     assert str(difference([2.0], [1.0], [1])) == "+1.00 (one pair)"
+    folds = difference([1.0, 3.0, 6.0], [0.0, 0.0, 0.0], [1, 1, 1], ["ann", "ann", "bob"])
+    assert (folds.mean, folds.low, folds.high, folds.n) == (4.0, 2.0, 6.0, 2)
+
+
+def test_repeated_folds_have_names_and_seeds_of_their_own() -> None:
+    twice = replace(POOLED, repeats=2)
+    assert [(u.name, u.seed, u.task) for u in units(twice, [0, 3, 5])] == [
+        ("ann", 0, "spoken-digits/ann"),
+        ("ann+1", 3, "spoken-digits/ann"),
+        ("eve+1", 5, "spoken-digits/eve"),
+    ]
+    assert [group_of(u.name) for u in units(twice)] == ["ann", "bob", "eve"] * 2
+    first, again = (Cell(twice, u, None, DENSE, DENSE) for u in units(twice, [0, 3]))
+    assert first.key == Cell(POOLED, units(POOLED)[0], None, DENSE, DENSE).key, "results so far stay valid"
+    assert first.folder(Path()) != again.folder(Path())
 
 
 def test_folds_are_pooled_and_paired(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ KINDS = DENSE, CONTROL, METHOD = "dense", "control", "method"
 
 @dataclass(frozen=True)
 class Unit:
-    """What comparisons are paired over: a seed, or a fold with the seed of its number."""
+    """What comparisons are paired over: a seed, or a fold with the seed of its number.
+
+    ``name``: the seed, the fold, or ``fold+1`` for its first repetition.
+    """
 
     name: str
     seed: int
@@ -58,12 +62,20 @@ class Cell:
 
 
 def units(experiment: Experiment, seeds: Sequence[int] | None = None) -> tuple[Unit, ...]:
-    """Seeds, or folds by number, that are asked for; by default the experiment's own."""
+    """Seeds, or folds by number (repetitions count on), that are asked for; by default all."""
     if not experiment.folds:
         chosen = experiment.seeds if seeds is None else seeds
         return tuple(Unit(str(seed), seed, experiment.task) for seed in chosen)
-    folds = [(i, f) for i, f in enumerate(experiment.folds) if seeds is None or i in seeds]
-    return tuple(Unit(fold, index, f"{experiment.task}/{fold}") for index, fold in folds)
+    found = [
+        Unit(f"{fold}+{repeat}" if repeat else fold, seed, f"{experiment.task}/{fold}")
+        for seed, (repeat, fold) in enumerate(product(range(experiment.repeats), experiment.folds))
+    ]
+    return tuple(unit for unit in found if seeds is None or unit.seed in seeds)
+
+
+def group_of(unit: str) -> str:
+    """What is drawn as one: the repetitions of a fold share its data."""
+    return unit.partition("+")[0]
 
 
 def dense_cell(experiment: Experiment, unit: Unit) -> Cell:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcuprune.report.model import Amount, Saving
-from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, Unit, units
+from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, Unit, group_of, units
 from tests.bench.compress.experiments import (
     OWN_CONTROLS,
     SHARED_CONTROLS,
@@ -48,7 +48,8 @@ class Row:
         if not both:
             return None
         values = [[100 * records[unit]["score"] for unit in both] for records in (self.ours, others)]
-        return difference(values[0], values[1], [self._weight(self.ours[unit]) for unit in both])
+        weights = [self._weight(self.ours[unit]) for unit in both]
+        return difference(values[0], values[1], weights, [group_of(unit) for unit in both])
 
     @property
     def best(self) -> str:
