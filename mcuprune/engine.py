@@ -32,8 +32,8 @@ def spread(work: Callable[[T], R], items: Sequence[T], jobs: int | None, engine:
     """``work`` of every item, in their order, as they are done; from Ray all at the end.
 
     ``engine`` is one of :data:`ENGINES`, the last two also with ``:ADDRESS`` of a cluster that is there; else
-    one is started on this machine.  ``jobs``: so many at the same time, -1: one per core, None: one, and on a
-    cluster as many as it has cores, which Dask always takes.  Raises UsageError for an unknown engine, no
+    one is started on this machine.  ``jobs``: so many at the same time, None: one per core, as Dask always
+    takes.  Raises UsageError for an unknown engine, no
     jobs, or a cluster that does not answer, and ToolchainError where the engine's package is missing.
     """
     kind, _, address = engine.partition(":")
@@ -43,9 +43,8 @@ def spread(work: Callable[[T], R], items: Sequence[T], jobs: int | None, engine:
         raise UsageError("--jobs 0: give how many runs are made at the same time, or -1 for one per core")
     found = {"local": _local, "dask": _dask, "ray": _ray}[kind]
     with found(address):
-        parallel = joblib.Parallel(
-            n_jobs=jobs or (1 if kind == "local" else -1), return_as="list" if kind == "ray" else "generator"
-        )
+        most = min(joblib.cpu_count(), max(1, len(items))) if kind == "local" else -1
+        parallel = joblib.Parallel(n_jobs=jobs or most, return_as="list" if kind == "ray" else "generator")
         yield from parallel(joblib.delayed(_alone)(work, item, os.getcwd()) for item in items)
 
 

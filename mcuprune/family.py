@@ -31,7 +31,6 @@ from mcuprune.report.model import Report, Times
 from mcuprune.report.pareto import Cell, rows
 from mcuprune.sweep import Sweep, write
 from mcuprune.training.loop import threads_for
-from mcuprune.training.schedules import Phases
 from mcuprune.workspace import open_workspace
 
 Finished = Callable[[Report, Times, Path], object]
@@ -104,12 +103,10 @@ def _train(
     setting, graph = make_setting(form.problem, config, folder), form.problem.graph
     given = make_setting(problem, config, folder)
     names = (ALL_CONTROLS if config.all_controls else CONTROLS) if config.controls else ()
-    epochs = setting.recipe.epochs
-    tuning = max(1, epochs - math.ceil(Phases().freeze * epochs))
     with threads_for(targets[-1].resources.exact({})["macs"] * setting.recipe.batch_size):
         whole = Whole(problem.graph, targets[-1], given)
         learning, dense, parts = prepare(graph, setting, whole, bool(names), progress)
-        found = family(graph, aims, method, learning, tuning, progress)
+        found = family(graph, aims, method, learning, progress)
         outcomes = []
         for number, (aim, target, member) in enumerate(zip(aims, targets, found, strict=True)):
             own = folder / f"controls-{number}"

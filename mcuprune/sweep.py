@@ -64,6 +64,9 @@ def configurations(base: RunConfig, grid: Grid) -> tuple[RunConfig, ...]:
         folder = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word) for word in words if word)
         found.append(load_config(None, values | {"out": base.out / folder}))
         check_names(found[-1])
+    folders = [config.out for config in found]
+    if twice := next((f for f in folders if folders.count(f) > 1), None):
+        raise UsageError(f"two runs of the sweep would write to '{twice}'; rename one of the board files")
     return tuple(found)
 
 
@@ -97,6 +100,8 @@ def run(config: RunConfig) -> Cell:
             compress(config.model_copy(update={"resume": resumable(config)}))
         except McupruneError as failure:
             error = str(failure)
+        except Exception as failure:  # not foreseen, such as memory that ran out: the other runs go on
+            error = f"{type(failure).__name__}: {failure}"
     report = read_report(config.out)[0] if finished(config) else None
     name = load_board(config.board).name
     return Cell(name, str(config.budget), config.method, config.seed, str(config.out), report, error)

@@ -38,9 +38,9 @@ class Workspace:
 def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterator[Workspace]:
     """A workspace in ``out``.
 
-    After an error nothing of it is left; after Ctrl-C the checkpoints are, for ``resume`` with the same
-    ``config``. Raises UsageError when the folder cannot be written, or does not hold an interrupted run of
-    this configuration.
+    After an error nothing of it is left but checkpoints, where training got as far, and after Ctrl-C their
+    folder: for ``resume`` with the same ``config``.  Raises UsageError when the folder cannot be written, or
+    does not hold an interrupted run of this configuration.
     """
     created = [folder for folder in (out, *out.parents) if not folder.exists()]
     training = out / TRAINING
@@ -50,8 +50,9 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
     try:
         yield Workspace(out, training, build)
     except BaseException as error:
-        if not isinstance(error, KeyboardInterrupt):
-            shutil.rmtree(training, ignore_errors=True)
+        begun = any(file.name != CONFIG for file in training.iterdir())
+        if not begun and not isinstance(error, KeyboardInterrupt):
+            shutil.rmtree(training)
         raise
     finally:
         shutil.rmtree(build, ignore_errors=True)

@@ -264,13 +264,19 @@ def sweep(
     method: Annotated[list[str] | None, typer.Option(help="Repeat for several.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeat for several.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Training epochs of a run.")] = None,
-    controls: Annotated[bool, typer.Option("--controls/--no-controls", help="As for `compress`.")] = False,
+    controls: Annotated[
+        bool | None,
+        typer.Option(
+            "--controls/--no-controls",
+            help="As for `compress`. (default: what --config says, else none)",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
             "--jobs",
             "-j",
-            help="Runs at the same time; -1: one per core. (default: 1; on a cluster all its cores)",
+            help="Runs at the same time, each with its own memory. (default: one per core)",
         ),
     ] = None,
     engine: Annotated[
@@ -290,7 +296,8 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Several boards, budgets, methods and seeds; repeat the command to continue where it stopped."""
-    shared = {"model": model, "task": task, "data": data, "epochs": epochs, "controls": controls, "out": out}
+    compared = bool(controls) if config is None else controls
+    shared = {"model": model, "task": task, "data": data, "epochs": epochs, "controls": compared, "out": out}
     grid = {"boards": board, "budgets": budget, "methods": method, "seeds": seed}
     parts = {key: tuple(value or ()) for key, value in grid.items()}
     _sweep(load_config(config, shared), parts, jobs, engine, as_json)

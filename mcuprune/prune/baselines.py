@@ -47,9 +47,9 @@ def magnitude(trained: Graph, target: Target) -> Graph:
     return _cut(trained, target, numpy_scores(unit_norms(GraphModule(trained))))
 
 
-def random(trained: Graph, target: Target) -> Graph:
+def random(trained: Graph, target: Target, seed: int) -> Graph:
     """The same by scores drawn by chance: what floors and allocator give without any knowledge."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     return _cut(trained, target, {g: generator.random(trained.widths[g]) for g in prunable(trained)})
 
 

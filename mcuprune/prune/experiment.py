@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
@@ -14,13 +15,13 @@ from mcuprune.prune.search import Found, Run, Search
 from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target
+from mcuprune.resources.macs import total_macs
 from mcuprune.training.distill import distilled
 from mcuprune.training.loop import BACKOFF, RETRIES, DivergedError, Trained
 from mcuprune.training.schedules import Phases
 
 BEFORE_CUT = Phases().freeze  # share of its epochs that the one-shot controls train the dense network
 MOST_EPOCHS = 2.0  # times the recipe's: what the control of equal computation may take
-CUTS = {"magnitude": baselines.magnitude, "random": baselines.random}  # of a trained network, in one shot
 CONTROLS = ("uniform", "scratch", "magnitude", "linear")
 ALL_CONTROLS = ("uniform", "scratch", "scratch-b", "magnitude", "random", "linear")
 
@@ -111,20 +112,21 @@ def control(
     if name == "linear":
         plain = replace(whole.setting, recipe=whole.setting.recipe.without_norms())
         return trained(name, baselines.linear(whole.graph), plain, progress)
-    if name in CUTS:
-        return _one_shot(name, CUTS[name], whole, progress)
+    if name == "magnitude":
+        return _one_shot(name, baselines.magnitude, whole, progress)
+    if name == "random":
+        return _one_shot(name, partial(baselines.random, seed=recipe.seed), whole, progress)
     assert found is not None, f"control '{name}' starts from the widths of a result"
-    if name == "scratch-b":
-        recipe = replace(recipe, epochs=equal_epochs(target, found, setting))
     narrow = baselines.scratch(initial, found.keep, recipe.seed)
+    if name == "scratch-b":
+        recipe = replace(recipe, epochs=equal_epochs(initial, narrow, recipe.epochs))
     return trained(name, narrow, replace(setting, recipe=recipe), progress)
 
 
-def equal_epochs(target: Target, found: Found, setting: Setting) -> int:
-    """Epochs in which the found network costs the computation of the dense one, at most MOST_EPOCHS times."""
-    levels = {group: len(units) for group, units in found.keep.items()}
-    ratio = target.resources.exact({})["macs"] / max(1.0, target.resources.exact(levels)["macs"])
-    return max(1, int(setting.recipe.epochs * min(MOST_EPOCHS, ratio)))
+def equal_epochs(dense: Graph, narrow: Graph, epochs: int) -> int:
+    """Epochs in which ``narrow`` costs the computation of the ``dense`` one, at most MOST_EPOCHS times."""
+    ratio = total_macs(dense) / max(1.0, total_macs(narrow))
+    return max(1, int(epochs * min(MOST_EPOCHS, ratio)))
 
 
 def _one_shot(name: str, cut: Callable[[Graph, Target], Graph], whole: Whole, progress: Progress) -> Trained:

@@ -19,26 +19,26 @@ from mcuprune.prune.setting import Setting
 from mcuprune.prune.target import Target
 from mcuprune.training.schedules import Phases
 
-INT8 = 0.2  # share of a branch's epochs that train with int8 rounding
-
 
 def family(
     graph: Graph,
     targets: Sequence[Target],
     method: Method,
     setting: Setting,
-    tuning: int,
     progress: Progress = SILENT,
 ) -> tuple[Found, ...]:
     """A network for every target, in their order, from one gated run towards the last, the tightest.
 
     The budgets of the run shrink from the dense usage; where they pass those of a looser target, a copy of
-    the run is frozen for that target and trained ``tuning`` epochs more.  Costs the gated share of the
-    setting's epochs once, and ``tuning`` epochs of a small network per target.  With a folder in the setting
-    an interrupted family goes on from its last whole epoch.
+    the run is frozen for that target and trained as long as a run of its own is after the freeze.  Costs the
+    gated share of the setting's epochs once, and the rest, of a small network, per target.  With a folder in
+    the setting an interrupted family goes on from its last whole epoch.
     """
-    shared = _search(targets[-1], method, setting, setting.recipe.epochs, Phases())
-    gating = math.ceil(shared.phases.freeze * setting.recipe.epochs)
+    epochs = max(2, setting.recipe.epochs)  # the last one of a run freezes
+    usual = Phases.of(epochs * setting.recipe.steps(len(setting.data.x)))
+    gating = math.ceil(usual.freeze * epochs)  # whole epochs: the shared run itself never freezes
+    freeze = gating / epochs
+    shared = _search(targets[-1], method, setting, epochs, replace(usual, freeze=freeze, race=freeze))
     dense = targets[-1].resources.exact({})
     run, found = _kept(shared, graph, _file(setting, "family")) or shared.start(graph), list[Found]()
     while len(found) < len(targets):
@@ -47,8 +47,8 @@ def family(
         path = _file(setting, f"branch-{len(found)}")
         begun = path is not None and path.exists()  # the shared run may have gone on since
         if begun or run.epoch >= gating or done >= crossing(dense, target.budgets, targets[-1].budgets):
-            progress.stage(f"budget {len(found) + 1} of {len(targets)}", tuning)
-            found.append(_branch(run, graph, target, shared, setting, tuning, progress, path))
+            progress.stage(f"budget {len(found) + 1} of {len(targets)}", epochs - gating)
+            found.append(_branch(run, target, shared, setting, usual, progress, path))
         else:
             run = safe_epoch(shared, run, progress)
             _keep(run, run.epoch, _file(setting, "family"))
@@ -69,23 +69,24 @@ def crossing(
 
 def _branch(
     run: Run,
-    graph: Graph,
     target: Target,
     shared: Search,
     setting: Setting,
-    tuning: int,
+    usual: Phases,
     progress: Progress,
     path: Path | None,
 ) -> Found:
+    """The run frozen for ``target`` and trained on, its phases as long as those of a run of its own."""
     saved: dict[str, Any] = {"start": run.epoch, "run": copy.deepcopy(checkpoint.pack(run))}
     if path is not None and path.exists():
         saved = checkpoint.load(path)
-    start = saved["start"]
-    epochs = start + tuning
-    freeze = start / epochs
-    phases = Phases(0.0, freeze, freeze, freeze, 1.0 - INT8 * tuning / epochs)
+    start, whole = saved["start"], shared.recipe.epochs
+    epochs = start + whole - round(shared.phases.freeze * whole)
+    freeze, longer = start / epochs, whole / epochs
+    race = freeze + longer * (usual.race - usual.freeze)
+    phases = Phases(0.0, freeze, freeze, race, 1.0 - longer * (1.0 - usual.int8))
     search = _search(target, shared.method, setting, epochs, phases)
-    branch = checkpoint.unpack(search, graph, saved["run"])
+    branch = checkpoint.unpack(search, run.graph, saved["run"])
     _keep(branch, start, path)
     while branch.epoch < epochs:
         branch = safe_epoch(search, branch, progress)
@@ -110,4 +111,14 @@ def _kept(search: Search, graph: Graph, path: Path | None) -> Run | None:
 
 def _search(target: Target, method: Method, setting: Setting, epochs: int, phases: Phases) -> Search:
     recipe = replace(setting.recipe, epochs=epochs)
-    return Search(target, method, setting.data, setting.loss, recipe, setting.score, phases, setting.binding)
+    return Search(
+        target,
+        method,
+        setting.data,
+        setting.loss,
+        recipe,
+        setting.score,
+        phases,
+        setting.binding,
+        setting.rivals,
+    )

@@ -29,7 +29,7 @@ from mcuprune.prune.race import MOST, Rival, affordable, proposals, survivors
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule, Seen
-from mcuprune.training.int8 import CALIBRATION, FakeQuantizer
+from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, check_finite, check_state, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.schedules import Phases, allr_start, int8_rate, run_rate, weights_of
@@ -93,10 +93,10 @@ class Search:
         rivals: int = MOST,
     ) -> None:
         self.target, self.method, self.data, self.loss = target, method, data, loss
-        self.recipe, self.score, self.phases = recipe, score, phases or Phases()
-        self.rivals = rivals
+        self.recipe, self.score, self.rivals = recipe, score, rivals
         self.binding = binding or find_binding(method.binding)
         self.total = recipe.epochs * recipe.steps(len(data.x))
+        self.phases = phases or Phases.of(self.total)
         moving = self.total * (self.phases.freeze - self.phases.warmup)
         self.refresh = max(REFRESH, math.ceil(moving / REFRESHES))
 
@@ -314,8 +314,7 @@ class Search:
         run.module = make_module(run_passes(run.module.to_graph()), self.recipe)
         run.optimizer = make_optimizer(run.module, self.recipe.without_norms())
         run.quantizer = FakeQuantizer(run.module.graph)
-        samples = torch.from_numpy(self.data.x[:CALIBRATION])
-        run.quantizer.calibrate(run.module, samples.to(self.recipe.compute.find_device()))
+        run.quantizer.calibrate(run.module, self.data.x, self.recipe.compute.find_device())
 
     def _usage(self, run: Run) -> dict[str, float]:
         """Exact use over budget of the network as it stands."""

@@ -60,7 +60,7 @@ def carry_optimizer(
     new_optimizer: torch.optim.Optimizer,
     indices: Mapping[str, tuple[np.ndarray | None, ...]],
 ) -> None:
-    """Give the narrow module's optimizer the old one's state, cut like the parameters."""
+    """Give the narrow module's optimizer the old one's state, cut like the parameters, nothing shared."""
     old_values, new_values = old.state()[0], new.state()[0]
     for name, parameter in old_values.items():
         state = old_optimizer.state.get(parameter)
@@ -68,8 +68,7 @@ def carry_optimizer(
             continue
         index = indices.get(name, (None,) * parameter.dim())
         new_optimizer.state[new_values[name]] = {
-            key: shrink_tensor(value, index)
-            if torch.is_tensor(value) and value.shape == parameter.shape
-            else value
+            key: shrink_tensor(value, index) if value.shape == parameter.shape else value.clone()
             for key, value in state.items()
+            if torch.is_tensor(value)
         }

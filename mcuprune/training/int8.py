@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ from mcuprune.training.loop import Arrays, Loss, Trained, train
 from mcuprune.training.recipe import Recipe
 from mcuprune.training.schedules import int8_rate
 
-CALIBRATION = 512  # training samples that the ranges start from
+CALIBRATION = 512  # training samples that the ranges start from, spread evenly: files may be sorted by class
 DECAY = 0.98  # of the running ranges, per batch
 EXACT = (Flatten, Pad, MaxPool2d)  # their outputs are on the grid already
 
@@ -67,16 +68,17 @@ class FakeQuantizer:
             fixed = activation_quantization(*self._shared_range(name))
         return _rounded(value, fixed.scale, -128 - fixed.zero_point, 127 - fixed.zero_point)
 
-    def calibrate(self, module: GraphModule, x: Tensor) -> None:
-        """Start the ranges from one batch."""
+    def calibrate(self, module: GraphModule, x: np.ndarray, device: torch.device | str = "cpu") -> None:
+        """Start the ranges from some of the training inputs ``x``."""
 
         def observe(name: str, value: Tensor) -> Tensor:
             if name not in self._exact:
                 self._observe(name, value, decay=0.0)
             return value
 
+        some = x[:: -(-len(x) // CALIBRATION)]
         with torch.no_grad():
-            module(x, activation=observe)
+            module(torch.from_numpy(some).to(device), activation=observe)
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Tensor -> range, for the converter."""
@@ -114,7 +116,7 @@ def train_int8(
     """``graph``, batch norms folded, trained on with int8 rounding; and the ranges that it settled on."""
     folded = run_passes(graph)
     quantizer = FakeQuantizer(folded)
-    quantizer.calibrate(GraphModule(folded), torch.from_numpy(data.x[:CALIBRATION]))
+    quantizer.calibrate(GraphModule(folded), data.x)
     result = train(
         folded,
         data,

@@ -14,7 +14,7 @@ from mcuprune.training.compute import Compute
 OPTIMIZERS = ("adamw", "sgd")
 MOMENTUM = 0.9
 SGD_RATE, SGD_BATCH = 0.3, 64  # a rate for batches of that size; it grows with them (Goyal et al. 2017)
-SGD_DECAY = 5e-4
+SGD_DECAY = 1e-4
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from mcuprune.graph.ir import Graph
 WARMUP = 0.05  # share of a run over which the learning rate rises from zero
 RETRAIN_WARMUP = 0.1  # the same of a retraining after a cut
 INT8_RATE = 0.1  # of the usual rate: where int8 training starts
+MASKED, ROUNDED = 3_000, 1_000  # steps at most until the freeze, and of int8 training
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class Phases:
     freeze: float = 0.36
     race: float = 0.46
     int8: float = 0.90
+
+    @classmethod
+    def of(cls, steps: int) -> Phases:
+        """For a run of so many steps: in a long one masks need no share, what is left of the network does."""
+        usual = cls()
+        part = min(1.0, MASKED / (usual.freeze * steps))
+        warmup, gated, freeze, race = (part * end for end in astuple(usual)[:-1])
+        return cls(warmup, gated, freeze, race, max(usual.int8, 1.0 - ROUNDED / steps))
 
     def name(self, share: float) -> str:
         ends = (

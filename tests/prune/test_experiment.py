@@ -14,8 +14,8 @@ from torch import nn
 from mcuprune.prune.constrain import Multipliers
 from mcuprune.prune.experiment import ALL_CONTROLS, equal_epochs, run_experiment, safe_epoch
 from mcuprune.prune.methods import find_method
-from mcuprune.prune.search import Found
 from mcuprune.prune.setting import Setting
+from mcuprune.prune.shrink import shrink
 from mcuprune.tasks.task import accuracy
 from mcuprune.training.loop import BACKOFF, DivergedError, predict
 from mcuprune.training.recipe import Recipe
@@ -39,15 +39,16 @@ def test_all_controls_stand_beside_the_result_within_the_same_budgets() -> None:
         figures = target.resources.exact({g: widths[g] for g in outcome.found.keep})
         assert all(figures[k] <= b for k, b in target.budgets.items()), name
     assert outcome.controls["scratch-b"].graph.widths == outcome.controls["scratch"].graph.widths
-    assert len(outcome.controls["scratch-b"].history) == equal_epochs(target, outcome.found, setting())
+    assert len(outcome.controls["scratch-b"].history) == equal_epochs(
+        graph, outcome.controls["scratch"].graph, setting().recipe.epochs
+    )
 
 
 def test_equal_computation_is_capped_at_twice_the_epochs() -> None:
     graph, target = problem()
-    whole = Found(graph, {}, {g: np.arange(w) for g, w in graph.widths.items()}, (), 0.0)
-    tiny = replace(whole, keep={g: np.arange(1) for g in target.uniform})
-    assert equal_epochs(target, whole, setting()) == 4
-    assert equal_epochs(target, tiny, setting()) == 8
+    tiny = shrink(graph, {g: np.arange(1) for g in target.uniform})
+    assert equal_epochs(graph, graph, 4) == 4
+    assert equal_epochs(graph, tiny, 4) == 8
 
 
 @pytest.mark.parametrize("method", ["taylor", "imp"])

@@ -38,7 +38,7 @@ def difference_in_steps(graph: Graph, quantizer: FakeQuantizer, x: np.ndarray) -
 
 def calibrated(graph: Graph, x: np.ndarray) -> FakeQuantizer:
     quantizer = FakeQuantizer(graph)
-    quantizer.calibrate(GraphModule(graph).eval(), torch.from_numpy(x))
+    quantizer.calibrate(GraphModule(graph).eval(), x)
     return quantizer
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcuprune import engine as engine_module
+from mcuprune import share
 from mcuprune import sweep as sweeps
 from mcuprune.config import RunConfig
 from mcuprune.errors import BudgetError, ToolchainError, UsageError
@@ -87,7 +88,7 @@ def test_an_engine_that_is_not_installed_is_named(base, compressor, monkeypatch,
 
 def test_a_sweep_reports_failures_and_goes_on(base, compressor):
     lines: list[str] = []
-    found = sweep(base, GRID, tell=lines.append)
+    found = sweep(base, GRID, 1, tell=lines.append)
     assert len(compressor.made) == len(lines) == 8
     assert [bool(row.failure) for row in found.rows] == [False, True, False, True]
     assert found.rows[0].accuracy == pytest.approx(0.905)
@@ -100,15 +101,35 @@ def test_a_sweep_reports_failures_and_goes_on(base, compressor):
 
 
 def test_finished_runs_are_not_repeated(base, compressor):
-    sweep(base, GRID)
+    sweep(base, GRID, 1)
     first = (base.out / "sweep.json").read_bytes()
     compressor.made.clear()
-    sweep(base, GRID)
+    sweep(base, GRID, 1)
     assert {config.budget.flash for config in compressor.made} == {4096}  # only those that failed
     assert (base.out / "sweep.json").read_bytes() == first
     compressor.made.clear()
     sweep(base.model_copy(update={"epochs": 2}), Grid(budgets=("flash=8K",)))
     assert len(compressor.made) == 1  # another configuration
+
+
+def test_a_run_that_breaks_is_a_row_and_stops_nothing(base, compressor, monkeypatch):
+    def broken(config: RunConfig) -> None:
+        if config.seed == 0:
+            raise MemoryError("no room for 3 GiB")
+        compressor(config)
+
+    monkeypatch.setattr(sweeps, "compress", broken)
+    found = sweep(base, Grid(budgets=("flash=8K",), seeds=(0, 1)), 1)
+    assert [cell.error for cell in found.cells] == ["MemoryError: no room for 3 GiB", ""]
+
+
+def test_boards_of_one_name_are_refused(base, tmp_path):
+    boards = [tmp_path / folder / "mine.toml" for folder in ("a", "b")]
+    for board in boards:
+        board.parent.mkdir()
+        board.write_text((share.folder("boards") / "stm32f4.toml").read_text())
+    with pytest.raises(UsageError, match="two runs of the sweep would write to"):
+        sweep(base, Grid(boards=tuple(map(str, boards))))
 
 
 def test_interrupted_runs_resume(base, compressor):

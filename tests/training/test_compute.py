@@ -87,7 +87,7 @@ def test_evaluation_is_float32(monkeypatch: pytest.MonkeyPatch, graph: Graph, da
 def test_int8_training_is_float32(monkeypatch: pytest.MonkeyPatch, graph: Graph, data: Arrays) -> None:
     module = make_module(graph, replace(RECIPE, compute=BF16))
     quantizer, x = FakeQuantizer(graph), torch.from_numpy(data.x[:16])
-    quantizer.calibrate(module, x)
+    quantizer.calibrate(module, data.x[:16])
     work = lambda: module(x, weight=quantizer.weight, activation=quantizer.activation)  # noqa: E731
     assert types_seen(monkeypatch, work) == {torch.float32}
 

@@ -40,7 +40,7 @@ def graph() -> Graph:
 
 def start(graph: Graph) -> tuple[GraphModule, FakeQuantizer]:
     module, quantizer = GraphModule(graph).train(), FakeQuantizer(graph)
-    quantizer.calibrate(module, X)
+    quantizer.calibrate(module, X.numpy())
     return module, quantizer
 
 
@@ -95,3 +95,11 @@ def test_rounding_keeps_the_gradients_of_weights_and_of_activations_within_their
     expected = [low, 0.5 * (low + high), high]
     assert np.allclose(rounded.detach().numpy(), expected, atol=0.51 * step)
     assert gradient.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_ranges_start_from_all_of_the_data(graph: Graph) -> None:
+    """Files are often sorted by class: the largest values may come last."""
+    sorted_by_size = np.sort(np.random.default_rng(0).uniform(0, 9, (3000, 8, 8, 3)).astype(np.float32), 0)
+    quantizer = FakeQuantizer(graph)
+    quantizer.calibrate(GraphModule(graph), sorted_by_size)
+    assert quantizer.ranges()[graph.inputs[0]][1] == pytest.approx(9.0, abs=0.05)

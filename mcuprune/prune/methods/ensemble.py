@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated
+from mcuprune.prune.gated import Gated, straight_through
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.methods.bernoulli import Bernoulli
 from mcuprune.prune.methods.hard_concrete import HardConcrete
@@ -70,7 +70,9 @@ class Ensemble(Gated):
         return self.inner.draw(self._turn(context))
 
     def expected(self, state: State) -> dict[str, Tensor]:
-        return _mean([self.inner.expected(member) for member in self.members(state)])
+        """Means; the member whose turn it is takes the whole gradient, as it takes that of the data."""
+        mean = _mean([self.inner.expected(member) for member in self.members(state)])
+        return {k: straight_through(value, self.size * value) for k, value in mean.items()}
 
     def learn(self, context: Context, slopes: dict[str, Tensor]) -> None:
         self.inner.learn(self._turn(context), slopes)

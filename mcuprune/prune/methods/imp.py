@@ -18,7 +18,7 @@ from mcuprune.prune.constrain import homotopy
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import best_units, curve
 from mcuprune.prune.search import Found
-from mcuprune.prune.setting import Setting
+from mcuprune.prune.setting import Setting, kept
 from mcuprune.prune.shrink import Keep, shrink
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target
@@ -54,8 +54,8 @@ class IMP(Stage):
         epochs = setting.recipe.epochs
         first, parts, int8 = split_epochs(epochs, self.cycles, self.dense, self.budgeted)
         progress.stage(f"compress: {self.name}", first + sum(parts) + int8)
-        work = partial(_train, setting=setting, progress=progress)
-        done = [work(initial, first, linear_with_warmup, "warm-up")] if first else []
+        work = partial(_train, method=self.name, setting=setting, progress=progress)
+        done = [work(initial, first, linear_with_warmup, "warm-up", 0)] if first else []
         graph = done[-1].graph if done else initial
         keep = {group: np.arange(graph.widths[group]) for group in prunable(graph)}
         for cycle, length in enumerate(parts, start=1):
@@ -65,7 +65,7 @@ class IMP(Stage):
             keep = {group: keep[group][now[group]] for group in keep}
             narrow = shrink(graph, now)
             rate = self._rate(graph, narrow, setting, length / epochs)
-            done.append(work(narrow, length, rate, "narrow"))
+            done.append(work(narrow, length, rate, "narrow", cycle))
             graph = done[-1].graph
         last, ranges = train_int8(
             graph,
@@ -119,8 +119,15 @@ def _train(
     epochs: int,
     rate: Callable[[float, float], float],
     phase: str,
+    part: int,
+    method: str,
     setting: Setting,
     progress: Progress,
 ) -> Trained:
+    """One part of the run, or what an interrupted run left of it."""
     recipe = replace(setting.recipe, epochs=epochs)
-    return train(graph, setting.data, setting.loss, recipe, setting.score, progress, phase, rate=rate)
+
+    def work() -> Trained:
+        return train(graph, setting.data, setting.loss, recipe, setting.score, progress, phase, rate=rate)
+
+    return kept(f"{method}-{part}", graph, setting, work)

@@ -237,7 +237,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             ),
         ),
         model="small_resnet:width=32",
-        epochs=60,
+        epochs=40,
         seeds=(0, 1, 2),
         note=EXACT + "RAM is arena and stack.",
     ),
