@@ -239,13 +239,14 @@ def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
     Raises UsageError for a device that is not there.
     """
     recipe = RECIPES.get(task.name) or (own_recipe(len(task.train)) if task.classes else SIGNAL_RECIPE)
-    recipe = replace(recipe, batch_size=config.batch_size or recipe.batch_size)
+    given = {key: value for key in ("epochs", "batch_size") if (value := getattr(config, key)) is not None}
+    recipe = replace(recipe, **given)
     if config.optimizer == "sgd" or (config.optimizer == "auto" and is_normalized(graph)):
-        recipe = recipe.with_sgd()
-    given = {key: value for key in ("epochs", "learning_rate") if (value := getattr(config, key)) is not None}
+        recipe = recipe.with_sgd(len(task.train), config.learning_rate)
+    rate = config.learning_rate or recipe.learning_rate
     compute = Compute(config.device, config.precision)
     compute.find_device()  # a missing one is refused before anything is trained
-    return replace(recipe, seed=config.seed, compute=compute, **given)
+    return replace(recipe, learning_rate=rate, seed=config.seed, compute=compute)
 
 
 def own_recipe(samples: int) -> Recipe:

@@ -14,7 +14,7 @@ from mcuprune.training.compute import Compute
 OPTIMIZERS = ("adamw", "sgd")
 MOMENTUM = 0.9
 SGD_RATE, SGD_BATCH = 0.3, 64  # a rate for batches of that size; it grows with them (Goyal et al. 2017)
-SGD_DECAY = 1e-4
+SGD_DECAY, FORGET = 5e-4, 0.85  # largest decay; largest product of it with rate and steps
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,15 @@ class Recipe:
         """Optimizer steps of an epoch."""
         return max(1, samples // self.batch_size)
 
-    def with_sgd(self) -> Recipe:
-        """The recipe for a network that :func:`is_normalized`."""
-        rate = SGD_RATE * self.batch_size / SGD_BATCH
-        return replace(self, optimizer="sgd", learning_rate=rate, weight_decay=SGD_DECAY)
+    def with_sgd(self, samples: int, rate: float | None = None) -> Recipe:
+        """The recipe for a network that :func:`is_normalized`, at that rate or the usual one.
+
+        Decay works by what it takes of the weights in a whole run, so a long one has less of it (Wang &
+        Aitchison 2024, arXiv 2405.13698).
+        """
+        rate = rate or SGD_RATE * self.batch_size / SGD_BATCH
+        decay = min(SGD_DECAY, FORGET / (rate * self.epochs * self.steps(samples)))
+        return replace(self, optimizer="sgd", learning_rate=rate, weight_decay=float(f"{decay:.0e}"))
 
     def without_norms(self) -> Recipe:
         """The recipe once batch norms are folded: sgd's rates are far too large for such a network."""

@@ -66,6 +66,16 @@ def test_the_network_and_the_user_choose(
     assert recipe.weight_decay == (SGD_DECAY if chosen == "sgd" else Recipe.weight_decay)
 
 
+@pytest.mark.parametrize(("epochs", "decay"), [(1, 5e-4), (16, 3e-4), (40, 1e-4), (60, 7e-5)])
+def test_long_runs_decay_less(epochs: int, decay: float) -> None:
+    """By what a run takes of its weights: 45,000 photographs in batches of 128."""
+    recipe = Recipe(epochs=epochs, batch_size=128).with_sgd(45_000)
+    assert recipe.weight_decay == pytest.approx(decay)
+    assert (
+        Recipe(epochs=epochs, batch_size=128).with_sgd(45_000, 6.0).weight_decay < 0.2 * decay or epochs == 1
+    )
+
+
 def test_only_weights_decay() -> None:
     module = GraphModule(trace(*make_module("residual"), "net"))
     for name, kind in (("sgd", torch.optim.SGD), ("adamw", torch.optim.AdamW)):
@@ -103,7 +113,7 @@ def test_int8_training_leaves_sgd_and_resumes_there(tmp_path: Path) -> None:
     graph = trace(*make_module("residual"), "net")
     resources = ResourceModel(run_passes(graph), CORES["cortex-m4"], objective="size")
     target = make_target(graph, resources, {"macs": resources.exact({})["macs"] * 0.5})
-    recipe = replace(Recipe(epochs=20, batch_size=16).with_sgd(), seed=1)
+    recipe = replace(Recipe(epochs=20, batch_size=16).with_sgd(64), seed=1)
     search = Search(target, find_method("taylor"), data, F.cross_entropy, recipe, lambda module: 0.0)
     run = search.start(graph)
     assert isinstance(run.optimizer, torch.optim.SGD)
@@ -122,6 +132,6 @@ def test_int8_training_leaves_sgd_and_resumes_there(tmp_path: Path) -> None:
 
 def test_sgd_learns() -> None:
     graph = trace(*make_module("residual"), "net")
-    recipe = Recipe(epochs=8, batch_size=16).with_sgd()
+    recipe = Recipe(epochs=8, batch_size=16).with_sgd(256)
     found = train(graph, blobs(256), F.cross_entropy, recipe, lambda module: 0.0)
     assert found.history[-1].loss < 0.2

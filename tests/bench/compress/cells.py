@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mcuprune.problem import RECIPES
-from mcuprune.training.recipe import Recipe
+from mcuprune.training.recipe import FORGET, SGD_BATCH, SGD_DECAY, SGD_RATE, Recipe
+from mcuprune.training.schedules import MASKED, ROUNDED
 from tests.bench.compress.experiments import OWN_CONTROLS, SHARED_CONTROLS, Bound, Experiment
 
+DEFAULTS = (SGD_RATE, SGD_BATCH, SGD_DECAY, FORGET, MASKED, ROUNDED)  # of training, beside the recipe
 KINDS = DENSE, CONTROL, METHOD = "dense", "control", "method"
 
 
@@ -108,8 +110,8 @@ def recipe_of(experiment: Experiment, seed: int) -> Recipe:
 
 
 def _base(cell: Cell) -> list[Any]:
-    recipe = recipe_of(cell.experiment, cell.unit.seed)  # the network's choice of an optimizer comes later
-    return [cell.unit.task, cell.experiment.model, asdict(recipe), asdict(recipe.with_sgd())]
+    recipe = recipe_of(cell.experiment, cell.unit.seed)
+    return [cell.unit.task, cell.experiment.model, asdict(recipe), DEFAULTS]
 
 
 def _within(cell: Cell) -> list[Any]:
