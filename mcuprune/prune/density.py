@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcuprune.graph.channels import constant_axes
+from mcuprune.graph.channels import constant_axes, prunable
 from mcuprune.graph.ir import Axis, Conv2d, DepthwiseConv2d, Linear, axis_width
 from mcuprune.resources.model import ResourceModel
 
@@ -21,10 +21,11 @@ Sizes = tuple[tuple[Axis | None, int], ...]  # of a weight's dimensions: channel
 
 @dataclass(frozen=True)
 class Density(ResourceModel):
-    """Stored weights over those of the whole network: ``density``, and ``density:LAYER`` of each layer.
+    """``density``: stored weights over those of the whole network, biases and batch norms left out.
 
-    A budget on ``density`` is the model-wise constraint of Gallego-Posada et al. 2022, budgets on
-    ``density:LAYER`` are their layer-wise ones.  Biases and batch norms do not count.
+    ``density:LAYER``: the share that a layer's own gates leave, those on the outputs of a convolution and on
+    the inputs of a linear layer (on the other side where these cannot be gated).  That its neighbour's gates
+    thin it too does not count, as in the layer-wise constraints of Gallego-Posada et al. 2022.
     """
 
     def figures(
@@ -51,10 +52,24 @@ class Density(ResourceModel):
                 found[node.name] = tuple(zip(axes, shape, strict=True))
         return found
 
+    @cached_property
+    def _own(self) -> dict[str, Axis]:
+        """The channel axis that a layer's own gates lie on."""
+        free, found = set(prunable(self.graph)), {}
+        for node in self.graph.nodes:
+            if isinstance(node, Conv2d | DepthwiseConv2d | Linear):
+                reads, makes = (self.graph.tensors[name].channels for name in (node.inputs[0], node.name))
+                own, other = (reads, makes) if isinstance(node, Linear) else (makes, reads)
+                found[node.name] = own if any(block.group in free for block in own) else other
+        return found
+
     def _shares(self, widths: Mapping[str, Any]) -> dict[str, Any]:
         now = {name: _elements(sizes, widths) for name, sizes in self._weights.items()}
         full = {name: _elements(sizes, self.graph.widths) for name, sizes in self._weights.items()}
-        layers = {f"{MODEL}:{name}": now[name] / full[name] for name in now}
+        layers = {
+            f"{MODEL}:{name}": axis_width(axis, widths) / axis_width(axis, self.graph.widths)
+            for name, axis in self._own.items()
+        }
         return {MODEL: sum(now.values()) / sum(full.values()), **layers}
 
 

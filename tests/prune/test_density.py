@@ -44,6 +44,30 @@ def test_shares_are_those_of_the_shrunk_network(name: str, seed: int) -> None:
         assert float(relaxed[key]) == pytest.approx(value, rel=1e-5)
 
 
+class LeNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 10, 3), nn.Conv2d(10, 20, 3)
+        self.hidden, self.head = nn.Linear(20 * 16, 50), nn.Linear(50, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.conv2(torch.relu(self.conv1(x))))
+        return self.head(torch.relu(self.hidden(x.flatten(1))))
+
+
+def test_a_layer_counts_its_own_gates() -> None:
+    """Outputs of convolutions, inputs of linear layers; pixels are not gated, so there outputs."""
+    graph = trace(LeNet(), (1, 8, 8), "net")
+    density = Density(graph, CORES["cortex-m4"])
+    widths = dict(zip(prunable(graph), (5, 4, 10), strict=True))
+    found = density.exact(widths)
+    names = ("conv1", "conv2", "hidden", "head")
+    assert [found[f"density:{name}"] for name in names] == pytest.approx([0.5, 0.2, 0.2, 0.2])
+    graph = trace(Perceptron(), (1, 8, 8), "net")
+    found = Density(graph, CORES["cortex-m4"]).exact(dict(zip(prunable(graph), (30, 10), strict=True)))
+    assert [found[f"density:{name}"] for name in "abc"] == pytest.approx([0.5, 0.5, 0.25])
+
+
 class Perceptron(nn.Module):
     def __init__(self) -> None:
         super().__init__()

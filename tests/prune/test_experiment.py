@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from blobs import blobs
 from test_method_runs import assert_within_and_maximal, make_search, problem
 from torch import nn
 
+from mcuprune.prune import baselines
 from mcuprune.prune.constrain import Multipliers
 from mcuprune.prune.experiment import ALL_CONTROLS, equal_epochs, run_experiment, safe_epoch
 from mcuprune.prune.methods import find_method
@@ -42,6 +44,29 @@ def test_all_controls_stand_beside_the_result_within_the_same_budgets() -> None:
     assert len(outcome.controls["scratch-b"].history) == equal_epochs(
         graph, outcome.controls["scratch"].graph, setting().recipe.epochs
     )
+
+
+def test_every_seed_draws_another_random_cut() -> None:
+    graph, target = problem()
+    cuts = [baselines.random(graph, target, seed) for seed in (0, 0, 1)]
+    first, same, other = ([c.values.tobytes() for c in cut.constants.values()] for cut in cuts)
+    assert first == same
+    assert first != other
+
+
+def test_iterative_pruning_goes_on_after_its_last_finished_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, target = problem()
+    kept = setting(folder=tmp_path)
+    whole = run_experiment(graph, target, find_method("imp"), kept, False).found
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["imp-0.pt", "imp-1.pt", "imp-2.pt"]
+    trained: list[str] = []
+    monkeypatch.setattr("mcuprune.prune.methods.imp.train", lambda *_, **__: trained.append("again"))
+    again = run_experiment(graph, target, find_method("imp"), kept, False).found
+    assert not trained
+    for name, constant in whole.graph.constants.items():
+        np.testing.assert_array_equal(constant.values, again.graph.constants[name].values)
 
 
 def test_equal_computation_is_capped_at_twice_the_epochs() -> None:

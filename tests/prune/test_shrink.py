@@ -14,8 +14,9 @@ from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
-from mcuprune.prune.shrink import constant_indices, shrink, shrink_tensor
+from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink, shrink_tensor
 from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.recipe import Recipe, make_optimizer
 
 GRAPHS: dict[str, Graph] = {}
 
@@ -91,3 +92,27 @@ def test_gate_gradients_reach_masked_units(name: str) -> None:
     for gate in gates.values():
         assert gate.grad is not None
         assert (gate.grad[1:] != 0).any()
+
+
+def test_networks_cut_from_one_share_no_optimizer_state() -> None:
+    """AdamW counts its steps in place: rivals of the race would count together."""
+    graph = graph_of("residual")
+    module = GraphModule(graph)
+    optimizer = make_optimizer(module, Recipe())
+    x = torch.randn(4, *graph.shape(graph.inputs[0]), generator=torch.Generator().manual_seed(0))
+
+    def step(of: GraphModule, by: torch.optim.Optimizer) -> set[float]:
+        by.zero_grad()
+        of(x).square().mean().backward()
+        by.step()
+        return {float(state["step"]) for state in by.state.values()}
+
+    step(module, optimizer)
+    keep = random_keep(graph, 1)
+    cuts = []
+    for _ in range(2):
+        narrow = GraphModule(shrink(graph, keep))
+        own = make_optimizer(narrow, Recipe())
+        carry_optimizer(module, optimizer, narrow, own, constant_indices(graph, keep))
+        cuts.append((narrow, own))
+    assert [step(*cut) for cut in cuts] == [{2.0}, {2.0}]

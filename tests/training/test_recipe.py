@@ -29,6 +29,7 @@ from mcuprune.tasks.task import Split, classification
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import train
 from mcuprune.training.recipe import SGD_DECAY, SGD_RATE, Recipe, is_normalized, make_optimizer
+from mcuprune.training.schedules import Phases
 
 NORMALIZED = {
     "small_resnet": True,
@@ -135,3 +136,12 @@ def test_sgd_learns() -> None:
     recipe = Recipe(epochs=8, batch_size=16).with_sgd(256)
     found = train(graph, blobs(256), F.cross_entropy, recipe, lambda module: 0.0)
     assert found.history[-1].loss < 0.2
+
+
+@pytest.mark.parametrize("steps", [1, 500, 8_333, 8_334, 20_000, 10**6])
+def test_long_runs_spend_no_more_steps_on_masks_and_rounding(steps: int) -> None:
+    phases, usual = Phases.of(steps), Phases()
+    assert phases.freeze * steps == pytest.approx(min(usual.freeze * steps, 3_000))
+    assert (1 - phases.int8) * steps == pytest.approx(min((1 - usual.int8) * steps, 1_000))
+    assert phases.race / phases.freeze == pytest.approx(usual.race / usual.freeze)
+    assert 0 < phases.warmup < phases.gated < phases.freeze < phases.race < phases.int8 < 1

@@ -90,9 +90,10 @@ def layers(**densities: float) -> tuple[tuple[str, float], ...]:
 
 
 DENSITY = (
-    "Density is the share of stored weights that is left, of the model or of each layer, as exported: layers "
-    "that lose inputs and outputs are counted with both, where the paper counts gates alone. Inputs are not "
-    "gated. A layer between two others can end far below its own limit, since theirs thin it too."
+    "Density is the share of stored weights that is left of the model, as exported: inputs and outputs that "
+    "are gone both count, where the paper counts gates alone. Of a layer it is the share that its own gates "
+    "leave, as in the paper, outputs of convolutions and inputs of linear layers; inputs of the network are "
+    "not gated, so the first linear layer of a perceptron is counted by its outputs."
 )
 EXACT = "The limit on constants covers weights, biases, multipliers, tables and structs of the generated C; "
 DENSE_GAP = Reach(dense_gap=1.0)

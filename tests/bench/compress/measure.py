@@ -10,8 +10,9 @@ import numpy as np
 from mcuprune.core import Core
 from mcuprune.figures import nominal
 from mcuprune.graph.channels import prunable
-from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Graph, Linear
+from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
+from mcuprune.prune.density import Density
 from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.tasks.task import Task
@@ -52,22 +53,13 @@ def resources(graph: Graph, dense: Graph, core: Core, objective: str) -> dict[st
     folded = run_passes(graph)
     figures = Parts(folded, core, objective=objective).exact({})
     nominal_macs, parameters = nominal(folded)
-    sizes, full = _weights(graph), _weights(dense)
+    widths = {group: graph.widths[group] for group in prunable(dense)}
+    shares = Density(run_passes(dense), core).exact(widths)
     return {
         **{name: round(value) for name, value in figures.items()},
         "objective": objective,
         "nominal_macs": nominal_macs,
         "parameters": parameters,
-        "widths": {group: graph.widths[group] for group in prunable(dense)},
-        "density": round(sum(sizes.values()) / sum(full.values()), DIGITS),
-        "layers": {name: round(sizes[name] / full[name], DIGITS) for name in full},
-    }
-
-
-def _weights(graph: Graph) -> dict[str, int]:
-    """Elements of every layer's weights, which batch norms leave as they are."""
-    return {
-        node.name: graph.constants[node.weight].values.size
-        for node in graph.nodes
-        if isinstance(node, Conv2d | DepthwiseConv2d | Linear)
+        "widths": widths,
+        "densities": {name: round(share, DIGITS) for name, share in shares.items()},
     }

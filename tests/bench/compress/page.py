@@ -152,11 +152,9 @@ def _densities(rows: Sequence[Row]) -> str:
     for row in rows:
         for resource, limit in row.bound.limits:
             layer = resource.partition(":")[2]
-            found = list(row.ours.values())
-            kept = [r["layers"][layer] if layer else r["density"] for r in found]
-            gates = [r["gates"].get(resource) for r in found]
+            gates = [r["gates"].get(resource) for r in row.ours.values()]
             known = [g for g in gates if g is not None]
-            exported = sum(kept) / len(kept)
+            exported = row.density(resource)
             alone = f"{sum(known) / len(known):.4f}" if known else "-"
             line = [row.bound.name, f"`{row.method}`", layer or "model", f"{limit:.2f}", alone]
             error = f"{100 - row.percent(row.ours):.2f}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcuprune.prune.density import MODEL
 from mcuprune.report.model import Amount, Saving
 from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, Unit, group_of, units
 from tests.bench.compress.experiments import (
@@ -19,6 +20,7 @@ from tests.bench.compress.paired import Difference, difference, mean
 from tests.bench.compress.records import Record
 
 TOLERATED = 1.0  # points below the best control
+FILLED = 0.97  # of a density's limit that an export should reach
 FIELDS = ("kind", "name", "of")  # of a cell
 SAVINGS = (("nominal_macs", "MACs", "cycles", "cycles"), ("parameters", "parameters", "flash", "bytes"))
 
@@ -63,6 +65,10 @@ class Row:
         """Processor time of our training phases over that of the dense network's training."""
         found = [r["seconds"] / self.dense[u]["seconds"] for u, r in self.ours.items() if u in self.dense]
         return float(np.mean(found)) if found else None
+
+    def density(self, resource: str) -> float:
+        """What is exported of a density, by the name that limits have."""
+        return float(np.mean([r["densities"][resource] for r in self.ours.values()]))
 
     def _weight(self, record: Record) -> float:
         return float(record["n"]) if self.experiment.pooled else 1.0
@@ -117,7 +123,7 @@ def tightest(experiment: Experiment) -> tuple[str, ...]:
 
 def verdict(row: Row) -> list[tuple[bool | None, str]]:
     """What the row shows: True where reached, False where not, None for what is only told."""
-    return [*_asked(row), *_against_controls(row), *_realised(row)]
+    return [*_asked(row), *_densities(row), *_against_controls(row), *_cost(row), *_realised(row)]
 
 
 def _asked(row: Row) -> list[tuple[bool | None, str]]:
@@ -135,6 +141,22 @@ def _asked(row: Row) -> list[tuple[bool | None, str]]:
     if reach.compared is not None:
         found.append((None, f"{int8:.2f} % int8, {int8 - reach.compared:+.2f} points to {reach.source}"))
     return found
+
+
+def _densities(row: Row) -> list[tuple[bool | None, str]]:
+    """Exports fill published densities and are never above."""
+    found: list[tuple[bool | None, str]] = []
+    for resource, limit in row.bound.limits:
+        if resource.startswith(MODEL):
+            share = row.density(resource) / limit
+            found.append((FILLED <= share <= 1.0, f"{resource} at {share:.1%} of its limit"))
+    return found
+
+
+def _cost(row: Row) -> list[tuple[bool | None, str]]:
+    if row.ratio is None:
+        return []
+    return [(row.ratio <= 1.0, f"training took {row.ratio:.2f} of the dense network's time")]
 
 
 def _against_controls(row: Row) -> list[tuple[bool | None, str]]:
