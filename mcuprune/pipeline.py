@@ -25,6 +25,7 @@ from mcuprune.problem import Problem, load_problem, make_problem, make_setting
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.constrain import find_binding
 from mcuprune.prune.experiment import ALL_CONTROLS, Outcome, Whole, run_experiment
+from mcuprune.prune.method import Method
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.target import Target, best_target
 from mcuprune.report.model import Report, Times
@@ -82,10 +83,16 @@ def ready_board(config: RunConfig) -> Board:
 
 
 def check_names(config: RunConfig) -> None:
-    """UsageError for a method or a binding that is not known."""
-    find_method(config.method)
-    if config.binding:
-        find_binding(config.binding)
+    """UsageError for a method or a binding that is not known, or a binding that the method has no use for."""
+    method = find_method(config.method)
+    if not config.binding:
+        return
+    find_binding(config.binding)
+    if not isinstance(method, Method) or not method.is_pressed:
+        raise UsageError(
+            f"--binding {config.binding}: method {config.method} learns no gates that budgets press on; "
+            "leave out --binding, or choose --method hard_concrete or bernoulli"
+        )
 
 
 def compress_problem(

@@ -11,10 +11,14 @@ from mcuprune.workspace import TRAINING, open_workspace
 
 
 def broken(out: Path, error: BaseException, trained: bool) -> None:
-    with pytest.raises(type(error)), open_workspace(out, "seed = 1\n") as space:
-        if trained:
-            (space.training / "dense.pt").write_bytes(b"hours of work")
-        raise error
+    def run() -> None:
+        with open_workspace(out, "seed = 1\n") as space:
+            if trained:
+                (space.training / "dense.pt").write_bytes(b"hours of work")
+            raise error
+
+    with pytest.raises(type(error)):
+        run()
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), UsageError("no"), KeyboardInterrupt()])

@@ -60,7 +60,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     keep = unpack_keep(saved["keep"])
     epoch, step, seconds, restart_rate, rate_scale, frozen = saved["counters"]
     narrow = shrink(graph, keep)
-    quantized = saved["ranges"] is not None
+    quantized, weights = saved["ranges"] is not None, search.method.kind == "weight"
     module = make_module(run_passes(narrow) if quantized else narrow, search.recipe)
     restore(module, saved["values"])
     optimizer = make_optimizer(module, search.recipe.without_norms() if quantized else search.recipe)
@@ -76,7 +76,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
         module=module,
         optimizer=optimizer,
         sites=() if frozen else SITES[search.method.kind](narrow),
-        state=unpack_state(saved),
+        state=unpack_state(saved, search.recipe.compute.find_device() if weights else "cpu"),
         multipliers=Multipliers(*saved["multipliers"]),
         epoch=epoch,
         step=step,
@@ -101,8 +101,8 @@ def pack_state(state: State) -> dict[str, Any]:
     }
 
 
-def unpack_state(saved: Mapping[str, Any]) -> State:
-    state = State({p: dict(d) for p, d in saved["state"].items()})
+def unpack_state(saved: Mapping[str, Any], device: torch.device | str = "cpu") -> State:
+    state = State({p: {k: v.to(device) for k, v in d.items()} for p, d in saved["state"].items()})
     for purpose, key in saved["learned"]:
         state[purpose][key].requires_grad_()
     return state

@@ -81,6 +81,11 @@ class Method:
     kind: ClassVar[str] = "channels"
     binding: ClassVar[str] = "pi"  # how budgets bind unless the user says otherwise, see prune/constrain.py
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether prices of budgets move its gates: then it says how many units they would keep."""
+        return type(self).widths is not Method.widths
+
     def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
         return State()
 

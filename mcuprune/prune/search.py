@@ -28,7 +28,7 @@ from mcuprune.prune.method import Context, Method, Site, State, best_units
 from mcuprune.prune.race import MOST, Rival, affordable, proposals, survivors
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
-from mcuprune.training.graph_module import GraphModule, Seen
+from mcuprune.training.graph_module import GraphModule, Seen, fold_gates
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, check_finite, check_state, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
@@ -288,19 +288,21 @@ class Search:
         """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
+            open_gates = {k: torch.where(gate > 0, gate, 1.0) for k, gate in self._gates(run).items()}
+            dense = fold_gates(run.module.to_graph(), open_gates)  # at their medians, as they were evaluated
             count = min(self.rivals, affordable(self.target, self.recipe.batch_size, self.phases))
             scores = self.method.scores(run.state)
             norms = numpy_scores(unit_norms(run.module))
             cuts = proposals(problem, self.target, norms, count, self.recipe.seed)
-            run.rivals = [self._cut(run, best_units(scores, levels)) for levels in cuts]
+            run.rivals = [self._cut(run, dense, best_units(scores, levels)) for levels in cuts]
         else:
             run.masks = dict(run.state["mask"])
             run.restart_rate = self.recipe.learning_rate
         run.frozen, run.sites, run.state = True, (), State()
         run.multipliers = Multipliers.zero(self.target.budgets)
 
-    def _cut(self, run: Run, keep: dict[str, np.ndarray]) -> Rival:
-        before = run.module.to_graph()
+    def _cut(self, run: Run, before: Graph, keep: dict[str, np.ndarray]) -> Rival:
+        """A rival of the units ``keep`` of ``before``, the network of the run with its gates folded."""
         narrow = shrink(before, keep)
         module = make_module(narrow, self.recipe)
         optimizer = make_optimizer(module, self.recipe)

@@ -178,6 +178,19 @@ class _Scope:
         return None if node.bias is None else self.parameters[node.bias]
 
 
+def fold_gates(graph: Graph, gates: Mapping[str, Tensor]) -> Graph:
+    """``graph`` with the gates of its groups multiplied into the weights behind them."""
+    constants = dict(graph.constants)
+    for node in graph.nodes:
+        if isinstance(node, Conv2d | Linear):
+            axis = graph.tensors[node.inputs[0]].channels
+            if any(block.group in gates for block in axis):
+                factors = gate_vector(axis, graph.widths, gates).detach().numpy()
+                weight = constants[node.weight]
+                constants[node.weight] = replace(weight, values=weight.values * factors)
+    return replace(graph, constants=constants)
+
+
 def gate_vector(axis: Axis, widths: Mapping[str, int], gates: Gates) -> Tensor:
     """Gate of every element along a channel axis; differentiable."""
     return torch.cat([_expand(block, widths[block.group], gates) for block in axis])

@@ -200,7 +200,8 @@ def test_a_flag_is_not_blamed_on_the_file(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["compress", "--task", "digits", "--method", "tailor"], "did you mean 'taylor'"),
-        (["compress", "--task", "digits", "--binding", "pie"], "did you mean 'pi'"),
+        (["compress", "--task", "digits", "--method", "duccio", "--binding", "pie"], "did you mean 'pi'"),
+        (["compress", "--task", "digits", "--binding", "pi"], "method taylor learns no gates"),
         (["sweep", "--task", "digits", "--method", "taylor", "--method", "tailor"], "did you mean 'taylor'"),
         (["sweep", "--task", "digits", "--jobs", "0"], "--jobs 0: give how many"),
     ],

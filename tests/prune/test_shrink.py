@@ -15,7 +15,7 @@ from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink, shrink_tensor
-from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.graph_module import GraphModule, fold_gates
 from mcuprune.training.recipe import Recipe, make_optimizer
 
 GRAPHS: dict[str, Graph] = {}
@@ -116,3 +116,15 @@ def test_networks_cut_from_one_share_no_optimizer_state() -> None:
         carry_optimizer(module, optimizer, narrow, own, constant_indices(graph, keep))
         cuts.append((narrow, own))
     assert [step(*cut) for cut in cuts] == [{2.0}, {2.0}]
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_gates_fold_into_the_weights_behind_them(name: str) -> None:
+    """What was learned behind half-open gates is what is cut."""
+    graph = graph_of(name)
+    random = torch.Generator().manual_seed(3)
+    gates = {g: torch.rand(graph.widths[g], generator=random) for g in prunable(graph)}
+    x = torch.randn(4, *graph.shape(graph.inputs[0]), generator=random)
+    gated = GraphModule(graph).eval()(x, gates=gates).detach()
+    folded = GraphModule(fold_gates(graph, gates)).eval()(x).detach()
+    assert float((gated - folded).abs().max()) < 1e-4 * (float(gated.abs().max()) + 1e-3)
