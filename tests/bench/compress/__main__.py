@@ -25,6 +25,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--budgets", nargs="+", help='by name, e.g. "1/4"')
     parser.add_argument("--controls", nargs="*", help="which of the experiment's controls (default: all)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of networks to train")
+    parser.add_argument("--epochs", type=int, help="others than the experiment's: give --results elsewhere")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--results", type=Path, default=Path("docs/results/compress"))
     parser.add_argument("--work", type=Path, default=Path("runs/bench-compress"), help="checkpoints")
@@ -41,6 +42,8 @@ def chosen(arguments: argparse.Namespace, known: Sequence[Experiment]) -> list[E
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(e.name for e in known)}")
     found = []
     for experiment in (e for e in known if e.name in names):
+        if arguments.epochs is not None:
+            experiment = replace(experiment, epochs=arguments.epochs)
         if arguments.methods is not None:
             experiment = replace(experiment, methods=tuple(arguments.methods))
         if arguments.budgets is not None:
@@ -87,7 +90,8 @@ def main(arguments: Sequence[str] | None = None, known: Sequence[Experiment] = E
     experiments = chosen(given, known)
     failed = 0 if given.page else fill(experiments, given)
     if not given.list:
-        print(write_page(known, given.results))
+        described = known if given.epochs is None else experiments
+        print(write_page(described, given.results))
     return 1 if failed else 0
 
 

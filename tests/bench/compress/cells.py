@@ -121,7 +121,9 @@ def _within(cell: Cell) -> list[Any]:
 
 
 def _by(cell: Cell) -> list[Any]:
-    return [cell.method, cell.experiment.distill, cell.experiment.binding] if cell.method else []
+    experiment = cell.experiment
+    rivals = [] if experiment.rivals is None else [experiment.rivals]
+    return [cell.method, experiment.distill, experiment.binding, *rivals] if cell.method else []
 
 
 def _digest(values: list[Any]) -> str:
