@@ -54,10 +54,10 @@ def allocate(
 ) -> Levels:
     """Levels of every site: within every budget, at or above the floors, maximal.
 
-    Greedy removal of the unit with the largest decrease of violation per predicted loss (structured_pruning
-    8.4), then filling the slack; small problems are searched exhaustively, others improved by swaps when
-    ``refine``. While training, ``chunk`` removes that fraction of a site at once, and removal may ``start``
-    from earlier levels instead of the full ones: both save time and cost only optimality.
+    Greedy removal of the unit with the largest decrease of violation per predicted loss, then filling the
+    slack; small problems are searched exhaustively, others improved by swaps when ``refine``.  While
+    training, ``chunk`` removes that fraction of a site at once, and removal may ``start`` from earlier levels
+    instead of the full ones: both save time and cost only optimality.
     Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors do not
     fit.
     """

@@ -156,7 +156,7 @@ def homotopy(dense: Mapping[str, float], budgets: Mapping[str, float], progress:
 
 
 def smooth_maximum(terms: Tensor, dim: int = 0) -> Tensor:
-    """Log-sum-exp upper bound of the maximum, at most 1 % above it (structured_pruning 0.4)."""
+    """Log-sum-exp upper bound of the maximum, at most 1 % above it."""
     count = terms.shape[dim]
     if count == 1:
         return terms.squeeze(dim)

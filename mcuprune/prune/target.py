@@ -15,7 +15,7 @@ from mcuprune.prune.allocate import Exact, Levels, check_reached, excess, plain,
 from mcuprune.resources.model import ResourceModel
 
 FEW = (1, 2, 3, 4)  # widths among which the smallest network is sought
-FLOOR = 0.75  # floors are this share of the uniform solution's widths (structured_pruning 8.2, 8.7)
+FLOOR = 0.75  # floors are this share of the uniform solution's widths
 
 ROOM = 1.1  # times the MACs: how much larger a network must be to be worth slower kernels
 
