@@ -25,11 +25,11 @@ from mcuprune.training.graph_module import GraphModule
 
 
 def test_activity_probability_equals_sampling() -> None:
-    uniform = torch.rand(200_000, generator=torch.Generator().manual_seed(0)).clamp(1e-6, 1 - 1e-6)
+    uniform = torch.rand(2_000_000, generator=torch.Generator().manual_seed(0)).clamp(1e-6, 1 - 1e-6)
     for logit in (-2.0, -0.5, 0.0, 1.0, 3.0):
         logits = torch.full_like(uniform, logit)
         share = float((sample(logits, uniform) > 0).float().mean())
-        assert abs(share - float(active_probability(torch.tensor(logit)))) < 0.004
+        assert abs(share - float(active_probability(torch.tensor(logit)))) < 0.002
 
 
 def test_median_gate_thresholds_and_clamp() -> None:
@@ -58,9 +58,9 @@ def test_keep_ratio_gradient_is_the_implicit_one() -> None:
     ratio = torch.tensor(0.4, requires_grad=True)
     soft = attach_ratio(keep_probability(importance, 0.4, 3.0), ratio)
     (soft * weights).sum().backward()
-    ahead, behind = (keep_probability(importance, 0.4 + d, 3.0) for d in (5e-3, -5e-3))
-    expected = float(((ahead - behind) * weights).sum() / 1e-2)
-    assert float(ratio.grad) == pytest.approx(expected, rel=5e-3)
+    ahead, behind = (keep_probability(importance, 0.4 + d, 3.0) for d in (1e-3, -1e-3))
+    expected = float(((ahead - behind) * weights).sum() / 2e-3)
+    assert float(ratio.grad) == pytest.approx(expected, rel=1e-3)
 
 
 def test_taylor_scores_are_squared_gate_gradients() -> None:

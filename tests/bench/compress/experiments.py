@@ -173,7 +173,6 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         epochs=20,
         binding="lagrangian:rate=1",
         methods=("hard_concrete", "bernoulli", "taylor"),
-        controls=("uniform", "scratch", "magnitude", "random"),
         note=DENSITY,
     ),
     Experiment(
@@ -196,7 +195,6 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         epochs=12,
         binding="lagrangian:rate=1",
         methods=("hard_concrete", "bernoulli", "taylor"),
-        controls=("uniform", "scratch", "magnitude", "random"),
         note=DENSITY,
     ),
     Experiment(
