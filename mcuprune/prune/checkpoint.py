@@ -17,7 +17,8 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.prune.constrain import Multipliers
 from mcuprune.prune.method import State
 from mcuprune.prune.race import Rival
-from mcuprune.prune.search import SITES, Run, Search
+from mcuprune.prune.run import Run, sites_of
+from mcuprune.prune.search import Search
 from mcuprune.prune.shrink import shrink
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
@@ -75,7 +76,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
         graph=graph,
         module=module,
         optimizer=optimizer,
-        sites=() if frozen else SITES[search.method.kind](narrow),
+        sites=() if frozen else sites_of(narrow, search.method.kind),
         state=unpack_state(saved, search.recipe.compute.find_device() if weights else "cpu"),
         multipliers=Multipliers(*saved["multipliers"]),
         epoch=epoch,

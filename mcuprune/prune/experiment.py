@@ -11,7 +11,8 @@ from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import baselines, checkpoint
 from mcuprune.prune.method import Method
-from mcuprune.prune.search import Found, Run, Search
+from mcuprune.prune.run import Found, Run
+from mcuprune.prune.search import Search
 from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target

@@ -14,7 +14,8 @@ from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import checkpoint
 from mcuprune.prune.experiment import safe_epoch
 from mcuprune.prune.method import Method
-from mcuprune.prune.search import Found, Run, Search
+from mcuprune.prune.run import Found, Run
+from mcuprune.prune.search import Search
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.target import Target
 from mcuprune.training.schedules import Phases

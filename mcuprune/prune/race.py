@@ -10,19 +10,23 @@ so that even small differences of their losses mean something.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mcuprune.errors import BudgetError
 from mcuprune.prune.allocate import Levels, Problem, allocate
 from mcuprune.prune.method import curve
+from mcuprune.prune.shrink import Keep, carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.resources.macs import total_macs
-from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.schedules import Phases
+from mcuprune.training.graph_module import GraphModule, fold_gates
+from mcuprune.training.loop import make_module
+from mcuprune.training.recipe import Recipe, make_optimizer
+from mcuprune.training.schedules import Phases, allr_start, weights_of
 
 MOST = 9  # rivals at the start
 HEATS = ((0.4, 3), (1.0, 1))  # ends of the heats, as shares of the race, and how many go on
@@ -124,6 +128,31 @@ def affordable(target: Target, batch_size: int, phases: Phases) -> int:
     end, staying = HEATS[0]
     count = races if races <= staying else (races - staying * (1.0 - end)) / end
     return int(min(max(count, 1.0), MOST))
+
+
+def cut(
+    module: GraphModule,
+    optimizer: torch.optim.Optimizer,
+    gates: Mapping[str, Tensor],
+    keeps: Sequence[Keep],
+    recipe: Recipe,
+    left: float,
+) -> list[Rival]:
+    """A rival for every choice of units of ``module``, weights, batch norms and optimizer state cut alike.
+
+    Gates that are neither open nor closed are folded into the weights behind them, so that a rival goes on
+    with what was trained; ``left`` is the share of the run that remains.
+    """
+    opened = {group: torch.where(gate > 0, gate, 1.0) for group, gate in gates.items()}
+    before, found = fold_gates(module.to_graph(), opened), []
+    for keep in keeps:
+        narrow = shrink(before, keep)
+        own = make_module(narrow, recipe)
+        own_optimizer = make_optimizer(own, recipe)
+        carry_optimizer(module, optimizer, own, own_optimizer, constant_indices(before, keep))
+        rate = allr_start(recipe.learning_rate, weights_of(before), weights_of(narrow), left)
+        found.append(Rival(own, own_optimizer, dict(keep), rate))
+    return found
 
 
 def survivors(rivals: list[Rival], done: float) -> list[Rival]:

@@ -1,4 +1,4 @@
-"""From a dense graph to a small one that fits: gate, freeze, slice, race, train narrow, train int8.
+"""From a dense graph to a small one that fits: gate, freeze, cut, race, train narrow, train int8.
 
 The order of events and their shares of the run are in :class:`~mcuprune.training.schedules.Phases`.  A run is
 a value that is advanced epoch by epoch and can be saved between epochs; two runs with equal inputs do equal
@@ -9,72 +9,35 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mcuprune.graph.channels import prunable
-from mcuprune.graph.ir import Conv2d, Graph, Linear
+from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import numpy_scores, unit_norms
-from mcuprune.prune.method import Context, Method, Site, State, best_units
-from mcuprune.prune.race import MOST, Rival, affordable, proposals, survivors
-from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
+from mcuprune.prune.method import Context, Method, State, best_units
+from mcuprune.prune.race import MOST, affordable, cut, proposals, survivors
+from mcuprune.prune.run import Found, Run, sites_of
+from mcuprune.prune.shrink import shrink
 from mcuprune.prune.target import Target
-from mcuprune.training.graph_module import GraphModule, Seen, fold_gates
+from mcuprune.training.graph_module import GraphModule, Seen
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, check_finite, check_state, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
-from mcuprune.training.schedules import Phases, allr_start, int8_rate, run_rate, weights_of
+from mcuprune.training.schedules import Phases, int8_rate, run_rate
 
 REFRESH = 10  # steps, at least, between two integer allocations while masks move
 REFRESHES = 60  # of them, at most, in a run: allocation must stay cheap beside training
 RESTART = 12  # every so many start again from the full widths, the others from the previous levels
 CHUNK = 0.1  # of a group's width may go at once while masks still move
-
-
-@dataclass
-class Run:
-    """The state of a compression run between two steps."""
-
-    graph: Graph  # as given: dense, batch norms in place
-    module: GraphModule
-    optimizer: torch.optim.Optimizer
-    sites: tuple[Site, ...]
-    state: State
-    multipliers: Multipliers
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    restart_rate: float = 0.0
-    rate_scale: float = 1.0  # below 1 after a divergence
-    frozen: bool = False  # masks are final, gates and method are gone
-    keep: dict[str, np.ndarray] = field(default_factory=dict)  # units of ``graph`` that are left
-    masks: dict[str, Tensor] = field(default_factory=dict)  # weight constant -> entries that are left
-    rivals: list[Rival] = field(default_factory=list)  # of the race, the leader first; empty: it is over
-    quantizer: FakeQuantizer | None = None
-    history: list[EpochRecord] = field(default_factory=list)
-    levels: dict[str, int] = field(
-        default_factory=dict
-    )  # of the last allocation; empty: allocate from full widths
-
-
-@dataclass(frozen=True)
-class Found:
-    """The result: a folded float graph that fits, the activation ranges that int8 training settled on."""
-
-    graph: Graph
-    ranges: Mapping[str, tuple[float, float]]
-    keep: Mapping[str, np.ndarray]
-    history: tuple[EpochRecord, ...]
-    seconds: float
 
 
 class Search:
@@ -105,7 +68,7 @@ class Search:
         if self.method.kind == "weight":  # masks free no flash by themselves: widths by uniform scaling
             keep = best_units(numpy_scores(unit_norms(module)), self.target.uniform)
             module = make_module(shrink(graph, keep), self.recipe)
-        sites = SITES[self.method.kind](module.graph)
+        sites = sites_of(module.graph, self.method.kind)
         state = self.method.init(module, sites, torch.Generator().manual_seed(self.recipe.seed))
         optimizer = make_optimizer(module, self.recipe)
         return Run(graph, module, optimizer, sites, state, Multipliers.zero(self.target.budgets), keep=keep)
@@ -124,7 +87,7 @@ class Search:
         for x, y in batches(self.data, self.recipe, run.epoch):
             losses.append(self._step(run, x, y))
             check_finite(losses[-1], run.epoch, float(run.optimizer.param_groups[0]["lr"]))
-        check_state(_learned(run), run.epoch, float(run.optimizer.param_groups[0]["lr"]))
+        check_state(run.learned(), run.epoch, float(run.optimizer.param_groups[0]["lr"]))
         run.seconds += time.process_time() - started
         share = run.step / self.total
         mean = float(torch.stack(losses).mean())
@@ -288,28 +251,16 @@ class Search:
         """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
-            open_gates = {k: torch.where(gate > 0, gate, 1.0) for k, gate in self._gates(run).items()}
-            dense = fold_gates(run.module.to_graph(), open_gates)  # at their medians, as they were evaluated
             count = min(self.rivals, affordable(self.target, self.recipe.batch_size, self.phases))
-            scores = self.method.scores(run.state)
-            norms = numpy_scores(unit_norms(run.module))
-            cuts = proposals(problem, self.target, norms, count, self.recipe.seed)
-            run.rivals = [self._cut(run, dense, best_units(scores, levels)) for levels in cuts]
+            norms, scores = numpy_scores(unit_norms(run.module)), self.method.scores(run.state)
+            widths = proposals(problem, self.target, norms, count, self.recipe.seed)
+            keeps, left = [best_units(scores, levels) for levels in widths], 1.0 - run.step / self.total
+            run.rivals = cut(run.module, run.optimizer, self._gates(run), keeps, self.recipe, left)
         else:
             run.masks = dict(run.state["mask"])
             run.restart_rate = self.recipe.learning_rate
         run.frozen, run.sites, run.state = True, (), State()
         run.multipliers = Multipliers.zero(self.target.budgets)
-
-    def _cut(self, run: Run, before: Graph, keep: dict[str, np.ndarray]) -> Rival:
-        """A rival of the units ``keep`` of ``before``, the network of the run with its gates folded."""
-        narrow = shrink(before, keep)
-        module = make_module(narrow, self.recipe)
-        optimizer = make_optimizer(module, self.recipe)
-        carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
-        left = 1.0 - run.step / self.total
-        rate = allr_start(self.recipe.learning_rate, weights_of(before), weights_of(narrow), left)
-        return Rival(module, optimizer, keep, rate)
 
     def _start_int8(self, run: Run) -> None:
         """Fold the batch norms and go on training with quantized weights and activations."""
@@ -331,26 +282,6 @@ class Search:
 
     def _score(self, run: Run) -> float:
         return self.score(Seen(run.module, self._transforms(run)))
-
-
-def _channel_sites(graph: Graph) -> tuple[Site, ...]:
-    return tuple(Site(group, "channels", graph.widths[group]) for group in prunable(graph))
-
-
-def _weight_sites(graph: Graph) -> tuple[Site, ...]:
-    names = [node.weight for node in graph.nodes if isinstance(node, Conv2d | Linear)]
-    return tuple(Site(name, "weight", graph.constants[name].values.size) for name in names)
-
-
-SITES = {"channels": _channel_sites, "weight": _weight_sites}
-
-
-def _learned(run: Run) -> Iterator[Tensor]:
-    """All that a step changes: weights and statistics, the method's gates, the multipliers."""
-    for tensors in (*run.module.state(), *run.state.tensors.values()):
-        yield from (value.detach() for value in tensors.values())
-    for prices in (run.multipliers.values, run.multipliers.sums):
-        yield torch.tensor(list(prices.values()))
 
 
 def _apply_masks(run: Run) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import Progress
-from mcuprune.prune.search import Found
+from mcuprune.prune.run import Found
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.target import Target
 

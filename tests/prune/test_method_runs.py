@@ -20,7 +20,8 @@ from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import BINDINGS, find_binding
 from mcuprune.prune.method import Method
 from mcuprune.prune.methods import METHODS, find_method
-from mcuprune.prune.search import Found, Search
+from mcuprune.prune.run import Found
+from mcuprune.prune.search import Search
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target, make_target

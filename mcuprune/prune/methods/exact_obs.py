@@ -15,7 +15,7 @@ from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import Progress
 from mcuprune.prune.allocate import Problem, allocate
-from mcuprune.prune.search import Found
+from mcuprune.prune.run import Found
 from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.shrink import Keep, shrink
 from mcuprune.prune.stage import Stage

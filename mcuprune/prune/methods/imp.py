@@ -17,7 +17,7 @@ from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import homotopy
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import best_units, curve
-from mcuprune.prune.search import Found
+from mcuprune.prune.run import Found
 from mcuprune.prune.setting import Setting, kept
 from mcuprune.prune.shrink import Keep, shrink
 from mcuprune.prune.stage import Stage
