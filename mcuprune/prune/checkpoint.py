@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from torch import Tensor
 
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
+from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.constrain import Multipliers
 from mcuprune.prune.method import State
 from mcuprune.prune.race import Rival
 from mcuprune.prune.run import Run, sites_of
 from mcuprune.prune.search import Search
 from mcuprune.prune.shrink import shrink
+from mcuprune.training.divergence import safe_epoch
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import EpochRecord, make_module
@@ -37,6 +40,15 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     return content
+
+
+def next_epoch(search: Search, run: Run, progress: Progress = SILENT) -> Run:
+    """``run`` after one more epoch; DivergedError where lower learning rates do not help."""
+
+    def once(run: Run) -> None:
+        search.epoch(run, progress)
+
+    return safe_epoch(run, once, pack, partial(unpack, search, run.graph), progress)
 
 
 def pack(run: Run) -> dict[str, Any]:

@@ -6,11 +6,11 @@ the weights are thrown away.  A choice is a value that is advanced epoch by epoc
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,16 +23,9 @@ from mcuprune.prune.constrain import Augmented, Multipliers, Observed, pressure
 from mcuprune.prune.gated import Gated
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.setting import Setting
+from mcuprune.training.divergence import check_finite, check_state, safe_epoch
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import (
-    BACKOFF,
-    RETRIES,
-    DivergedError,
-    batches,
-    check_finite,
-    check_state,
-    make_module,
-)
+from mcuprune.training.loop import batches, make_module
 from mcuprune.training.recipe import make_optimizer, set_rate
 
 BINDING = Augmented(penalty=0.2, rate=0.02)
@@ -82,8 +75,16 @@ def learn(graph: Graph, setting: Setting, choice: Choice, progress: Progress = S
     if path is not None and path.exists():
         run = _unpack(graph, setting, checkpoint.load(path))
     progress.stage(f"choose {choice.name}", setting.recipe.epochs - run.epoch)
+
+    def once(run: _Learning) -> None:
+        started = time.process_time()
+        loss = _epoch(run, setting, choice)
+        run.seconds += time.process_time() - started
+        run.epoch += 1
+        progress.step(f"loss {loss:.3f}")
+
     while run.epoch < setting.recipe.epochs:
-        run = _safe_epoch(run, graph, setting, choice, progress)
+        run = safe_epoch(run, once, _pack, partial(_unpack, graph, setting), progress)
         if path is not None:
             checkpoint.save(path, _pack(run))
     return run.state, run.seconds
@@ -95,27 +96,6 @@ def _start(graph: Graph, setting: Setting, choice: Choice) -> _Learning:
     return _Learning(
         module, make_optimizer(module, setting.recipe), state, Multipliers.zero(choice.bounds(0.0))
     )
-
-
-def _safe_epoch(
-    run: _Learning, graph: Graph, setting: Setting, choice: Choice, progress: Progress
-) -> _Learning:
-    before = copy.deepcopy(_pack(run))
-    for attempt in range(RETRIES + 1):
-        try:
-            started = time.process_time()
-            loss = _epoch(run, setting, choice)
-            run.seconds += time.process_time() - started
-            run.epoch += 1
-            progress.step(f"loss {loss:.3f}")
-            return run
-        except DivergedError:
-            if attempt == RETRIES:
-                raise
-            scale = run.rate_scale * BACKOFF
-            run = replace(_unpack(graph, setting, copy.deepcopy(before)), rate_scale=scale)
-            progress.note(f"epoch {run.epoch + 1} diverged; repeated at {scale:.2g} times the learning rate")
-    return run
 
 
 def _epoch(run: _Learning, setting: Setting, choice: Choice) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,14 +10,14 @@ from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import baselines, checkpoint
 from mcuprune.prune.method import Method
-from mcuprune.prune.run import Found, Run
+from mcuprune.prune.run import Found
 from mcuprune.prune.search import Search
 from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target
 from mcuprune.resources.macs import total_macs
 from mcuprune.training.distill import distilled
-from mcuprune.training.loop import BACKOFF, RETRIES, DivergedError, Trained
+from mcuprune.training.loop import Trained
 from mcuprune.training.schedules import Phases
 
 BEFORE_CUT = Phases().freeze  # share of its epochs that the one-shot controls train the dense network
@@ -162,27 +161,7 @@ def _compressed(
         progress.note(f"resuming after epoch {run.epoch}")
     progress.stage(f"compress: {method.name}", setting.recipe.epochs - run.epoch)
     while run.epoch < setting.recipe.epochs:
-        run = safe_epoch(search, run, progress)
+        run = checkpoint.next_epoch(search, run, progress)
         if path is not None:
             checkpoint.save(path, checkpoint.pack(run))
     return search.finish(run)
-
-
-def safe_epoch(search: Search, run: Run, progress: Progress = SILENT) -> Run:
-    """The run after one more epoch; one that diverges is repeated from its start at a lower learning rate.
-
-    Raises DivergedError when that does not help.
-    """
-    before = copy.deepcopy(checkpoint.pack(run))
-    for attempt in range(RETRIES + 1):
-        try:
-            search.epoch(run, progress)
-            return run
-        except DivergedError:
-            if attempt == RETRIES:
-                raise
-            scale = run.rate_scale * BACKOFF
-            run = checkpoint.unpack(search, run.graph, copy.deepcopy(before))
-            run.rate_scale = scale
-            progress.note(f"epoch {run.epoch + 1} diverged; repeated at {scale:.2g} times the learning rate")
-    return run

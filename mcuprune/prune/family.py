@@ -12,7 +12,7 @@ from typing import Any
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import checkpoint
-from mcuprune.prune.experiment import safe_epoch
+from mcuprune.prune.checkpoint import next_epoch
 from mcuprune.prune.method import Method
 from mcuprune.prune.run import Found, Run
 from mcuprune.prune.search import Search
@@ -51,7 +51,7 @@ def family(
             progress.stage(f"budget {len(found) + 1} of {len(targets)}", epochs - gating)
             found.append(_branch(run, target, shared, setting, usual, progress, path))
         else:
-            run = safe_epoch(shared, run, progress)
+            run = next_epoch(shared, run, progress)
             _keep(run, run.epoch, _file(setting, "family"))
     return tuple(found)
 
@@ -90,7 +90,7 @@ def _branch(
     branch = checkpoint.unpack(search, run.graph, saved["run"])
     _keep(branch, start, path)
     while branch.epoch < epochs:
-        branch = safe_epoch(search, branch, progress)
+        branch = next_epoch(search, branch, progress)
         _keep(branch, start, path)
     return search.finish(branch)
 

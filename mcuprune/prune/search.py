@@ -28,9 +28,10 @@ from mcuprune.prune.race import MOST, affordable, cut, proposals, survivors
 from mcuprune.prune.run import Found, Run, sites_of
 from mcuprune.prune.shrink import shrink
 from mcuprune.prune.target import Target
+from mcuprune.training.divergence import check_finite, check_state
 from mcuprune.training.graph_module import GraphModule, Seen
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, check_finite, check_state, make_module
+from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.schedules import Phases, int8_rate, run_rate
 

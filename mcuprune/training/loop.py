@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.training.augment import Augment
+from mcuprune.training.divergence import check_finite, check_state, safe_epoch
 from mcuprune.training.graph_module import GraphModule, Hook, Seen
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.schedules import linear_with_warmup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Rate = Callable[[float, float], float]  # (share of steps done, peak) -> learning rate
-RETRIES = 3  # of an epoch whose loss becomes NaN or infinite
-BACKOFF = 0.3  # factor of the learning rate from then on
-
-
-class DivergedError(UsageError):
-    """A loss that is NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -116,29 +111,6 @@ def make_module(graph: Graph, recipe: Recipe) -> GraphModule:
     return GraphModule(graph, compute.is_bf16(graph, recipe.batch_size)).to(compute.find_device()).train()
 
 
-def check_finite(loss: Tensor, epoch: int, rate: float) -> None:
-    """Raises DivergedError for a loss that is NaN or infinite."""
-    if not bool(torch.isfinite(loss)):
-        raise DivergedError(
-            f"training diverged in epoch {epoch + 1}: the loss is {float(loss)} at learning rate {rate:.2g}, "
-            f"also after {RETRIES} restarts of the epoch at lower rates; "
-            "lower --learning-rate, or look for extreme values in the data"
-        )
-
-
-def check_state(values: Iterable[Tensor], epoch: int, rate: float) -> None:
-    """Raises DivergedError for weights, gates or prices of which one is NaN or infinite.
-
-    A loss cannot show what its own step spoiled: at the end of an epoch that step would be kept for good.
-    """
-    if not all(bool(torch.isfinite(value).all()) for value in values):
-        raise DivergedError(
-            f"training diverged in epoch {epoch + 1}: weights or gates are no numbers at learning rate "
-            f"{rate:.2g}, also after {RETRIES} restarts of the epoch at lower rates; "
-            "lower --learning-rate, or look for extreme values in the data"
-        )
-
-
 def train(
     graph: Graph,
     data: Arrays,
@@ -158,47 +130,63 @@ def train(
     the loss becomes NaN or infinite is repeated at a lower one; DivergedError when that does not help.
     """
     module = make_module(graph, recipe)
-    optimizer = make_optimizer(module, recipe)
+    run = _Run(module, make_optimizer(module, recipe))
     seen = Seen(module, {"weight": weight, "activation": activation})
     history: list[EpochRecord] = []
-    seconds, scale = 0.0, 1.0
-    for epoch in range(recipe.epochs):
+
+    def once(run: _Run) -> None:
         started = time.process_time()
-        before = copy.deepcopy((module.state_dict(), optimizer.state_dict()))
-        for attempt in range(RETRIES + 1):
-            try:
-                mean = _epoch(seen, optimizer, data, loss_function, recipe, epoch, rate, scale)
-                break
-            except DivergedError:
-                if attempt == RETRIES:
-                    raise
-                scale *= BACKOFF
-                progress.note(f"epoch {epoch + 1} diverged; repeated at {scale:.2g} times the learning rate")
-                values, momenta = copy.deepcopy(before)
-                module.load_state_dict(values)
-                optimizer.load_state_dict(momenta)
-        seconds += time.process_time() - started
-        record = EpochRecord(epoch, phase, mean, score(seen), float(optimizer.param_groups[0]["lr"]))
-        history.append(record)
-        progress.step(f"loss {mean:.3f}  score {record.score:.3f}")
-    return Trained(module.to_graph(), tuple(history), seconds)
+        run.loss = _epoch(seen, run, data, loss_function, recipe, rate)
+        run.seconds += time.process_time() - started
+        run.epoch += 1
+
+    while run.epoch < recipe.epochs:
+        run = safe_epoch(run, once, _pack, partial(_unpack, run), progress)
+        last = float(run.optimizer.param_groups[0]["lr"])
+        history.append(EpochRecord(run.epoch - 1, phase, run.loss, score(seen), last))
+        progress.step(f"loss {run.loss:.3f}  score {history[-1].score:.3f}")
+    return Trained(module.to_graph(), tuple(history), run.seconds)
+
+
+@dataclass
+class _Run:
+    """Plain training between two epochs; ``loss`` is the mean of the last one."""
+
+    module: GraphModule
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    rate_scale: float = 1.0
+    seconds: float = 0.0
+    loss: float = 0.0
+
+
+def _pack(run: _Run) -> Any:
+    counters = run.epoch, run.rate_scale, run.seconds, run.loss
+    return run.module.state_dict(), run.optimizer.state_dict(), counters
+
+
+def _unpack(run: _Run, saved: Any) -> _Run:
+    """In the module of ``run``: it is seen from elsewhere."""
+    values, momenta, counters = saved
+    run.module.load_state_dict(values)
+    run.optimizer.load_state_dict(momenta)
+    return _Run(run.module, run.optimizer, *counters)
 
 
 def _epoch(
     seen: Seen,
-    optimizer: torch.optim.Optimizer,
+    run: _Run,
     data: Arrays,
     loss_function: Loss,
     recipe: Recipe,
-    epoch: int,
     rate: Rate,
-    scale: float,
 ) -> float:
     """One epoch of plain training; its mean loss."""
+    epoch, optimizer = run.epoch, run.optimizer
     steps = recipe.steps(len(data.x))
     losses = []
     for step, (x, y) in enumerate(batches(data, recipe, epoch), start=epoch * steps + 1):
-        now = scale * rate(step / (recipe.epochs * steps), recipe.learning_rate)
+        now = run.rate_scale * rate(step / (recipe.epochs * steps), recipe.learning_rate)
         set_rate(optimizer, now)
         optimizer.zero_grad(set_to_none=True)
         loss = loss_function(seen(x), y)

@@ -59,7 +59,7 @@ def test_every_budget_has_a_package_that_fits(place: Path, found: Sweep) -> None
 def test_interrupted_anywhere_it_ends_the_same(
     moment: int, place: Path, found: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole_epoch, calls = family.safe_epoch, list[int]()
+    whole_epoch, calls = family.next_epoch, list[int]()
 
     def interrupted(*arguments):  # type: ignore[no-untyped-def]
         calls.append(len(calls))
@@ -67,7 +67,7 @@ def test_interrupted_anywhere_it_ends_the_same(
             raise KeyboardInterrupt
         return whole_epoch(*arguments)
 
-    monkeypatch.setattr(family, "safe_epoch", interrupted)
+    monkeypatch.setattr(family, "next_epoch", interrupted)
     out = f"again-{moment}"
     with pytest.raises(KeyboardInterrupt):
         compress_family(config(place, out))

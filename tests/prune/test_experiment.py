@@ -13,13 +13,15 @@ from test_method_runs import assert_within_and_maximal, make_search, problem
 from torch import nn
 
 from mcuprune.prune import baselines
+from mcuprune.prune.checkpoint import next_epoch
 from mcuprune.prune.constrain import Multipliers
-from mcuprune.prune.experiment import ALL_CONTROLS, equal_epochs, run_experiment, safe_epoch
+from mcuprune.prune.experiment import ALL_CONTROLS, equal_epochs, run_experiment
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.shrink import shrink
 from mcuprune.tasks.task import accuracy
-from mcuprune.training.loop import BACKOFF, DivergedError, predict
+from mcuprune.training.divergence import BACKOFF, DivergedError
+from mcuprune.training.loop import predict
 from mcuprune.training.recipe import Recipe
 
 FINITE = nn.functional.cross_entropy
@@ -110,7 +112,7 @@ def test_gates_that_are_no_numbers_do_not_outlive_their_epoch(
         return loss
 
     monkeypatch.setattr(type(search), "_step", step)
-    run = safe_epoch(search, search.start(graph))
+    run = next_epoch(search, search.start(graph))
     assert spoiled
     assert run.rate_scale == pytest.approx(BACKOFF)
     assert all(v.isfinite().all() for tensors in run.state.tensors.values() for v in tensors.values())
@@ -122,7 +124,7 @@ def test_multipliers_that_are_no_numbers_end_a_run_with_advice() -> None:
     run = search.start(graph)
     run.multipliers = Multipliers(dict.fromkeys(target.budgets, float("inf")), run.multipliers.sums)
     with pytest.raises(DivergedError, match=r"diverged in epoch 1: .* lower --learning-rate"):
-        safe_epoch(search, run)
+        next_epoch(search, run)
 
 
 class Exploding:
@@ -145,7 +147,7 @@ def test_a_run_recovers_from_a_loss_that_is_not_a_number(name: str, moment: int)
     search.loss = Exploding(range(moment, moment + 1))
     run = search.start(graph)
     while run.epoch < search.recipe.epochs:
-        run = safe_epoch(search, run)
+        run = next_epoch(search, run)
     found = search.finish(run)
     assert run.rate_scale == pytest.approx(BACKOFF)
     assert_within_and_maximal(target, found)
@@ -158,7 +160,7 @@ def test_a_run_that_cannot_recover_says_what_to_do() -> None:
     search = make_search("taylor", target)
     search.loss = Exploding(range(1, 10_000))
     with pytest.raises(DivergedError, match=r"diverged in epoch 1: the loss is nan .* lower --learning-rate"):
-        safe_epoch(search, search.start(graph))
+        next_epoch(search, search.start(graph))
 
 
 def test_unharmed_runs_do_not_depend_on_recovery() -> None:
@@ -167,6 +169,6 @@ def test_unharmed_runs_do_not_depend_on_recovery() -> None:
     plain, safe = search.start(graph), search.start(graph)
     while plain.epoch < search.recipe.epochs:
         search.epoch(plain)
-        safe = safe_epoch(search, safe)
+        safe = next_epoch(search, safe)
     for name, constant in search.finish(plain).graph.constants.items():
         np.testing.assert_array_equal(constant.values, search.finish(safe).graph.constants[name].values)

@@ -11,8 +11,9 @@ from torch_networks import make_module
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph
 from mcuprune.training.distill import TEMPERATURE, distilled
+from mcuprune.training.divergence import DivergedError
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, DivergedError, predict, train
+from mcuprune.training.loop import Arrays, predict, train
 from mcuprune.training.recipe import Recipe
 
 
