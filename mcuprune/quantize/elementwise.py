@@ -33,29 +33,13 @@ def add_left_shift(node: ir.Node) -> int:
 
 
 @integer_parameters.register(ir.Add)
-def _(node: ir.Add, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
+@integer_parameters.register(ir.Sub)
+def _(node: ir.Add | ir.Sub, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
     first, second, target = (kept_quantization(node, name, qgraph) for name in (*node.inputs, node.name))
     twice_largest = 2 * max(first.scale, second.scale)
     output = twice_largest / (2 ** add_left_shift(node) * target.scale)
-    return _common_scale(node, qgraph, (first.scale / twice_largest, second.scale / twice_largest), output)
-
-
-@integer_parameters.register(ir.Sub)
-def _(node: ir.Sub, qgraph: ir.QuantizedGraph) -> ElementwiseParameters:
-    """As a sum, but TFLM combines these scales in single precision."""
-    first, second, target = (
-        np.float32(kept_quantization(node, name, qgraph).scale) for name in (*node.inputs, node.name)
-    )
-    twice_largest = np.float32(2) * max(first, second)
-    headroom = np.float32(2 ** add_left_shift(node)) * target
-    inputs = (float(first / twice_largest), float(second / twice_largest))
-    return _common_scale(node, qgraph, inputs, float(twice_largest / headroom))
-
-
-def _common_scale(
-    node: ir.Add | ir.Sub, qgraph: ir.QuantizedGraph, inputs: tuple[float, float], output: float
-) -> ElementwiseParameters:
-    a, b, total = (fx.quantize_multiplier(real) for real in (*inputs, output))
+    reals = (first.scale / twice_largest, second.scale / twice_largest, output)
+    a, b, total = (fx.quantize_multiplier(real) for real in reals)
     if max(a[1], b[1], total[1]) > 0:
         raise UnsupportedError(
             f"layer '{node.name}': the output scale is too small for the scales of the inputs"

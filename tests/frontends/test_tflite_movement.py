@@ -201,6 +201,25 @@ def test_concatenation_and_pack(dims: tuple[int, ...], data: st.DataObject) -> N
         assert_equal_bytes(file.pack([a, b], [y]))
 
 
+@pytest.mark.parametrize("code", ["ADD", "SUB"])
+@pytest.mark.parametrize(
+    ("first", "second", "out"), [(0.1, 0.07, 0.2), (0.0123, 0.2345, 0.1), (0.3, 0.3, 0.45)]
+)
+def test_every_pair_of_a_sum(code: str, first: float, second: float, out: float) -> None:
+    """Ties show in what precision the scales were combined; few pairs are any."""
+    file = FileBuilder()
+    a = file.input("a", (1, 256, 256, 1), (first, 3))
+    b = file.input("b", (1, 256, 256, 1), (second, -4))
+    y = file.tensor("y", (1, 256, 256, 1), "int8", (out, 11))
+    file.operator(code, [a, b], [y], f"{code.capitalize()}Options")
+    data, steps = file.pack([a, b], [y]), np.arange(-128, 128, dtype=np.int8)
+    given_values = tuple(side.reshape(1, 256, 256, 1) for side in np.meshgrid(steps, steps))
+    ours = run_int8(load_tflite(data), dict(zip("ab", given_values, strict=True)))
+    (((theirs,),),) = (sequence_tflm(data, [given_values]),)
+    assert isinstance(ours, np.ndarray)
+    np.testing.assert_array_equal(ours.reshape(-1), np.asarray(theirs).reshape(-1))
+
+
 @pytest.mark.parametrize("code", ["ADD", "MUL", "SUB", "MINIMUM", "MAXIMUM", "SQUARED_DIFFERENCE"])
 def test_broadcast(code: str) -> None:
     @QUICK
