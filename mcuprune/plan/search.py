@@ -8,6 +8,7 @@ slide down), so trying the permutations in which offsets never decrease is exhau
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from mcuprune.plan.live import shared_span
 from mcuprune.plan.placing import Problem, Rules, Sharing
@@ -70,9 +71,8 @@ class Search:
                 start = max(start, base + rule.high)
             else:
                 doors.append((base + rule.at, base + rule.high))
-        for door, end in sorted(doors):
-            start = door if start <= door else max(start, end)
-        return start
+        fitting = (at for at in sorted({start, *chain(*doors)}) if at >= start)
+        return next(at for at in fitting if all(at == door or at >= end for door, end in doors))
 
     def _bound(self, left: frozenset[int], starts: Mapping[int, int]) -> int:
         """No completion ends below this: the unplaced of every step stand on the lowest start of them."""
