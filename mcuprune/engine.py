@@ -33,8 +33,8 @@ def spread(work: Callable[[T], R], items: Sequence[T], jobs: int | None, engine:
 
     ``engine`` is one of :data:`ENGINES`, the last two also with ``:ADDRESS`` of a cluster that is there; else
     one is started on this machine.  ``jobs``: so many at the same time, None: one per core, as Dask always
-    takes.  Raises UsageError for an unknown engine, no
-    jobs, or a cluster that does not answer, and ToolchainError where the engine's package is missing.
+    takes.  Raises UsageError for an unknown engine, no jobs, or a cluster that does not answer, and
+    ToolchainError where the engine's package is missing.
     """
     kind, _, address = engine.partition(":")
     if kind not in ENGINES or (address and kind == "local"):

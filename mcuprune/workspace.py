@@ -50,9 +50,9 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
     try:
         yield Workspace(out, training, build)
     except BaseException as error:
-        begun = any(file.name != CONFIG for file in training.iterdir())
+        begun = any(file.name != CONFIG for file in training.glob("*"))
         if not begun and not isinstance(error, KeyboardInterrupt):
-            shutil.rmtree(training)
+            shutil.rmtree(training, ignore_errors=True)
         raise
     finally:
         shutil.rmtree(build, ignore_errors=True)

@@ -36,3 +36,17 @@ def test_nothing_is_left_of_a_run_that_trained_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     broken(tmp_path / "run", KeyboardInterrupt(), trained=False)
     assert (tmp_path / "run" / TRAINING).is_dir(), "an interrupted run can be resumed from its start"
+
+
+def test_an_error_after_the_end_is_the_one_that_is_seen(tmp_path: Path) -> None:
+    """Then the folder of trainings is gone already."""
+
+    def run() -> None:
+        with open_workspace(tmp_path / "run") as space:
+            (space.build / "report.json").write_text("{}")
+            space.publish()
+            raise UsageError("late")
+
+    with pytest.raises(UsageError, match="late"):
+        run()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.json"]

@@ -169,10 +169,8 @@ class _Scope:
     def gated(self, node: Conv2d | Linear) -> Tensor:
         """The weight with its input columns scaled by the gates of the channels that it reads."""
         value = self.weight(node.weight)
-        axis = self.graph.tensors[node.inputs[0]].channels
-        if not any(block.group in self.gates for block in axis):
-            return value
-        return value * gate_vector(axis, self.graph.widths, self.gates).to(value.device)
+        factors = gates_before(node, self.graph, self.gates)
+        return value if factors is None else value * factors.to(value.device)
 
     def bias(self, node: Conv2d | DepthwiseConv2d | Linear) -> Tensor | None:
         return None if node.bias is None else self.parameters[node.bias]
@@ -183,12 +181,19 @@ def fold_gates(graph: Graph, gates: Mapping[str, Tensor]) -> Graph:
     constants = dict(graph.constants)
     for node in graph.nodes:
         if isinstance(node, Conv2d | Linear):
-            axis = graph.tensors[node.inputs[0]].channels
-            if any(block.group in gates for block in axis):
-                factors = gate_vector(axis, graph.widths, gates).detach().numpy()
+            factors = gates_before(node, graph, gates)
+            if factors is not None:
                 weight = constants[node.weight]
-                constants[node.weight] = replace(weight, values=weight.values * factors)
+                constants[node.weight] = replace(weight, values=weight.values * factors.detach().numpy())
     return replace(graph, constants=constants)
+
+
+def gates_before(node: Conv2d | Linear, graph: Graph, gates: Gates) -> Tensor | None:
+    """Gates of the channels that ``node`` reads; None where none of them has any."""
+    axis = graph.tensors[node.inputs[0]].channels
+    if not any(block.group in gates for block in axis):
+        return None
+    return gate_vector(axis, graph.widths, gates)
 
 
 def gate_vector(axis: Axis, widths: Mapping[str, int], gates: Gates) -> Tensor:
