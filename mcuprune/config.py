@@ -53,7 +53,6 @@ class RunConfig(BaseModel):
     binding       how budgets bind gates while training: pi, lagrangian, augmented or penalty, with options;
                   None: as the method prefers.  The result is within them in any case
     distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
-    rivals        how many cuts, at most, train side by side after the freeze; the best goes on.  1: no race
     device        where training computes; ``auto``: on a GPU that CUDA finds
     optimizer     of training; ``auto``: sgd for a network with batch norms, otherwise adamw
     learning_rate the largest of its schedule, for that optimizer
@@ -79,7 +78,6 @@ class RunConfig(BaseModel):
     method: str = "taylor"
     binding: str | None = None
     distill: float = Field(0.0, ge=0, le=1)
-    rivals: int = Field(9, ge=1)
     drop_blocks: bool = False
     inputs: int | None = Field(None, ge=1)
     input_axis: Literal["channels", "columns"] = "channels"

@@ -178,7 +178,6 @@ def make_setting(problem: Problem, config: RunConfig, folder: Path | None = None
         folder,
         find_binding(config.binding) if config.binding else None,
         config.distill,
-        config.rivals,
     )
 
 

@@ -87,14 +87,6 @@ def compress(
             rich_help_panel=METHOD,
         ),
     ] = None,
-    rivals: Annotated[
-        int | None,
-        typer.Option(
-            help="At most so many cuts race after the freeze; fewer where that would take long; 1: no race. "
-            f"(default: {DEFAULT.rivals})",
-            rich_help_panel=METHOD,
-        ),
-    ] = None,
     inputs: Annotated[
         int | None,
         typer.Option(

@@ -18,7 +18,6 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.constrain import Multipliers
 from mcuprune.prune.method import State
-from mcuprune.prune.race import Rival
 from mcuprune.prune.run import Run, sites_of
 from mcuprune.prune.search import Search
 from mcuprune.prune.shrink import shrink
@@ -62,7 +61,6 @@ def pack(run: Run) -> dict[str, Any]:
         "keep": pack_keep(run.keep),
         "levels": dict(run.levels),
         "masks": dict(run.masks),
-        "rivals": [_pack_rival(rival) for rival in run.rivals],
         "ranges": None if run.quantizer is None else run.quantizer.state(),
         "history": pack_history(run.history),
     }
@@ -81,9 +79,6 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     quantizer = FakeQuantizer(module.graph) if quantized else None
     if quantizer is not None:
         quantizer.restore(saved["ranges"])
-    rivals = [_unpack_rival(search, graph, rival) for rival in saved["rivals"]]
-    if rivals:
-        module, optimizer = rivals[0].module, rivals[0].optimizer
     return Run(
         graph=graph,
         module=module,
@@ -100,7 +95,6 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
         keep=keep,
         levels=dict(saved["levels"]),
         masks=dict(saved["masks"]),
-        rivals=rivals,
         quantizer=quantizer,
         history=unpack_history(saved["history"]),
     )
@@ -119,24 +113,6 @@ def unpack_state(saved: Mapping[str, Any], device: torch.device | str = "cpu") -
     for purpose, key in saved["learned"]:
         state[purpose][key].requires_grad_()
     return state
-
-
-def _pack_rival(rival: Rival) -> dict[str, Any]:
-    return {
-        "values": values(rival.module),
-        "optimizer": rival.optimizer.state_dict(),
-        "keep": pack_keep(rival.keep),
-        "numbers": [rival.restart_rate, rival.loss],
-    }
-
-
-def _unpack_rival(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Rival:
-    keep = unpack_keep(saved["keep"])
-    module = make_module(shrink(graph, keep), search.recipe)
-    restore(module, saved["values"])
-    optimizer = make_optimizer(module, search.recipe)
-    optimizer.load_state_dict(saved["optimizer"])
-    return Rival(module, optimizer, keep, *saved["numbers"])
 
 
 def pack_keep(keep: Mapping[str, np.ndarray]) -> dict[str, Tensor]:

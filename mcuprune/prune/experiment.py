@@ -152,7 +152,6 @@ def _compressed(
         setting.recipe,
         setting.score,
         binding=setting.binding,
-        rivals=setting.rivals,
     )
     path = None if setting.folder is None else setting.folder / "run.pt"
     run = search.start(initial)

@@ -39,7 +39,7 @@ def family(
     usual = Phases.of(epochs * setting.recipe.steps(len(setting.data.x)))
     gating = math.ceil(usual.freeze * epochs)  # whole epochs: the shared run itself never freezes
     freeze = gating / epochs
-    shared = _search(targets[-1], method, setting, epochs, replace(usual, freeze=freeze, race=freeze))
+    shared = _search(targets[-1], method, setting, epochs, replace(usual, freeze=freeze))
     dense = targets[-1].resources.exact({})
     run, found = _kept(shared, graph, _file(setting, "family")) or shared.start(graph), list[Found]()
     while len(found) < len(targets):
@@ -84,8 +84,7 @@ def _branch(
     start, whole = saved["start"], shared.recipe.epochs
     epochs = start + whole - round(shared.phases.freeze * whole)
     freeze, longer = start / epochs, whole / epochs
-    race = freeze + longer * (usual.race - usual.freeze)
-    phases = Phases(0.0, freeze, freeze, race, 1.0 - longer * (1.0 - usual.int8))
+    phases = Phases(0.0, freeze, freeze, 1.0 - longer * (1.0 - usual.int8))
     search = _search(target, shared.method, setting, epochs, phases)
     branch = checkpoint.unpack(search, run.graph, saved["run"])
     _keep(branch, start, path)
@@ -121,5 +120,4 @@ def _search(target: Target, method: Method, setting: Setting, epochs: int, phase
         setting.score,
         phases,
         setting.binding,
-        setting.rivals,
     )

@@ -13,7 +13,6 @@ from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.prune.constrain import Multipliers
 from mcuprune.prune.method import Site, State
-from mcuprune.prune.race import Rival
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import EpochRecord
@@ -37,7 +36,6 @@ class Run:
     frozen: bool = False  # masks are final, gates and method are gone
     keep: dict[str, np.ndarray] = field(default_factory=dict)  # units of ``graph`` that are left
     masks: dict[str, Tensor] = field(default_factory=dict)  # weight constant -> entries that are left
-    rivals: list[Rival] = field(default_factory=list)  # of the race, the leader first; empty: it is over
     quantizer: FakeQuantizer | None = None
     history: list[EpochRecord] = field(default_factory=list)
     levels: dict[str, int] = field(

@@ -1,4 +1,4 @@
-"""From a dense graph to a small one that fits: gate, freeze, cut, race, train narrow, train int8.
+"""From a dense graph to a small one that fits: gate, freeze, cut, train narrow, train int8.
 
 The order of events and their shares of the run are in :class:`~mcuprune.training.schedules.Phases`.  A run is
 a value that is advanced epoch by epoch and can be saved between epochs; two runs with equal inputs do equal
@@ -24,16 +24,15 @@ from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, State, best_units
-from mcuprune.prune.race import MOST, affordable, cut, proposals, survivors
 from mcuprune.prune.run import Found, Run, sites_of
-from mcuprune.prune.shrink import shrink
+from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
-from mcuprune.training.graph_module import GraphModule, Seen
+from mcuprune.training.graph_module import Seen, fold_gates
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
-from mcuprune.training.schedules import Phases, int8_rate, run_rate
+from mcuprune.training.schedules import Phases, allr_start, int8_rate, run_rate, weights_of
 
 REFRESH = 10  # steps, at least, between two integer allocations while masks move
 REFRESHES = 60  # of them, at most, in a run: allocation must stay cheap beside training
@@ -54,10 +53,9 @@ class Search:
         score: Callable[[torch.nn.Module], float],
         phases: Phases | None = None,
         binding: Binding | None = None,
-        rivals: int = MOST,
     ) -> None:
         self.target, self.method, self.data, self.loss = target, method, data, loss
-        self.recipe, self.score, self.rivals = recipe, score, rivals
+        self.recipe, self.score = recipe, score
         self.binding = binding or find_binding(method.binding)
         self.total = recipe.epochs * recipe.steps(len(data.x))
         self.phases = phases or Phases.of(self.total)
@@ -95,8 +93,6 @@ class Search:
         rate = float(run.optimizer.param_groups[0]["lr"])
         if not run.frozen and run.epoch + 1 == self.recipe.epochs:
             self._freeze(run)  # a run of very few steps: the guarantee does not depend on the schedule
-            if run.rivals:
-                self._race_on(run, 1.0)
         usage = self._usage(run)
         record = EpochRecord(
             run.epoch,
@@ -115,15 +111,11 @@ class Search:
         share = run.step / self.total
         if not run.frozen and share >= self.phases.freeze:
             self._freeze(run)
-        if run.rivals:
-            self._race_on(run, share)
         if run.frozen and run.quantizer is None and share >= self.phases.int8:
             self._start_int8(run)
         run.step += 1
-        rate = self._rate(run, run.restart_rate)
+        rate = self._rate(run)
         set_rate(run.optimizer, rate)
-        if run.rivals:
-            return self._race_step(run, x, y)
         if run.frozen:
             return self._plain_step(run, x, y)
         loss = self.method.step(self._context(run, x, y, share, rate))
@@ -131,52 +123,21 @@ class Search:
             self._refresh(run, share, float(loss))
         return loss
 
-    def _rate(self, run: Run, restart: float) -> float:
+    def _rate(self, run: Run) -> float:
         share = run.step / self.total
         if run.quantizer is not None:
             done = (share - self.phases.int8) / (1.0 - self.phases.int8)
             return run.rate_scale * int8_rate(done, self.recipe.without_norms().learning_rate)
-        return run.rate_scale * run_rate(share, self.recipe.learning_rate, restart, self.phases)
+        return run.rate_scale * run_rate(share, self.recipe.learning_rate, run.restart_rate, self.phases)
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
-        loss = self._descend(run.module, run.optimizer, x, y, self._transforms(run))
+        run.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(run.module(x, **self._transforms(run)), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        run.optimizer.step()
         if run.masks:
             _apply_masks(run)
-        return loss
-
-    def _descend(
-        self,
-        module: GraphModule,
-        optimizer: torch.optim.Optimizer,
-        x: Tensor,
-        y: Tensor,
-        transforms: Mapping[str, Any],
-    ) -> Tensor:
-        """One step down the loss of a batch; the loss before it."""
-        optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(module(x, **transforms), y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
         return loss.detach()
-
-    def _race_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
-        """A plain step of every rival; the least of their losses (one that diverges is out of the race)."""
-        losses = []
-        for rival in run.rivals:
-            set_rate(rival.optimizer, self._rate(run, rival.restart_rate))
-            losses.append(self._descend(rival.module, rival.optimizer, x, y, {}))
-            rival.note(float(losses[-1]))
-        return torch.stack(losses).nan_to_num(nan=math.inf).min()
-
-    def _race_on(self, run: Run, share: float) -> None:
-        """End the heats that are over; the run is its leader's."""
-        span = self.phases.race - self.phases.freeze
-        run.rivals = survivors(run.rivals, (share - self.phases.freeze) / span if span > 0.0 else 1.0)
-        leader = run.rivals[0]
-        run.module, run.optimizer = leader.module, leader.optimizer
-        run.keep, run.restart_rate = leader.keep, leader.restart_rate
-        if len(run.rivals) == 1:
-            run.rivals = []
 
     def _context(self, run: Run, x: Tensor, y: Tensor, share: float, rate: float) -> Context:
         budgets = self._bound_at(share)
@@ -252,16 +213,24 @@ class Search:
         """Make the masks final: cut weights, batch norms and optimiser state, drop the method."""
         if self.method.kind == "channels":
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
-            count = min(self.rivals, affordable(self.target, self.recipe.batch_size, self.phases))
-            norms, scores = numpy_scores(unit_norms(run.module)), self.method.scores(run.state)
-            widths = proposals(problem, self.target, norms, count, self.recipe.seed)
-            keeps, left = [best_units(scores, levels) for levels in widths], 1.0 - run.step / self.total
-            run.rivals = cut(run.module, run.optimizer, self._gates(run), keeps, self.recipe, left)
+            self._cut(run, best_units(self.method.scores(run.state), allocate(problem)))
         else:
             run.masks = dict(run.state["mask"])
             run.restart_rate = self.recipe.learning_rate
         run.frozen, run.sites, run.state = True, (), State()
         run.multipliers = Multipliers.zero(self.target.budgets)
+
+    def _cut(self, run: Run, keep: Mapping[str, np.ndarray]) -> None:
+        """Go on with the units of ``keep`` alone; half-open gates are folded into the weights behind them."""
+        opened = {group: torch.where(gate > 0, gate, 1.0) for group, gate in self._gates(run).items()}
+        before = fold_gates(run.module.to_graph(), opened)
+        narrow = shrink(before, keep)
+        module = make_module(narrow, self.recipe)
+        optimizer = make_optimizer(module, self.recipe)
+        carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
+        rate, left = self.recipe.learning_rate, 1.0 - run.step / self.total
+        run.restart_rate = allr_start(rate, weights_of(before), weights_of(narrow), left)
+        run.module, run.optimizer, run.keep = module, optimizer, dict(keep)
 
     def _start_int8(self, run: Run) -> None:
         """Fold the batch norms and go on training with quantized weights and activations."""

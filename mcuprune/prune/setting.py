@@ -14,7 +14,6 @@ from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import Binding
-from mcuprune.prune.race import MOST
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, Loss, Trained, train
 from mcuprune.training.recipe import Recipe
@@ -36,7 +35,6 @@ class Setting:
     folder: Path | None = None  # where finished and half-finished trainings are kept; None: nowhere
     binding: Binding | None = None
     distill: float = 0.0
-    rivals: int = MOST  # of the race after the freeze, at most
 
 
 def trained(name: str, graph: Graph, setting: Setting, progress: Progress = SILENT) -> Trained:

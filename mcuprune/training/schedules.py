@@ -21,15 +21,13 @@ class Phases:
     """Ends of the phases of one run, as shares of its steps.
 
     warm-up: dense, scores only; gated: budgets shrink to the target; settle: target budgets, masks still
-    move; then the freeze, a race between several cuts, narrow training of its winner, and int8 training.  An
-    early freeze costs the scores little, gives a small network most of the steps, and makes a run cheaper
-    than training the dense network.
+    move; then the freeze, training of the small network, and int8 training.  An early freeze costs the scores
+    little, gives a small network most of the steps, and makes a run cheaper than training the dense network.
     """
 
     warmup: float = 0.05
     gated: float = 0.30
     freeze: float = 0.36
-    race: float = 0.46
     int8: float = 0.90
 
     @classmethod
@@ -37,15 +35,14 @@ class Phases:
         """For a run of so many steps: in a long one masks need no share, what is left of the network does."""
         usual = cls()
         part = min(1.0, MASKED / (usual.freeze * steps))
-        warmup, gated, freeze, race = (part * end for end in astuple(usual)[:-1])
-        return cls(warmup, gated, freeze, race, max(usual.int8, 1.0 - ROUNDED / steps))
+        warmup, gated, freeze = (part * end for end in astuple(usual)[:-1])
+        return cls(warmup, gated, freeze, max(usual.int8, 1.0 - ROUNDED / steps))
 
     def name(self, share: float) -> str:
         ends = (
             (self.warmup, "warm-up"),
             (self.gated, "gated"),
             (self.freeze, "settle"),
-            (self.race, "race"),
             (self.int8, "narrow"),
         )
         return next((name for end, name in ends if share < end), "int8")

@@ -95,7 +95,7 @@ def test_gate_gradients_reach_masked_units(name: str) -> None:
 
 
 def test_networks_cut_from_one_share_no_optimizer_state() -> None:
-    """AdamW counts its steps in place: rivals of the race would count together."""
+    """AdamW counts its steps in place: networks of several budgets would count together."""
     graph = graph_of("residual")
     module = GraphModule(graph)
     optimizer = make_optimizer(module, Recipe())

@@ -143,5 +143,5 @@ def test_long_runs_spend_no_more_steps_on_masks_and_rounding(steps: int) -> None
     phases, usual = Phases.of(steps), Phases()
     assert phases.freeze * steps == pytest.approx(min(usual.freeze * steps, 3_000))
     assert (1 - phases.int8) * steps == pytest.approx(min((1 - usual.int8) * steps, 1_000))
-    assert phases.race / phases.freeze == pytest.approx(usual.race / usual.freeze)
-    assert 0 < phases.warmup < phases.gated < phases.freeze < phases.race < phases.int8 < 1
+    assert phases.gated / phases.freeze == pytest.approx(usual.gated / usual.freeze)
+    assert 0 < phases.warmup < phases.gated < phases.freeze < phases.int8 < 1

@@ -122,8 +122,7 @@ def _within(cell: Cell) -> list[Any]:
 
 def _by(cell: Cell) -> list[Any]:
     experiment = cell.experiment
-    rivals = [] if experiment.rivals is None else [experiment.rivals]
-    return [cell.method, experiment.distill, experiment.binding, *rivals] if cell.method else []
+    return [cell.method, experiment.distill, experiment.binding] if cell.method else []
 
 
 def _digest(values: list[Any]) -> str:

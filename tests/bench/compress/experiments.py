@@ -65,7 +65,6 @@ class Experiment:
     epochs: int | None = None  # None: the task's recipe
     distill: float = 0.0
     binding: str | None = None
-    rivals: int | None = None  # of the race; None: as many as a run may have
     objectives: tuple[str, ...] = FITTING
     pooled: bool = False
     note: str = ""
@@ -101,16 +100,6 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             Bound("15 KB", limits=(("flash", 15 * KIB), ("ram", 20 * KIB), ("macs", 1e6))),
         ),
         methods=ALL_METHODS,
-    ),
-    Experiment(
-        "demo-one-cut",
-        "Demonstration: what the methods choose themselves",
-        "digits-scenes",
-        (Bound("6 KB", limits=(("flash", 6 * KIB), ("ram", 8 * KIB), ("macs", 400e3))),),
-        methods=GATING,
-        controls=("uniform",),
-        rivals=1,
-        note="Without the race, in which all methods are offered the same widths.",
     ),
     Experiment(
         "har",

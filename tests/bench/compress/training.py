@@ -142,8 +142,8 @@ def _outcome(cell: Cell, problem: Problem, target: Target, setting: Setting) -> 
 
 
 def _setting(cell: Cell, problem: Problem, folder: Path) -> Setting:
-    given = {"binding": cell.experiment.binding, "rivals": cell.experiment.rivals}
-    return make_setting(problem, load_config(None, given), folder)
+    given = load_config(None, {"binding": cell.experiment.binding})
+    return make_setting(problem, given, folder)
 
 
 @contextmanager
