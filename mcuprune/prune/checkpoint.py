@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,21 +21,8 @@ from mcuprune.prune.shrink import shrink
 from mcuprune.training.divergence import safe_epoch
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.loop import EpochRecord, make_module
+from mcuprune.training.loop import make_module, pack_history, unpack_history
 from mcuprune.training.recipe import make_optimizer
-
-
-def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain values in one step: a reader sees the old file or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(dict(content), partial)
-    os.replace(partial, path)
-
-
-def load(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    return content
 
 
 def next_epoch(search: Search, run: Run, progress: Progress = SILENT) -> Run:
@@ -121,14 +105,6 @@ def pack_keep(keep: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
 
 def unpack_keep(saved: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {group: units.numpy() for group, units in saved.items()}
-
-
-def pack_history(history: list[EpochRecord] | tuple[EpochRecord, ...]) -> list[dict[str, Any]]:
-    return [asdict(record) for record in history]
-
-
-def unpack_history(saved: list[dict[str, Any]]) -> list[EpochRecord]:
-    return [EpochRecord(**record) for record in saved]
 
 
 def values(module: GraphModule) -> dict[str, Tensor]:

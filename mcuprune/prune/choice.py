@@ -27,6 +27,7 @@ from mcuprune.training.divergence import check_finite, check_state, safe_epoch
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import batches, make_module
 from mcuprune.training.recipe import make_optimizer, set_rate
+from mcuprune.training.saved import load, save
 
 BINDING = Augmented(penalty=0.2, rate=0.02)
 WARMUP, DECIDED = 0.1, 0.7  # shares of the steps: no price before, all of it after
@@ -73,7 +74,7 @@ def learn(graph: Graph, setting: Setting, choice: Choice, progress: Progress = S
     path = None if setting.folder is None else setting.folder / f"{choice.name}.pt"
     run = _start(graph, setting, choice)
     if path is not None and path.exists():
-        run = _unpack(graph, setting, checkpoint.load(path))
+        run = _unpack(graph, setting, load(path))
     progress.stage(f"choose {choice.name}", setting.recipe.epochs - run.epoch)
 
     def once(run: _Learning) -> None:
@@ -86,7 +87,7 @@ def learn(graph: Graph, setting: Setting, choice: Choice, progress: Progress = S
     while run.epoch < setting.recipe.epochs:
         run = safe_epoch(run, once, _pack, partial(_unpack, graph, setting), progress)
         if path is not None:
-            checkpoint.save(path, _pack(run))
+            save(path, _pack(run))
     return run.state, run.seconds
 
 

@@ -18,6 +18,7 @@ from mcuprune.prune.target import Target
 from mcuprune.resources.macs import total_macs
 from mcuprune.training.distill import distilled
 from mcuprune.training.loop import Trained
+from mcuprune.training.saved import load, save
 from mcuprune.training.schedules import Phases
 
 BEFORE_CUT = Phases().freeze  # share of its epochs that the one-shot controls train the dense network
@@ -156,11 +157,11 @@ def _compressed(
     path = None if setting.folder is None else setting.folder / "run.pt"
     run = search.start(initial)
     if path is not None and path.exists():
-        run = checkpoint.unpack(search, initial, checkpoint.load(path))
+        run = checkpoint.unpack(search, initial, load(path))
         progress.note(f"resuming after epoch {run.epoch}")
     progress.stage(f"compress: {method.name}", setting.recipe.epochs - run.epoch)
     while run.epoch < setting.recipe.epochs:
         run = checkpoint.next_epoch(search, run, progress)
         if path is not None:
-            checkpoint.save(path, checkpoint.pack(run))
+            save(path, checkpoint.pack(run))
     return search.finish(run)

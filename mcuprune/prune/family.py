@@ -18,6 +18,7 @@ from mcuprune.prune.run import Found, Run
 from mcuprune.prune.search import Search
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.target import Target
+from mcuprune.training.saved import load, save
 from mcuprune.training.schedules import Phases
 
 
@@ -80,7 +81,7 @@ def _branch(
     """The run frozen for ``target`` and trained on, its phases as long as those of a run of its own."""
     saved: dict[str, Any] = {"start": run.epoch, "run": copy.deepcopy(checkpoint.pack(run))}
     if path is not None and path.exists():
-        saved = checkpoint.load(path)
+        saved = load(path)
     start, whole = saved["start"], shared.recipe.epochs
     epochs = start + whole - round(shared.phases.freeze * whole)
     freeze, longer = start / epochs, whole / epochs
@@ -100,13 +101,13 @@ def _file(setting: Setting, name: str) -> Path | None:
 
 def _keep(run: Run, start: int, path: Path | None) -> None:
     if path is not None:
-        checkpoint.save(path, {"start": start, "run": checkpoint.pack(run)})
+        save(path, {"start": start, "run": checkpoint.pack(run)})
 
 
 def _kept(search: Search, graph: Graph, path: Path | None) -> Run | None:
     if path is None or not path.exists():
         return None
-    return checkpoint.unpack(search, graph, checkpoint.load(path)["run"])
+    return checkpoint.unpack(search, graph, load(path)["run"])
 
 
 def _search(target: Target, method: Method, setting: Setting, epochs: int, phases: Phases) -> Search:

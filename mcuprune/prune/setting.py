@@ -15,8 +15,9 @@ from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import Binding
 from mcuprune.training.graph_module import GraphModule
-from mcuprune.training.loop import Arrays, Loss, Trained, train
+from mcuprune.training.loop import Arrays, Loss, Trained, pack_history, train, unpack_history
 from mcuprune.training.recipe import Recipe
+from mcuprune.training.saved import load, save
 
 
 @dataclass(frozen=True)
@@ -40,30 +41,36 @@ class Setting:
 def trained(name: str, graph: Graph, setting: Setting, progress: Progress = SILENT) -> Trained:
     """``graph`` trained by the setting's recipe, or the result of an earlier run under that name."""
 
-    def work() -> Trained:
+    def work(unfinished: Path | None) -> Trained:
         progress.stage(f"control: {name}", setting.recipe.epochs)
-        return train(graph, setting.data, setting.loss, setting.recipe, setting.score, progress, phase=name)
+        given = (setting.data, setting.loss, setting.recipe, setting.score, progress)
+        return train(graph, *given, phase=name, unfinished=unfinished)
 
     return kept(name, graph, setting, work)
 
 
-def kept(name: str, graph: Graph, setting: Setting, work: Callable[[], Trained]) -> Trained:
-    """The result of ``work``, a training of ``graph``; saved, and read back by a resumed run."""
-    path = None if setting.folder is None else setting.folder / f"{name}.pt"
-    if path is not None and path.exists():
-        return _unpack(graph, checkpoint.load(path))
-    result = work()
-    if path is not None:
-        checkpoint.save(path, _pack(result))
+def kept(name: str, graph: Graph, setting: Setting, work: Callable[[Path | None], Trained]) -> Trained:
+    """The result of ``work``, a training of ``graph``; saved, and read back by a resumed run.
+
+    ``work`` is given the file in which it may keep what is unfinished.
+    """
+    if setting.folder is None:
+        return work(None)
+    path, unfinished = (setting.folder / f"{name}{suffix}.pt" for suffix in ("", "-unfinished"))
+    if path.exists():
+        return _unpack(graph, load(path))
+    result = work(unfinished)
+    save(path, _pack(result))
+    unfinished.unlink(missing_ok=True)
     return result
 
 
 def _pack(result: Trained) -> dict[str, Any]:
     values = {name: torch.from_numpy(np.array(c.values)) for name, c in result.graph.constants.items()}
-    return {"values": values, "history": checkpoint.pack_history(result.history), "seconds": result.seconds}
+    return {"values": values, "history": pack_history(result.history), "seconds": result.seconds}
 
 
 def _unpack(graph: Graph, saved: Mapping[str, Any]) -> Trained:
     module = GraphModule(graph)
     checkpoint.restore(module, saved["values"])
-    return Trained(module.to_graph(), tuple(checkpoint.unpack_history(saved["history"])), saved["seconds"])
+    return Trained(module.to_graph(), tuple(unpack_history(saved["history"])), saved["seconds"])

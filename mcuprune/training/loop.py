@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from mcuprune.training.augment import Augment
 from mcuprune.training.divergence import check_finite, check_state, safe_epoch
 from mcuprune.training.graph_module import GraphModule, Hook, Seen
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
+from mcuprune.training.saved import load, save
 from mcuprune.training.schedules import linear_with_warmup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -51,6 +53,14 @@ class EpochRecord:
     multipliers: Mapping[str, float] = field(default_factory=dict)
 
 
+def pack_history(history: Sequence[EpochRecord]) -> list[dict[str, Any]]:
+    return [asdict(record) for record in history]
+
+
+def unpack_history(saved: Sequence[Mapping[str, Any]]) -> list[EpochRecord]:
+    return [EpochRecord(**record) for record in saved]
+
+
 @dataclass(frozen=True)
 class Trained:
     """A trained graph, its history, and the processor seconds of its training steps (evaluation left out)."""
@@ -60,9 +70,8 @@ class Trained:
     seconds: float
 
 
-ONE_THREAD_MACS = (
-    1e9  # forward MACs of a batch below which more threads wait for each other longer than they help
-)
+# forward MACs of a batch below which more threads wait for each other longer than they help
+ONE_THREAD_MACS = 1e9
 
 
 @contextmanager
@@ -122,17 +131,21 @@ def train(
     weight: Hook | None = None,
     activation: Hook | None = None,
     rate: Rate = linear_with_warmup,
+    unfinished: Path | None = None,
 ) -> Trained:
     """Train all parameters of ``graph``; ``score(module)`` is called after each epoch.
 
     ``weight`` and ``activation`` are applied to every weight constant and every tensor in every forward pass
     (a fixed mask, or rounding).  ``rate(share of steps done, peak)`` is the learning rate.  An epoch in which
     the loss becomes NaN or infinite is repeated at a lower one; DivergedError when that does not help.
+    After each epoch all of it is saved in the file ``unfinished``, from which a later call goes on.
     """
     module = make_module(graph, recipe)
     run = _Run(module, make_optimizer(module, recipe))
     seen = Seen(module, {"weight": weight, "activation": activation})
-    history: list[EpochRecord] = []
+    if unfinished is not None and unfinished.exists():
+        run = _unpack(run, load(unfinished))
+        progress.note(f"resuming after epoch {run.epoch}")
 
     def once(run: _Run) -> None:
         started = time.process_time()
@@ -143,9 +156,11 @@ def train(
     while run.epoch < recipe.epochs:
         run = safe_epoch(run, once, _pack, partial(_unpack, run), progress)
         last = float(run.optimizer.param_groups[0]["lr"])
-        history.append(EpochRecord(run.epoch - 1, phase, run.loss, score(seen), last))
-        progress.step(f"loss {run.loss:.3f}  score {history[-1].score:.3f}")
-    return Trained(module.to_graph(), tuple(history), run.seconds)
+        run.history.append(EpochRecord(run.epoch - 1, phase, run.loss, score(seen), last))
+        progress.step(f"loss {run.loss:.3f}  score {run.history[-1].score:.3f}")
+        if unfinished is not None:
+            save(unfinished, _pack(run))
+    return Trained(module.to_graph(), tuple(run.history), run.seconds)
 
 
 @dataclass
@@ -158,19 +173,25 @@ class _Run:
     rate_scale: float = 1.0
     seconds: float = 0.0
     loss: float = 0.0
+    history: list[EpochRecord] = field(default_factory=list)
 
 
-def _pack(run: _Run) -> Any:
-    counters = run.epoch, run.rate_scale, run.seconds, run.loss
-    return run.module.state_dict(), run.optimizer.state_dict(), counters
+def _pack(run: _Run) -> dict[str, Any]:
+    return {
+        "values": run.module.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "counters": [run.epoch, run.rate_scale, run.seconds, run.loss],
+        "history": pack_history(run.history),
+    }
 
 
-def _unpack(run: _Run, saved: Any) -> _Run:
+def _unpack(run: _Run, saved: Mapping[str, Any]) -> _Run:
     """In the module of ``run``: it is seen from elsewhere."""
-    values, momenta, counters = saved
-    run.module.load_state_dict(values)
-    run.optimizer.load_state_dict(momenta)
-    return _Run(run.module, run.optimizer, *counters)
+    run.module.load_state_dict(saved["values"])
+    run.optimizer.load_state_dict(saved["optimizer"])
+    epoch, rate_scale, seconds, loss = saved["counters"]
+    history = unpack_history(saved["history"])
+    return _Run(run.module, run.optimizer, epoch, rate_scale, seconds, loss, history)
 
 
 def _epoch(

@@ -29,6 +29,7 @@ from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.task import accuracy
 from mcuprune.training.loop import predict
 from mcuprune.training.recipe import Recipe
+from mcuprune.training.saved import load, save
 
 TRAINED = [m.name for m in METHODS if issubclass(m, Method)]
 
@@ -115,8 +116,8 @@ def test_a_run_resumed_while_gating_ends_the_same(name: str, tmp_path: Path) -> 
     run = search.start(graph)
     for _ in range(2):
         search.epoch(run)
-    checkpoint.save(tmp_path / "run.pt", checkpoint.pack(run))
-    resumed = checkpoint.unpack(search, graph, checkpoint.load(tmp_path / "run.pt"))
+    save(tmp_path / "run.pt", checkpoint.pack(run))
+    resumed = checkpoint.unpack(search, graph, load(tmp_path / "run.pt"))
     for each in (run, resumed):
         while each.epoch < search.recipe.epochs:
             search.epoch(each)

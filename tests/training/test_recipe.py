@@ -29,6 +29,7 @@ from mcuprune.tasks.task import Split, classification
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import train
 from mcuprune.training.recipe import SGD_DECAY, SGD_RATE, Recipe, is_normalized, make_optimizer
+from mcuprune.training.saved import load, save
 from mcuprune.training.schedules import Phases
 
 NORMALIZED = {
@@ -123,8 +124,8 @@ def test_int8_training_leaves_sgd_and_resumes_there(tmp_path: Path) -> None:
     assert run.quantizer is not None
     assert isinstance(run.optimizer, torch.optim.AdamW)
     assert 0.0 < run.optimizer.param_groups[0]["lr"] < 0.2 * Recipe.learning_rate
-    checkpoint.save(tmp_path / "run.pt", checkpoint.pack(run))
-    resumed = checkpoint.unpack(search, graph, checkpoint.load(tmp_path / "run.pt"))
+    save(tmp_path / "run.pt", checkpoint.pack(run))
+    resumed = checkpoint.unpack(search, graph, load(tmp_path / "run.pt"))
     for each in (run, resumed):
         search.epoch(each)
     for name, constant in search.finish(run).graph.constants.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from io import StringIO
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from torch_networks import make_module
 
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Graph
+from mcuprune.progress import Lines
 from mcuprune.training.distill import TEMPERATURE, distilled
 from mcuprune.training.divergence import DivergedError
 from mcuprune.training.graph_module import GraphModule
@@ -44,6 +48,32 @@ def test_one_bad_step_is_repeated_and_two_runs_agree() -> None:
     assert len(found.history) == 4
     assert len(calls) == 4 * 5 + 2  # the second epoch broke at its second step and began again
     assert all(np.isfinite(c.values).all() for c in found.graph.constants.values())
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_training_stopped_between_epochs_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    recipe, kept = Recipe(epochs=4, batch_size=8), tmp_path / "unfinished.pt"
+    whole = train(network(), arrays(), F.cross_entropy, recipe, lambda module: 0.5)
+
+    def stop_in_the_third(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) > 2 * 5 + 1:
+            raise Stopped
+        return F.cross_entropy(outputs, labels)
+
+    calls: list[int] = []
+    with pytest.raises(Stopped):
+        train(network(), arrays(), stop_in_the_third, recipe, lambda module: 0.5, unfinished=kept)
+    log = StringIO()
+    given = (network(), arrays(), F.cross_entropy, recipe, lambda module: 0.5, Lines(log))
+    again = train(*given, unfinished=kept)
+    assert "resuming after epoch 2\n" in log.getvalue()
+    assert again.history == whole.history
+    for name, constant in whole.graph.constants.items():
+        np.testing.assert_array_equal(constant.values, again.graph.constants[name].values)
 
 
 def test_divergence_that_stays_is_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -127,7 +128,8 @@ def _train(
     """One part of the run, or what an interrupted run left of it."""
     recipe = replace(setting.recipe, epochs=epochs)
 
-    def work() -> Trained:
-        return train(graph, setting.data, setting.loss, recipe, setting.score, progress, phase, rate=rate)
+    def work(unfinished: Path | None) -> Trained:
+        given = (setting.data, setting.loss, recipe, setting.score, progress, phase)
+        return train(graph, *given, rate=rate, unfinished=unfinished)
 
     return kept(f"{method}-{part}", graph, setting, work)
