@@ -159,7 +159,8 @@ def _train(
     progress: Progress,
 ) -> Outcome:
     controls = ALL_CONTROLS if config.all_controls else config.controls
-    whole = Whole(problem.graph, target, make_setting(problem, config, folder))
+    apart = folder if form.problem is problem else folder / "whole"
+    whole = Whole(problem.graph, target, make_setting(problem, config, apart))
     setting = make_setting(form.problem, config, folder)
     method, work = find_method(config.method), target.resources.exact({})["macs"] * problem.recipe.batch_size
     with threads_for(work):

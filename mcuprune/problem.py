@@ -15,7 +15,7 @@ from mcuprune.config import RunConfig
 from mcuprune.errors import UnsupportedError, UsageError
 from mcuprune.fit import as_graph, channels_first, check_fit
 from mcuprune.frontends.load import load_model
-from mcuprune.graph.ir import Graph, QuantizedGraph, Softmax
+from mcuprune.graph.ir import Graph, QuantizedGraph, ends_in_softmax
 from mcuprune.inr.image import image_task
 from mcuprune.models import MODELS, build_model, is_built_in
 from mcuprune.models.demo import DemoCNN
@@ -153,7 +153,7 @@ def _problem(build: Build, task: Task, config: RunConfig, name: str, note: str =
     return Problem(
         name=name,
         graph=graph,
-        task=_for_probabilities(task) if _ends_in_softmax(graph) else task,
+        task=_for_probabilities(task) if ends_in_softmax(graph) else task,
         budget=config.budget,
         recipe=make_recipe(task, graph, config),
         real_inputs=min(REAL_INPUTS, len(task.test)),
@@ -253,11 +253,6 @@ def own_recipe(samples: int) -> Recipe:
     recipe = Recipe(batch_size=32 if samples < 2000 else 64)
     fewest, most = OWN_EPOCHS
     return replace(recipe, epochs=min(most, max(fewest, math.ceil(OWN_STEPS / recipe.steps(samples)))))
-
-
-def _ends_in_softmax(graph: Graph) -> bool:
-    last = next(node for node in graph.nodes if node.name == graph.outputs[0])
-    return isinstance(last, Softmax)
 
 
 def _for_probabilities(task: Task) -> Task:

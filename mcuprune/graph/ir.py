@@ -337,6 +337,11 @@ def axis_width(axis: Axis, widths: Mapping[str, int]):
     return sum(widths[block.group] * (block.size * block.repeat) for block in axis)
 
 
+def ends_in_softmax(graph: Graph) -> bool:
+    """Whether the first output is one of probabilities."""
+    return any(isinstance(node, Softmax) and node.name == graph.outputs[0] for node in graph.nodes)
+
+
 def unsupported(node: object, where: str) -> UnsupportedError:
     """The error for a node class that ``where`` (a stage) does not know."""
     name = getattr(node, "name", "?")

@@ -62,6 +62,8 @@ def allocate(
     fit.
     """
     check_feasible(problem)
+    if not problem.curves:
+        return {}
     if refine and _search_size(problem) <= EXHAUSTIVE_LIMIT:
         levels = _fill(problem, _exhaustive(problem)) if problem.exact is None else _exhaustive(problem)
     else:

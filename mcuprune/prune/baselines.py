@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mcuprune.graph.channels import build_graph, prunable
-from mcuprune.graph.ir import Constant, Flatten, Graph, Input, Linear
+from mcuprune.graph.ir import Constant, Flatten, Graph, Input, Linear, Node, Softmax, ends_in_softmax
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import best_units, curve
@@ -34,12 +34,14 @@ def linear(initial: Graph) -> Graph:
         "linear.weight": Constant(np.zeros((outputs, int(np.prod(shape))), np.float32)),
         "linear.bias": Constant(np.zeros(outputs, np.float32)),
     }
-    nodes = (
+    nodes: list[Node] = [
         Input("x", ()),
         Flatten("flat", ("x",)),
         Linear("linear", ("flat",), "linear.weight", "linear.bias"),
-    )
-    return build_graph("linear", nodes, {"x": shape}, ["linear"], constants)
+    ]
+    if ends_in_softmax(initial):  # the loss is one of probabilities then
+        nodes.append(Softmax("softmax", ("linear",)))
+    return build_graph("linear", nodes, {"x": shape}, [nodes[-1].name], constants)
 
 
 def magnitude(trained: Graph, target: Target) -> Graph:

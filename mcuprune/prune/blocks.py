@@ -71,7 +71,7 @@ def without(graph: Graph, branch: Branch) -> Graph:
             continue
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
         if isinstance(node, Add) and node.name == branch.add:
-            skip = renamed.get(branch.skip, branch.skip)
+            skip = next(name for name in inputs if name not in branch.nodes)
             if node.activation is None:
                 renamed[node.name] = skip
                 continue

@@ -138,10 +138,7 @@ def _context(
         return pressure(choice.usage(expected), bounds, multipliers, BINDING)
 
     random = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-    rate = recipe.learning_rate * run.rate_scale
-    return Context(
-        run.module, choice.sites, run.state, run.optimizer, loss, price, random, step, progress, rate
-    )
+    return Context(run.module, choice.sites, run.state, run.optimizer, loss, price, random, step, progress)
 
 
 def _violation(run: _Learning, choice: Choice, bounds: Mapping[str, float]) -> dict[str, float]:

@@ -87,7 +87,8 @@ def prepare(
     if setting.distill:  # the teacher reads what its student reads
         teacher = dense if dense is not None and same else trained("teacher", initial, setting, progress)
         data, loss = distilled(setting.data, setting.loss, teacher.graph, setting.distill)
-        learning = replace(setting, data=data, loss=loss)
+        apart = setting.folder and setting.folder / "taught"
+        learning = replace(setting, data=data, loss=loss, folder=apart)
         parts["the teacher"] = teacher.seconds
     return learning, dense, parts
 

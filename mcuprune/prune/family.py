@@ -60,13 +60,16 @@ def family(
 def crossing(
     dense: Mapping[str, float], budgets: Mapping[str, float], tightest: Mapping[str, float]
 ) -> float:
-    """The progress at which geometrically shrinking budgets first fall below one of ``budgets``."""
+    """The progress at which geometrically shrinking budgets first fall below one of ``budgets``.
+
+    Those that the dense network keeps anyway say nothing; where it keeps all of them, no time is too early.
+    """
     shares = [
-        math.log(dense[k] / max(budgets.get(k, dense[k]), last)) / math.log(dense[k] / last)
+        math.log(dense[k] / max(budgets[k], last)) / math.log(dense[k] / last)
         for k, last in tightest.items()
-        if dense[k] > last
+        if budgets.get(k, math.inf) < dense[k] > last
     ]
-    return min((min(max(share, 0.0), 1.0) for share in shares), default=0.0)
+    return min((min(share, 1.0) for share in shares), default=0.0)
 
 
 def _branch(

@@ -60,8 +60,7 @@ class Context:
     pressure: Callable[[Mapping[str, Tensor]], Tensor]
     random: torch.Generator
     step: int
-    progress: float  # 0 at the start of gating, 1 at the freeze
-    learning_rate: float
+    progress: float  # 0 at the start of gating, 1 once the budgets are those of the target
 
     def sgd(self, extra: Tensor | None = None) -> Tensor:
         """One plain optimizer step; ``extra`` is added to the loss."""

@@ -46,6 +46,12 @@ def options(choice: type) -> dict[str, Any]:
     return {f.name: f.default for f in fields(choice)} if is_dataclass(choice) else {}
 
 
+def require(holds: bool, choice: str, demand: str) -> None:
+    """UsageError where an option of the method ``choice`` has a value that it cannot work with."""
+    if not holds:
+        raise UsageError(f"method '{choice}': {demand}")
+
+
 def _read(text: str, default: Any, where: str) -> Any:
     """``text`` as a value of the default's type."""
     try:

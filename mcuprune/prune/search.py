@@ -32,7 +32,7 @@ from mcuprune.training.graph_module import Seen, fold_gates
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
-from mcuprune.training.schedules import Phases, allr_start, int8_rate, run_rate, weights_of
+from mcuprune.training.schedules import HALF, Phases, allr_start, int8_rate, run_rate, weights_of
 
 REFRESH = 10  # steps, at least, between two integer allocations while masks move
 REFRESHES = 60  # of them, at most, in a run: allocation must stay cheap beside training
@@ -113,22 +113,22 @@ class Search:
             self._freeze(run)
         if run.frozen and run.quantizer is None and share >= self.phases.int8:
             self._start_int8(run)
+        set_rate(run.optimizer, self._rate(run, share + HALF / self.total))
         run.step += 1
-        rate = self._rate(run)
-        set_rate(run.optimizer, rate)
         if run.frozen:
             return self._plain_step(run, x, y)
-        loss = self.method.step(self._context(run, x, y, share, rate))
+        loss = self.method.step(self._context(run, x, y, share))
         if self.method.kind == "channels" and share >= self.phases.warmup and run.step % self.refresh == 0:
             self._refresh(run, share, float(loss))
         return loss
 
-    def _rate(self, run: Run) -> float:
-        share = run.step / self.total
+    def _rate(self, run: Run, share: float) -> float:
         if run.quantizer is not None:
             done = (share - self.phases.int8) / (1.0 - self.phases.int8)
             return run.rate_scale * int8_rate(done, self.recipe.without_norms().learning_rate)
-        return run.rate_scale * run_rate(share, self.recipe.learning_rate, run.restart_rate, self.phases)
+        peak = self.recipe.learning_rate
+        restart = run.restart_rate if run.frozen else peak
+        return run.rate_scale * run_rate(share, peak, restart, self.phases)
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         run.optimizer.zero_grad(set_to_none=True)
@@ -139,7 +139,7 @@ class Search:
             _apply_masks(run)
         return loss.detach()
 
-    def _context(self, run: Run, x: Tensor, y: Tensor, share: float, rate: float) -> Context:
+    def _context(self, run: Run, x: Tensor, y: Tensor, share: float) -> Context:
         budgets = self._bound_at(share)
 
         def loss() -> Tensor:
@@ -154,7 +154,7 @@ class Search:
         random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + run.step)
         progress = self.phases.progress(share)
         return Context(
-            run.module, run.sites, run.state, run.optimizer, loss, price, random, run.step, progress, rate
+            run.module, run.sites, run.state, run.optimizer, loss, price, random, run.step, progress
         )
 
     def _transforms(self, run: Run) -> dict[str, Any]:

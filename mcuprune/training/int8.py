@@ -7,6 +7,7 @@ network is the deployed one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.progress import Progress
 from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization, scale_owners
 from mcuprune.quantize.observers import activation_quantization
+from mcuprune.training.divergence import RETRIES, DivergedError
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, Loss, Trained, train
 from mcuprune.training.recipe import Recipe
@@ -100,6 +102,12 @@ class FakeQuantizer:
 
     def _observe(self, name: str, value: Tensor, decay: float = DECAY) -> None:
         low, high = (float(end) for end in torch.aminmax(value))
+        if not math.isfinite(high - low):
+            raise DivergedError(
+                f"training diverged: '{name}' runs from {low} to {high} where int8 training takes its range, "
+                f"also after {RETRIES} restarts of the epoch at lower rates; "
+                "lower --learning-rate, or look for extreme values in the data"
+            )
         low, high = min(low, 0.0), max(high, 0.0)
         old_low, old_high = self._ranges.get(name, (low, high))
         self._ranges[name] = (low + decay * (old_low - low), high + decay * (old_high - high))

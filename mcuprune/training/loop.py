@@ -21,7 +21,7 @@ from mcuprune.training.divergence import check_finite, check_state, safe_epoch
 from mcuprune.training.graph_module import GraphModule, Hook, Seen
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.saved import load, save
-from mcuprune.training.schedules import linear_with_warmup
+from mcuprune.training.schedules import HALF, linear_with_warmup
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Rate = Callable[[float, float], float]  # (share of steps done, peak) -> learning rate
@@ -206,8 +206,9 @@ def _epoch(
     epoch, optimizer = run.epoch, run.optimizer
     steps = recipe.steps(len(data.x))
     losses = []
-    for step, (x, y) in enumerate(batches(data, recipe, epoch), start=epoch * steps + 1):
-        now = run.rate_scale * rate(step / (recipe.epochs * steps), recipe.learning_rate)
+    for step, (x, y) in enumerate(batches(data, recipe, epoch), start=epoch * steps):
+        share = (step + HALF) / (recipe.epochs * steps)
+        now = run.rate_scale * rate(share, recipe.learning_rate)
         set_rate(optimizer, now)
         optimizer.zero_grad(set_to_none=True)
         loss = loss_function(seen(x), y)

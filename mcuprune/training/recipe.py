@@ -14,7 +14,7 @@ from mcuprune.training.compute import Compute
 OPTIMIZERS = ("adamw", "sgd")
 MOMENTUM = 0.9
 SGD_RATE, SGD_BATCH = 0.3, 64  # a rate for batches of that size; it grows with them (Goyal et al. 2017)
-SGD_DECAY, FORGET = 5e-4, 0.85  # largest decay; largest product of it with rate and steps
+SGD_DECAY, FORGET = 5e-4, 0.85  # largest decay; largest product, about, of it with rate and steps
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mcuprune.graph.ir import Graph
 
 WARMUP = 0.05  # share of a run over which the learning rate rises from zero
 RETRAIN_WARMUP = 0.1  # the same of a retraining after a cut
+HALF = 0.5  # a step's rate is that of its middle, so that a run's first and last ones learn too
 INT8_RATE = 0.1  # of the usual rate: where int8 training starts
 MASKED, ROUNDED = 3_000, 1_000  # steps at most until the freeze, and of int8 training
 
@@ -69,10 +70,11 @@ def llr(share: float, start: float) -> float:
 def run_rate(share: float, peak: float, restart: float, phases: Phases) -> float:
     """Learning rate of a compression run until its int8 phase.
 
-    Constant until the freeze, then linear from ``restart`` to zero: a network is rounded once it has settled.
+    Up to ``peak`` while dense, constant until the freeze, then linear from ``restart`` to zero: a network is
+    rounded once it has settled.
     """
-    if share < WARMUP:
-        return peak * share / WARMUP
+    if share < phases.warmup:
+        return peak * share / phases.warmup
     if share < phases.freeze:
         return peak
     return restart * max(0.0, phases.int8 - share) / (phases.int8 - phases.freeze)

@@ -136,3 +136,11 @@ def test_uniform_scaling_is_the_largest_that_fits() -> None:
     full = {"a": 40, "b": 10}
     found = uniform_levels(full, lambda n: n["a"] * n["b"] <= 100)
     assert found == {"a": 20, "b": 5}
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_a_network_without_anything_to_remove_has_no_levels(refine: bool) -> None:
+    fixed = Problem({}, lambda levels: {"flash": np.array([7.0])}, {"flash": 8.0}, {})
+    assert allocate(fixed, refine) == {}
+    with pytest.raises(BudgetError, match="smallest this model gets is 7"):
+        allocate(Problem({}, fixed.costs, {"flash": 6.0}, {}), refine)

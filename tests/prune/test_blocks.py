@@ -86,3 +86,32 @@ def test_gates_drop_blocks_as_budgets_ask(budget: float) -> None:
     else:
         assert "a" in dropped[0].nodes
         assert size(small)["flash"] < 0.7 * size(graph)["flash"]
+
+
+class Bottlenecks(nn.Module):
+    """Two blocks in a row without an activation behind their additions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.a, self.b = nn.Conv2d(2, 6, 3), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 6, 1)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        x = x + torch.relu(self.a(x))
+        x = x + torch.relu(self.b(x))
+        out: Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+def test_blocks_in_a_row_go_in_any_order() -> None:
+    torch.manual_seed(0)
+    graph = trace(Bottlenecks(), (2, 8, 8), "net")
+    first, second = branches(graph)
+    x = torch.randn(5, 8, 8, 2, generator=torch.Generator().manual_seed(1))
+    closed = GraphModule(graph).eval()(
+        x, activation=lambda name, value: value * 0 if name in (first.output, second.output) else value
+    )
+    for one, other in ((first, second), (second, first)):
+        small = without(without(graph, one), other)
+        torch.testing.assert_close(GraphModule(small).eval()(x), closed, rtol=1e-5, atol=1e-6)

@@ -12,6 +12,8 @@ from blobs import blobs
 from test_method_runs import assert_within_and_maximal, make_search, problem
 from torch import nn
 
+from mcuprune.frontends.torch_export import trace
+from mcuprune.problem import probability_loss
 from mcuprune.prune import baselines
 from mcuprune.prune.checkpoint import next_epoch
 from mcuprune.prune.constrain import Multipliers
@@ -21,8 +23,10 @@ from mcuprune.prune.setting import Setting
 from mcuprune.prune.shrink import shrink
 from mcuprune.tasks.task import accuracy
 from mcuprune.training.divergence import BACKOFF, DivergedError
-from mcuprune.training.loop import predict
+from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import predict, train
 from mcuprune.training.recipe import Recipe
+from mcuprune.training.saved import load
 
 FINITE = nn.functional.cross_entropy
 
@@ -172,3 +176,45 @@ def test_unharmed_runs_do_not_depend_on_recovery() -> None:
         safe = next_epoch(search, safe)
     for name, constant in search.finish(plain).graph.constants.items():
         np.testing.assert_array_equal(constant.values, search.finish(safe).graph.constants[name].values)
+
+
+class Probabilities(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 8, 3), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(self.head(torch.relu(self.conv(x)).mean((2, 3))), 1)
+
+
+def test_the_linear_control_of_a_network_of_probabilities_has_them_too() -> None:
+    graph, data = trace(Probabilities(), (2, 8, 8), "net"), blobs()
+    whole = setting(loss=probability_loss)
+    found = baselines.linear(graph)
+    trained = train(found, data, probability_loss, whole.recipe, whole.score)
+    outputs = predict(GraphModule(trained.graph), data.x)
+    np.testing.assert_allclose(outputs.sum(1), 1.0, rtol=1e-5)
+    assert trained.history[-1].loss < trained.history[0].loss
+
+
+def test_a_taught_network_is_not_kept_under_the_name_of_its_control(tmp_path: Path) -> None:
+    """What is removed after training from scratch asks for a dense network of its own, with the teacher."""
+    graph, target = problem()
+    given = setting(folder=tmp_path, distill=0.5)
+    outcome = run_experiment(graph, target, find_method("exact_obs"), given, ("uniform",))
+    assert outcome.dense is not None
+    plain, taught = (load(folder / "dense.pt")["values"] for folder in (tmp_path, tmp_path / "taught"))
+    assert not all(torch.equal(plain[name], taught[name]) for name in plain)
+
+
+def test_a_run_of_one_step_learns() -> None:
+    graph, target = problem()
+    data, recipe = blobs(), Recipe(epochs=1, batch_size=len(blobs().x), learning_rate=1e-2)
+    before = {name: constant.values.copy() for name, constant in graph.constants.items()}
+    trained = train(graph, data, FINITE, recipe, lambda module: 0.0).graph
+    assert any((trained.constants[name].values != values).any() for name, values in before.items())
+    search = make_search("taylor", target, epochs=1)
+    run = search.start(graph)
+    search.recipe, search.total = recipe, 1
+    search.epoch(run)
+    assert run.history[-1].learning_rate > 0.0

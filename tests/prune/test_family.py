@@ -17,6 +17,13 @@ def test_budgets_are_passed_in_order() -> None:
     assert points == pytest.approx([0.0, 0.5, 1.0, 1.0])
 
 
+def test_a_budget_that_the_dense_network_keeps_hurries_nobody() -> None:
+    dense, tightest = {"flash": 100.0, "ram": 10.0}, {"flash": 1.0, "ram": 5.0}
+    for spare in (10.0, 20.0):
+        assert crossing(dense, {"flash": 10.0, "ram": spare}, tightest) == pytest.approx(0.5)
+    assert crossing(dense, {"flash": 10.0}, tightest) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     ("name", "epochs"), [("taylor", 12), ("hard_concrete", 12), ("taylor", 7), ("taylor", 1)]
 )

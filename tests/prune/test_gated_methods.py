@@ -59,7 +59,6 @@ class Bench:
             random,
             self.steps,
             progress,
-            0.1,
         )
 
     def step(self, slope: float | None = None, price: float = 0.0, progress: float = 0.0) -> None:
@@ -191,7 +190,6 @@ def test_connectivity_of_elements_reaches_its_density() -> None:
                 torch.Generator(),
                 step,
                 1.0 if step == 119 else step / 120,
-                0.01,
             )
         )
         kept = sum(float(m.sum()) for m in state["mask"].values())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_method_runs import problem
 
-from mcuprune.prune.methods.imp import split_epochs
+from mcuprune.prune.methods.imp import cut, split_epochs
+from mcuprune.prune.shrink import shrink
 from mcuprune.training.schedules import allr_start, llr
 
 
@@ -61,3 +65,17 @@ def test_budgeted_epochs_add_up(epochs: int, cycles: int, dense: float) -> None:
 def test_unbudgeted_gives_the_dense_network_everything() -> None:
     first, parts, int8 = split_epochs(20, 2, 0.5, budgeted=False)
     assert (first, sum(parts) + int8) == (20, 10)
+
+
+def test_a_group_of_one_unit_stays_in_the_next_cut() -> None:
+    """Otherwise it would be counted at its dense width, and the others would be cut for it."""
+    graph, target = problem(0.1)
+    levels = {group: max(floor, 2) for group, floor in target.floors.items()}
+    first = next(iter(target.floors))
+    levels[first] = 1
+    narrow = shrink(graph, {group: np.arange(n) for group, n in levels.items()})
+    free = replace(target, floors=dict.fromkeys(target.floors, 1))
+    figures = target.resources.exact(levels)
+    budgets = {resource: figures[resource] for resource in target.budgets}
+    again = cut(narrow, free, budgets)
+    assert {group: len(units) for group, units in again.items()} == levels

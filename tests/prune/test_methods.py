@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch_networks import make_module
 
+from mcuprune.errors import UsageError
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import prunable
+from mcuprune.graph.ir import Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.prune.importance import unit_norms
 from mcuprune.prune.method import Site, best_units, curve
@@ -78,7 +81,7 @@ def test_taylor_scores_are_squared_gate_gradients() -> None:
     from mcuprune.prune.method import Context
 
     context = Context(
-        module, sites, state, optimizer, loss, lambda e: torch.zeros(()), torch.Generator(), 0, 0, 0
+        module, sites, state, optimizer, loss, lambda e: torch.zeros(()), torch.Generator(), 0, 0
     )
     method.step(context)
     gate = torch.ones(8, requires_grad=True)
@@ -133,6 +136,34 @@ def test_exact_obs_losses_are_the_true_output_errors() -> None:
         for g in (updated, graph)
     ]
     assert errors[0] < 0.7 * errors[1]
+
+
+def test_exact_obs_is_least_squares_for_a_layer_without_bias() -> None:
+    """No constant column makes up for what is gone: there is nowhere to keep its weight."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5, bias=False))
+    graph = run_passes(trace(network, (6,), "net"))
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32)
+    layers = measure(graph, x)
+    (group,) = prunable(graph)
+    keep = {group: np.array([0, 2, 3, 6])}
+    head = next(node for node in graph.nodes if node.name == graph.outputs[0])
+    assert isinstance(head, Linear)
+    hidden = np.asarray(torch.relu(network[0](torch.from_numpy(x))).detach())
+    wanted = hidden @ graph.constants[head.weight].values.T
+    best = np.linalg.lstsq(hidden[:, keep[group]], wanted, rcond=None)[0].T
+    found = compensate(graph, keep, layers).constants[head.weight].values[:, keep[group]]
+    np.testing.assert_allclose(found, best, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hard_concrete:drop=0", "hard_concrete:drop=1", "ensemble:size=0", "rigl:interval=0", "imp:cycles=0"],
+)
+def test_options_that_cannot_work_are_refused_before_anything_is_loaded(name: str) -> None:
+    method, _, option = name.partition(":")
+    with pytest.raises(UsageError, match=f"method '{method}': {option.partition('=')[0]}"):
+        find_method(name)
 
 
 def test_unit_norms_cover_every_prunable_group() -> None:

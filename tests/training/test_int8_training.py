@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import AveragePool2d, Concat, Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.quantize.convert import scale_owners
+from mcuprune.training.divergence import DivergedError
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import DECAY, FakeQuantizer
 
@@ -103,3 +106,12 @@ def test_ranges_start_from_all_of_the_data(graph: Graph) -> None:
     quantizer = FakeQuantizer(graph)
     quantizer.calibrate(GraphModule(graph), sorted_by_size)
     assert quantizer.ranges()[graph.inputs[0]][1] == pytest.approx(9.0, abs=0.05)
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_ranges_that_are_no_numbers_are_a_divergence(graph: Graph, bad: float) -> None:
+    quantizer = FakeQuantizer(graph)
+    x = X.numpy().copy()
+    x[0, 0, 0, 0] = bad
+    with pytest.raises(DivergedError, match="lower --learning-rate"):
+        quantizer.calibrate(GraphModule(graph), x)

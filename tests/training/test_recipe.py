@@ -30,7 +30,7 @@ from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import train
 from mcuprune.training.recipe import SGD_DECAY, SGD_RATE, Recipe, is_normalized, make_optimizer
 from mcuprune.training.saved import load, save
-from mcuprune.training.schedules import Phases
+from mcuprune.training.schedules import Phases, run_rate
 
 NORMALIZED = {
     "small_resnet": True,
@@ -146,3 +146,14 @@ def test_long_runs_spend_no_more_steps_on_masks_and_rounding(steps: int) -> None
     assert (1 - phases.int8) * steps == pytest.approx(min((1 - usual.int8) * steps, 1_000))
     assert phases.gated / phases.freeze == pytest.approx(usual.gated / usual.freeze)
     assert 0 < phases.warmup < phases.gated < phases.freeze < phases.int8 < 1
+
+
+@pytest.mark.parametrize("steps", [100, 8_000, 100_000, 10**6])
+def test_the_rate_rises_before_masks_are_decided_and_never_after(steps: int) -> None:
+    phases = Phases.of(steps)
+    ends = np.linspace(0, phases.int8, 1001)
+    rates = np.array([run_rate(share, 1.0, 0.6, phases) for share in ends])
+    assert rates[ends <= phases.freeze].max() == 1.0
+    assert rates[ends >= phases.freeze].max() <= 0.6
+    assert (np.diff(rates[ends >= phases.warmup]) <= 0).all()
+    assert rates[-1] == 0.0

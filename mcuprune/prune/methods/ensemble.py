@@ -12,7 +12,7 @@ from mcuprune.prune.gated import Gated, straight_through
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.methods.bernoulli import Bernoulli
 from mcuprune.prune.methods.hard_concrete import HardConcrete
-from mcuprune.prune.options import parse_choice
+from mcuprune.prune.options import parse_choice, require
 from mcuprune.training.graph_module import GraphModule
 
 MEMBERS: dict[str, tuple[type[Gated], str]] = {  # method, and the purpose of what it learns
@@ -37,6 +37,9 @@ class Ensemble(Gated):
     paper = "Guan et al. 2021 (arXiv 2112.03487)"
     member: str = "hard_concrete"
     size: int = 4
+
+    def __post_init__(self) -> None:
+        require(self.size >= 1, self.name, "size is at least 1")
 
     @cached_property
     def inner(self) -> Gated:

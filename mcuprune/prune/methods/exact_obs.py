@@ -28,7 +28,8 @@ DAMPING = 1e-4  # of the mean diagonal of the Hessian
 
 @dataclass(frozen=True)
 class Layer:
-    """A reader as a matrix: ``weight`` (out, columns + 1), last column the bias; ``inverse`` of its Hessian.
+    """A reader as a matrix: ``weight`` (out, columns), last column the bias if it has one; ``inverse`` of its
+    Hessian.
 
     ``columns`` maps a group to (units, columns per unit) positions: what the removal of a unit takes away.
     """
@@ -44,7 +45,7 @@ class ExactOBS(Stage):
 
     ExactOBS (Frantar & Alistarh 2022, section 4) with a unit's input columns, in every layer that reads it,
     as the block ``P``: loss ``tr(W_P (A_PP)^-1 W_P^T) / 2``, update ``W -= W_P (A_PP)^-1 A_P``, with ``A``
-    the inverse Hessian of the surviving columns.  The bias is a column with constant input, so means are
+    the inverse Hessian of the surviving columns.  A bias is a column with constant input, so means are
     compensated too.
     """
 
@@ -103,14 +104,12 @@ def _layer(graph: Graph, node: Reader, x: Tensor) -> Layer:
     else:
         inputs = x.T.double().numpy()
     taps = int(np.prod(weight.shape[2:], dtype=int))
-    matrix = weight.reshape(len(weight), -1)
-    bias = (
-        np.zeros(len(weight)) if node.bias is None else graph.constants[node.bias].values.astype(np.float64)
-    )
-    inputs = np.concatenate([inputs, np.ones((1, inputs.shape[1]))])
+    full = weight.reshape(len(weight), -1)
+    if node.bias is not None:
+        full = np.column_stack([full, graph.constants[node.bias].values.astype(np.float64)])
+        inputs = np.concatenate([inputs, np.ones((1, inputs.shape[1]))])
     hessian = 2.0 / inputs.shape[1] * inputs @ inputs.T
     hessian += DAMPING * np.mean(np.diag(hessian)) * np.eye(len(hessian))
-    full = np.concatenate([matrix, bias[:, None]], axis=1)
     columns = {}
     for group, pairs in unit_of_element(graph.tensors[node.inputs[0]].channels, graph.widths).items():
         owned = [pairs[pairs[:, 1] == unit, 0] for unit in range(graph.widths[group])]
@@ -176,7 +175,7 @@ def compensate(graph: Graph, keep: Mapping[str, np.ndarray], layers: Mapping[str
             weight -= weight[:, block] @ inner
             weight[:, block] = 0.0
         shape = constants[node.weight].values.shape
-        matrix = weight[:, :-1]
+        matrix = weight if node.bias is None else weight[:, :-1]
         if isinstance(node, Conv2d):
             matrix = matrix.reshape(shape[0], shape[3], shape[1], shape[2]).transpose(0, 2, 3, 1)
         constants[node.weight] = replace(constants[node.weight], values=matrix.astype(np.float32))

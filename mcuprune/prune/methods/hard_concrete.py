@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mcuprune.prune.gated import Gated, descend
 from mcuprune.prune.method import Context, Site, State
+from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
 
 GAMMA, ZETA, BETA = -0.1, 1.1, 2 / 3
@@ -46,6 +47,9 @@ class HardConcrete(Gated):
     paper = "Gallego-Posada et al. 2022 (arXiv 2208.04425); Louizos et al. 2018 (arXiv 1712.01312)"
     drop: float = 0.3
     gate_rate: float = 6.0
+
+    def __post_init__(self) -> None:
+        require(0.0 < self.drop < 1.0, self.name, "drop lies between 0 and 1")
 
     def parameters(
         self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mcuprune.errors import UsageError
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
@@ -18,6 +17,7 @@ from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import homotopy
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import best_units, curve
+from mcuprune.prune.options import require
 from mcuprune.prune.run import Found
 from mcuprune.prune.setting import Setting, kept
 from mcuprune.prune.shrink import Keep, shrink
@@ -49,9 +49,12 @@ class IMP(Stage):
     dense: float = 0.3
     budgeted: bool = True
 
+    def __post_init__(self) -> None:
+        require(self.schedule in ("llr", "allr"), self.name, "schedule is llr or allr")
+        require(self.cycles >= 1, self.name, "cycles is at least 1")
+        require(0.0 <= self.dense <= 1.0, self.name, "dense lies between 0 and 1")
+
     def compress(self, initial: Graph, target: Target, setting: Setting, progress: Progress) -> Found:
-        if self.schedule not in ("llr", "allr") or self.cycles < 1:
-            raise UsageError("method 'imp': schedule is llr or allr, cycles at least 1")
         epochs = setting.recipe.epochs
         first, parts, int8 = split_epochs(epochs, self.cycles, self.dense, self.budgeted)
         progress.stage(f"compress: {self.name}", first + sum(parts) + int8)
@@ -110,7 +113,7 @@ def split_epochs(
 def cut(graph: Graph, target: Target, budgets: Mapping[str, float]) -> Keep:
     """The units of ``graph`` that fit the budgets, by squared filter norms."""
     scores = numpy_scores(unit_norms(GraphModule(graph)))
-    curves = {group: curve(scores[group]) for group in prunable(graph)}
+    curves = {group: curve(scores[group]) for group in target.floors}  # those of one unit too
     problem = Problem(curves, target.costs, budgets, target.floors, target.resources.exact)
     return best_units(scores, allocate(problem))
 

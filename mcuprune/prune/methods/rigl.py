@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mcuprune.prune.method import Context, Method, Site, State
+from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
 
 
@@ -27,6 +28,11 @@ class RigL(Method):
     density: float = 0.5
     fraction: float = 0.3  # of the active weights that the first update replaces
     interval: int = 20  # steps between updates
+
+    def __post_init__(self) -> None:
+        require(0.0 < self.density <= 1.0, self.name, "density lies above 0 and is at most 1")
+        require(0.0 <= self.fraction <= 1.0, self.name, "fraction lies between 0 and 1")
+        require(self.interval >= 1, self.name, "interval is at least 1")
 
     def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
         parameters, _ = module.state()
