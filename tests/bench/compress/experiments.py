@@ -229,8 +229,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         model="small_resnet:width=32",
         epochs=40,
         seeds=(0, 1, 2),
-        note=EXACT + "RAM is arena and stack. `taylor` with seeds 0 and 1 was trained before the race of widths "
-        "was removed (docs/explain/compression.md).",
+        note=EXACT + "RAM is arena and stack. `taylor` with seeds 0 and 1 was trained before the race of "
+        "widths was removed (docs/explain/compression.md).",
     ),
     Experiment(
         "cifar-11k",
