@@ -19,10 +19,10 @@ from mcuprune.config import RunConfig
 from mcuprune.errors import McupruneError, UsageError
 from mcuprune.form import Compressed, Form, check_form
 from mcuprune.package import Clock, package
-from mcuprune.pipeline import board_budget, find_form, find_target, ready_board
+from mcuprune.pipeline import board_budget, control_names, find_form, find_target, ready_board
 from mcuprune.problem import Problem, load_problem, make_setting
 from mcuprune.progress import SILENT, Progress
-from mcuprune.prune.experiment import ALL_CONTROLS, CONTROLS, Outcome, Whole, control, prepare
+from mcuprune.prune.experiment import Outcome, Whole, control, prepare
 from mcuprune.prune.family import family
 from mcuprune.prune.method import Method
 from mcuprune.prune.methods import find_method
@@ -102,7 +102,7 @@ def _train(
 ) -> list[Outcome]:
     setting, graph = make_setting(form.problem, config, folder), form.problem.graph
     given = make_setting(problem, config, folder)
-    names = (ALL_CONTROLS if config.all_controls else CONTROLS) if config.controls else ()
+    names = control_names(config)
     with threads_for(targets[-1].resources.exact({})["macs"] * setting.recipe.batch_size):
         whole = Whole(problem.graph, targets[-1], given)
         learning, dense, parts = prepare(graph, setting, whole, bool(names), progress)

@@ -24,7 +24,7 @@ from mcuprune.package import Clock, package
 from mcuprune.problem import Problem, load_problem, make_problem, make_setting
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.constrain import find_binding
-from mcuprune.prune.experiment import ALL_CONTROLS, Outcome, Whole, run_experiment
+from mcuprune.prune.experiment import ALL_CONTROLS, CONTROLS, Outcome, Whole, run_experiment
 from mcuprune.prune.method import Method
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.target import Target, best_target
@@ -119,6 +119,13 @@ def compress_problem(
     return found.report, found.times
 
 
+def control_names(config: RunConfig) -> tuple[str, ...]:
+    """What the result is compared with."""
+    if not config.controls:
+        return ()
+    return ALL_CONTROLS if config.all_controls else CONTROLS
+
+
 def find_target(graph: Graph, board: Board, config: RunConfig, limits: Budget) -> Target:
     """What the network must fit, and the kernels that it is counted with; BudgetError where it cannot."""
     folded = run_passes(graph)
@@ -158,10 +165,9 @@ def _train(
     folder: Path,
     progress: Progress,
 ) -> Outcome:
-    controls = ALL_CONTROLS if config.all_controls else config.controls
     apart = folder if form.problem is problem else folder / "whole"
     whole = Whole(problem.graph, target, make_setting(problem, config, apart))
     setting = make_setting(form.problem, config, folder)
-    method, work = find_method(config.method), target.resources.exact({})["macs"] * problem.recipe.batch_size
-    with threads_for(work):
+    method, controls = find_method(config.method), control_names(config)
+    with threads_for(target.resources.exact({})["macs"] * problem.recipe.batch_size):
         return run_experiment(form.problem.graph, aim, method, setting, controls, progress, whole)

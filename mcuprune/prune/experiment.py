@@ -54,24 +54,23 @@ def run_experiment(
     target: Target,
     method: Method | Stage,
     setting: Setting,
-    controls: bool | tuple[str, ...] = True,
+    controls: tuple[str, ...] = CONTROLS,
     progress: Progress = SILENT,
     whole: Whole | None = None,
 ) -> Outcome:
     """Compress ``initial`` to ``target``.
 
-    With ``controls`` (True: :data:`CONTROLS`) also train its dense counterpart and those controls; they start
-    from the ``whole`` network where ``initial`` is only a part of it.
+    With ``controls`` also train its dense counterpart and those; they start from the ``whole`` network where
+    ``initial`` is only a part of it.
     """
-    names = (CONTROLS if controls else ()) if isinstance(controls, bool) else controls
     whole = whole or Whole(initial, target, setting)
-    learning, dense, parts = prepare(initial, setting, whole, bool(names), progress)
+    learning, dense, parts = prepare(initial, setting, whole, bool(controls), progress)
     if isinstance(method, Stage):
         found = method.compress(initial, target, learning, progress)
     else:
         found = _compressed(method, initial, target, learning, progress)
     rest = (initial, target, setting, found, progress, whole)
-    return Outcome(found, dense, {name: control(name, *rest) for name in names}, parts)
+    return Outcome(found, dense, {name: control(name, *rest) for name in controls}, parts)
 
 
 def prepare(

@@ -65,11 +65,11 @@ def test_iterative_pruning_goes_on_after_its_last_finished_part(
 ) -> None:
     graph, target = problem()
     kept = setting(folder=tmp_path)
-    whole = run_experiment(graph, target, find_method("imp"), kept, False).found
+    whole = run_experiment(graph, target, find_method("imp"), kept, ()).found
     assert sorted(path.name for path in tmp_path.iterdir()) == ["imp-0.pt", "imp-1.pt", "imp-2.pt"]
     trained: list[str] = []
     monkeypatch.setattr("mcuprune.prune.methods.imp.train", lambda *_, **__: trained.append("again"))
-    again = run_experiment(graph, target, find_method("imp"), kept, False).found
+    again = run_experiment(graph, target, find_method("imp"), kept, ()).found
     assert not trained
     for name, constant in whole.graph.constants.items():
         np.testing.assert_array_equal(constant.values, again.graph.constants[name].values)
@@ -86,7 +86,7 @@ def test_equal_computation_is_capped_at_twice_the_epochs() -> None:
 def test_distillation_learns_what_only_the_teacher_knows(method: str) -> None:
     """Hard labels are noise; with all of the loss from a teacher, the result follows the teacher."""
     graph, target = problem()
-    outcome = run_experiment(graph, target, find_method(method), setting(distill=0.5), controls=False)
+    outcome = run_experiment(graph, target, find_method(method), setting(distill=0.5), controls=())
     assert outcome.dense is not None
     assert_within_and_maximal(target, outcome.found)
     assert outcome.found.history[-1].score > 0.6
@@ -94,7 +94,7 @@ def test_distillation_learns_what_only_the_teacher_knows(method: str) -> None:
 
 def test_the_teacher_is_part_of_the_cost() -> None:
     graph, target = problem()
-    outcome = run_experiment(graph, target, find_method("taylor"), setting(distill=0.5), controls=False)
+    outcome = run_experiment(graph, target, find_method("taylor"), setting(distill=0.5), controls=())
     assert outcome.dense is not None
     assert outcome.parts == {"the teacher": outcome.dense.seconds}
 

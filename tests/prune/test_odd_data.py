@@ -52,7 +52,7 @@ def compressed(task: Task, method: str, share: float, epochs: int) -> tuple[Prob
 
     data = Arrays(task.train.x, task.train.y)
     setting = Setting(data, task.loss_function, problem.recipe, score, task.calibration())
-    return problem, run_experiment(problem.graph, target, find_method(method), setting, controls=False)
+    return problem, run_experiment(problem.graph, target, find_method(method), setting, controls=())
 
 
 def int8_score(problem: Problem, outcome: Outcome) -> float:

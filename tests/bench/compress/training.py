@@ -138,7 +138,7 @@ def _result(cell: Cell, problem: Problem, target: Target | None, work: Path) -> 
 
 def _outcome(cell: Cell, problem: Problem, target: Target, setting: Setting) -> Outcome:
     teaching = replace(setting, distill=cell.experiment.distill)
-    return run_experiment(problem.graph, target, find_method(cell.method), teaching, controls=False)
+    return run_experiment(problem.graph, target, find_method(cell.method), teaching, controls=())
 
 
 def _setting(cell: Cell, problem: Problem, folder: Path) -> Setting:
