@@ -406,6 +406,39 @@ static inline void mcp_widen_apart(int16_t *output, const int8_t *input, int32_t
     }
 }
 
+static inline void mcp_copy_bytes(int8_t *output, const int8_t *input, int32_t count)
+{
+    MCP_ROLLED
+    for (; count >= 4; count -= 4) {
+        mcp_store_word(output, mcp_load_word(input));
+        output += 4;
+        input += 4;
+        MCP_KEEP_LOOP();
+    }
+    MCP_ROLLED
+    for (; count > 0; count--) {
+        *output++ = *input++;
+        MCP_KEEP_LOOP();
+    }
+}
+
+/* Of four channels side by side. */
+typedef struct {
+    int32_t c0, c1, c2, c3;
+} mcp_sums;
+
+/* Sums + the products of four bytes each, offsets added to those of x. */
+static inline mcp_sums mcp_add_tap(mcp_sums s, uint32_t offsets, uint32_t x, uint32_t k)
+{
+    const uint32_t even_x = mcp_add_even_bytes(offsets, x), even_k = mcp_even_bytes(k);
+    const uint32_t odd_x = mcp_add_odd_bytes(offsets, x), odd_k = mcp_odd_bytes(k);
+    s.c0 = mcp_multiply_low(even_x, even_k, s.c0);
+    s.c1 = mcp_multiply_low(odd_x, odd_k, s.c1);
+    s.c2 = mcp_multiply_high(even_x, even_k, s.c2);
+    s.c3 = mcp_multiply_high(odd_x, odd_k, s.c3);
+    return s;
+}
+
 /* An even number of words, not none. */
 static inline void mcp_clear_words(int16_t *output, int32_t words)
 {

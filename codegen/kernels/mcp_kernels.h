@@ -213,6 +213,11 @@ void mcp_depthwise_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, 
 void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                                 void *scratch);
 
+/* In little code. */
+void mcp_conv2d_small_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_depthwise_conv2d_small_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
+                                       void *scratch);
+
 void mcp_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 
 /* Support of the dsp convolutions: all channels of up to three gathered pixels, 2 * pairs inputs each; the

@@ -97,6 +97,11 @@ def depthwise_one_to_one(shape: OpShape) -> bool:
     return undilated_window(shape) and shape.multiplier == 1
 
 
+def depthwise_of_fours(shape: OpShape) -> bool:
+    """The same with four channels or more."""
+    return depthwise_one_to_one(shape) and _smallest(shape.output[2]) >= 4
+
+
 def depthwise_3x3(shape: OpShape) -> bool:
     """3x3 with the same stride of 1 or 2 in both directions, padding up to 2, two channels or more."""
     given = shape.window

@@ -48,6 +48,13 @@ def conv2d(shape: OpShape) -> Number:
     return ceil_to(filter_size(shape) * out_c, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
 
 
+def conv2d_whole_words(shape: OpShape) -> Number:
+    """As :func:`conv2d`, the last output channel's weights filled up to whole words."""
+    out_c, one = shape.output[2], filter_size(shape)
+    weights = one * (out_c - 1) + ceil_to(one, WORD)
+    return ceil_to(weights, WORD) + per_channel(out_c) + STRUCT_BYTES["mcp_conv2d"]
+
+
 def conv2d_row_pairs(shape: OpShape) -> Number:
     """Weights of every output channel, filled up to whole words; pairs of channels with their scales."""
     return row_pairs(ceil_to(filter_size(shape), WORD), shape.output[2])

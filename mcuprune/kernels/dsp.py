@@ -8,7 +8,14 @@ from mcuprune.graph import ir
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
 from mcuprune.kernels import accepts, constants, features, geometry
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.portable import Distances, all_outputs, channel_by_channel, no_scratch, unless_broadcast
+from mcuprune.kernels.portable import (
+    Distances,
+    all_outputs,
+    channel_by_channel,
+    no_scratch,
+    unless_broadcast,
+    whole_pixel,
+)
 
 _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
 _PAIRS = ("mcp_rows_s8_dsp", "mcp_pairs.h")
@@ -18,6 +25,10 @@ _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
 def _three_patches(shape: OpShape) -> Number:
     """Three windows of 16-bit numbers, each filled up to a multiple of four."""
     return 6 * ceil_to(constants.filter_size(shape), constants.WORD)
+
+
+def _one_patch(shape: OpShape) -> Number:
+    return ceil_to(constants.filter_size(shape), constants.WORD)
 
 
 def _eight_columns(shape: OpShape) -> Number:
@@ -79,6 +90,18 @@ DSP: tuple[Kernel, ...] = (
         needs=("mcp_pairs.h", *_WINDOW),
     ),
     Kernel(
+        name="mcp_conv2d_small_s8_dsp",
+        op=ir.Conv2d,
+        isa="dsp",
+        accepts=accepts.undilated_window,
+        scratch=_one_patch,
+        overlap=_pixel_copied,
+        constants=constants.conv2d_whole_words,
+        features=features.conv2d_small_dsp,
+        layout="whole_words",
+        needs=_WINDOW,
+    ),
+    Kernel(
         name="mcp_conv2d_1x1_s8_dsp",
         op=ir.Conv2d,
         isa="dsp",
@@ -115,6 +138,17 @@ DSP: tuple[Kernel, ...] = (
         layout="channels",
         folds_input_offset=True,
         needs=_FLAT,
+    ),
+    Kernel(
+        name="mcp_depthwise_conv2d_small_s8_dsp",
+        op=ir.DepthwiseConv2d,
+        isa="dsp",
+        accepts=accepts.depthwise_of_fours,
+        scratch=no_scratch,
+        overlap=whole_pixel,
+        constants=constants.depthwise,
+        features=features.depthwise_small_dsp,
+        needs=_WINDOW,
     ),
     Kernel(
         name="mcp_fully_connected_s8_dsp",

@@ -175,6 +175,30 @@ def conv2d_3x3_dsp(shape: OpShape) -> Features:
     )
 
 
+def conv2d_small_dsp(shape: OpShape) -> Features:
+    """Calls, output rows, output pixels.
+
+    Gathering: words of scratch, rows of taps, their words, inputs beyond whole words.  Computing: outputs,
+    words.
+    """
+    out_h, out_w, out_c = shape.output
+    in_c = shape.inputs[0][2]
+    rows, columns = window_taps(shape)
+    pixels, words = out_h * out_w, ceil_to(filter_size(shape), WORD) / WORD
+    whole = sum(_below(taps * in_c, WORD) for taps in columns)
+    return (
+        1,
+        out_h,
+        pixels,
+        pixels * words,
+        sum(rows) * out_w,
+        sum(rows) * whole / WORD,
+        sum(rows) * (sum(columns) * in_c - whole),
+        pixels * out_c,
+        pixels * out_c * words,
+    )
+
+
 def pointwise_dsp(shape: OpShape) -> Features:
     """Calls, words of scratch, output rows, output pixels.
 
@@ -239,6 +263,21 @@ def depthwise_dsp(shape: OpShape) -> Features:
         sum(rows) * (sum(columns) - 3 * threes) * fours,
         sum(rows) * out_w * single,
         sum(rows) * sum(columns) * single,
+    )
+
+
+def depthwise_small_dsp(shape: OpShape) -> Features:
+    """Calls, output rows, output pixels; of four channels at once: groups, rows of taps, taps."""
+    out_h, out_w, channels = shape.output
+    rows, columns = window_taps(shape)
+    fours = ceil_to(channels, 4) / 4
+    return (
+        1,
+        out_h,
+        out_h * out_w,
+        out_h * out_w * fours,
+        sum(rows) * out_w * fours,
+        sum(rows) * sum(columns) * fours,
     )
 
 

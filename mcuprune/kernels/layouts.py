@@ -14,7 +14,7 @@ def _as_is(weight: np.ndarray) -> np.ndarray:
     return weight.reshape(-1)
 
 
-def _whole_words(weight: np.ndarray) -> np.ndarray:
+def _rows_of_whole_words(weight: np.ndarray) -> np.ndarray:
     """``(out, ...)`` as rows, filled up with zeros to whole words of four."""
     rows = weight.reshape(weight.shape[0], -1)
     return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
@@ -25,13 +25,18 @@ def _halves_apart(rows: np.ndarray) -> np.ndarray:
     return rows.reshape(len(rows), -1, 4)[:, :, [0, 2, 1, 3]].reshape(rows.shape)
 
 
+def _whole_words(weight: np.ndarray) -> np.ndarray:
+    """Row after row, the last one filled up to whole words: they are read so, beyond what a row needs."""
+    return np.pad(weight.reshape(-1), (0, -weight[0].size % 4))
+
+
 def _row_fours(weight: np.ndarray) -> np.ndarray:
     """Fours of rows, for inputs whose words are split into even and odd bytes: pairs ``(k, k+2)``.
 
     For every four ``k`` come the words of rows 0 and 1, ``r0[k], r1[k], r0[k+2], r1[k+2]`` and the same for
     ``k+1``, then those of rows 2 and 3.  Rows that fill no four come one by one as they are.
     """
-    rows = _whole_words(weight)
+    rows = _rows_of_whole_words(weight)
     whole = len(rows) // 4 * 4
     # (fours of rows, pair of rows, row of the pair, fours of k, high or low, even or odd)
     grouped = rows[:whole].reshape(-1, 2, 2, rows.shape[1] // 4, 2, 2).transpose(0, 3, 1, 5, 4, 2)
@@ -62,6 +67,7 @@ def _channel_eights(weight: np.ndarray) -> np.ndarray:
 LAYOUTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
     {
         "ohwi": _as_is,
+        "whole_words": _whole_words,
         "row_fours": _row_fours,
         "channel_fours": _channel_fours,
         "channel_eights": _channel_eights,
@@ -85,9 +91,9 @@ def _three_columns(weight: np.ndarray) -> np.ndarray:
 # and its odd bytes (SXTB16, and again after a rotation by 8) gives what multiplies inputs ``k`` and ``l``.
 ROW_PAIRS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
     {
-        "row_pairs": _whole_words,
+        "row_pairs": _rows_of_whole_words,
         "row_pairs_three_columns": _three_columns,
-        "row_pairs_apart": lambda weight: _halves_apart(_whole_words(weight)),
+        "row_pairs_apart": lambda weight: _halves_apart(_rows_of_whole_words(weight)),
     }
 )
 SLOW = -128  # added to a shift: the pair takes the way for any shift

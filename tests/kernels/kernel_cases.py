@@ -288,9 +288,11 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_copy": copied(),
     "mcp_softmax_s8": softmax(),
     "mcp_conv2d_s8_dsp": conv2d(dilated=False),
+    "mcp_conv2d_small_s8_dsp": conv2d(dilated=False),
     "mcp_conv2d_3x3_s8_dsp": conv2d_3x3(),
     "mcp_conv2d_1x1_s8_dsp": pointwise_conv2d(depth=72),  # more than one round of the loop
     "mcp_depthwise_conv2d_s8_dsp": depthwise(plain=True),
+    "mcp_depthwise_conv2d_small_s8_dsp": depthwise(plain=True, least=4),
     "mcp_depthwise_conv2d_3x3_s8_dsp": depthwise_3x3(),
     "mcp_fully_connected_s8_dsp": linear(),
     "mcp_add_s8_dsp": elementwise(ir.Add, broadcast=False),

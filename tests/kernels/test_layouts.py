@@ -47,6 +47,12 @@ def test_fours_of_rows_take_even_and_odd_inputs_apart() -> None:
     assert pack("row_fours", weight[4:, :3].astype(np.int8)).tolist() == [41, 42, 43, 0]
 
 
+def test_whole_words_go_on_in_the_next_row_and_end_with_zeros() -> None:
+    weight = np.arange(1, 16, dtype=np.int8).reshape(3, 1, 1, 5)
+    assert pack("whole_words", weight).tolist() == [*range(1, 16), 0, 0, 0]
+    assert pack("whole_words", weight[..., :4]).tolist() == weight[..., :4].reshape(-1).tolist()
+
+
 def test_fours_of_channels_come_tap_by_tap() -> None:
     weight = np.arange(10, dtype=np.int8).reshape(2, 1, 5)
     assert pack("channel_fours", weight).tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 4, 9]

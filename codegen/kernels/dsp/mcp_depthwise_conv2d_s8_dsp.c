@@ -11,40 +11,25 @@ typedef struct {
     int32_t skipped;       /* taps of a row that are outside */
 } patch;
 
-typedef struct {
-    int32_t c0, c1, c2, c3;
-} sums;
-
-static inline sums add_tap(sums s, uint32_t offsets, uint32_t x, uint32_t k)
-{
-    const uint32_t even_x = mcp_add_even_bytes(offsets, x), even_k = mcp_even_bytes(k);
-    const uint32_t odd_x = mcp_add_odd_bytes(offsets, x), odd_k = mcp_odd_bytes(k);
-    s.c0 = mcp_multiply_low(even_x, even_k, s.c0);
-    s.c1 = mcp_multiply_low(odd_x, odd_k, s.c1);
-    s.c2 = mcp_multiply_high(even_x, even_k, s.c2);
-    s.c3 = mcp_multiply_high(odd_x, odd_k, s.c3);
-    return s;
-}
-
 /* Weights: four channels of one tap after the other. */
-static inline sums four_channels(const patch *p, uint32_t offsets, sums s)
+static inline mcp_sums four_channels(const patch *p, uint32_t offsets, mcp_sums s)
 {
     const int8_t *in = p->input, *w = p->weight;
     MCP_ROLLED
     for (int32_t ky = p->rows; ky > 0; ky--) {
         int32_t kx = p->columns;
         if (kx == 3) {
-            s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w));
+            s = mcp_add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w));
             in += p->step;
-            s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w + 4));
+            s = mcp_add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w + 4));
             in += p->step;
-            s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w + 8));
+            s = mcp_add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w + 8));
             in += p->step;
             w += 12;
         } else {
             MCP_ROLLED
             for (; kx > 0; kx--) {
-                s = add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w));
+                s = mcp_add_tap(s, offsets, mcp_load_word(in), mcp_load_word(w));
                 in += p->step;
                 w += 4;
             }
@@ -82,7 +67,7 @@ static inline void pixel(const mcp_conv2d *op, patch *p, int32_t first, int8_t *
         const int32_t *const bias = op->bias + c;
         int32_t results[4], count = 1;
         if (c + 4 <= op->out_c) {
-            sums s = {bias[0], bias[1], bias[2], bias[3]};
+            mcp_sums s = {bias[0], bias[1], bias[2], bias[3]};
             p->weight = weight + 4 * first;
             s = four_channels(p, mcp_pair(op->input_offset, op->input_offset), s);
             results[0] = s.c0;
