@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import Augmented, Multipliers, Observed, pressure
 from mcuprune.prune.gated import Gated
 from mcuprune.prune.method import Context, Site, State
+from mcuprune.prune.run import learned
 from mcuprune.prune.setting import Setting
 from mcuprune.training.divergence import check_finite, check_state, safe_epoch
 from mcuprune.training.graph_module import GraphModule
@@ -115,7 +116,7 @@ def _epoch(run: _Learning, setting: Setting, choice: Choice) -> float:
         check_finite(losses[-1], run.epoch, rate)
         if share >= WARMUP:
             run.multipliers = BINDING.update(run.multipliers, Observed(_violation(run, choice, bounds)))
-    check_state(_learned(run), run.epoch, rate)
+    check_state(learned(run.module, run.state, run.multipliers), run.epoch, rate)
     return float(torch.stack(losses).mean())
 
 
@@ -146,12 +147,6 @@ def _violation(run: _Learning, choice: Choice, bounds: Mapping[str, float]) -> d
     widths = choice.method.widths(run.state) or {site.key: site.size for site in choice.sites}
     used = choice.usage({key: torch.tensor(float(width)) for key, width in widths.items()})
     return {key: math.log(max(LEAST, float(used[key]) / bound)) for key, bound in bounds.items()}
-
-
-def _learned(run: _Learning) -> Iterator[Tensor]:
-    for tensors in (*run.module.state(), *run.state.tensors.values()):
-        yield from (value.detach() for value in tensors.values())
-    yield torch.tensor(list(run.multipliers.values.values()))
 
 
 def _pack(run: _Learning) -> dict[str, Any]:

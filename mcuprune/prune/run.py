@@ -42,13 +42,6 @@ class Run:
         default_factory=dict
     )  # of the last allocation; empty: allocate from full widths
 
-    def learned(self) -> Iterator[Tensor]:
-        """All that a step changes: weights and statistics, the method's gates, the multipliers."""
-        for tensors in (*self.module.state(), *self.state.tensors.values()):
-            yield from (value.detach() for value in tensors.values())
-        for prices in (self.multipliers.values, self.multipliers.sums):
-            yield torch.tensor(list(prices.values()))
-
 
 @dataclass(frozen=True)
 class Found:
@@ -59,6 +52,14 @@ class Found:
     keep: Mapping[str, np.ndarray]
     history: tuple[EpochRecord, ...]
     seconds: float
+
+
+def learned(module: GraphModule, state: State, multipliers: Multipliers) -> Iterator[Tensor]:
+    """All that a step changes: weights and statistics, the method's gates, the multipliers."""
+    for tensors in (*module.state(), *state.tensors.values()):
+        yield from (value.detach() for value in tensors.values())
+    for prices in (multipliers.values, multipliers.sums):
+        yield torch.tensor(list(prices.values()))
 
 
 def sites_of(graph: Graph, kind: str) -> tuple[Site, ...]:

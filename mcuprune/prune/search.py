@@ -24,7 +24,7 @@ from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, State, best_units
-from mcuprune.prune.run import Found, Run, sites_of
+from mcuprune.prune.run import Found, Run, learned, sites_of
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
@@ -86,11 +86,11 @@ class Search:
         for x, y in batches(self.data, self.recipe, run.epoch):
             losses.append(self._step(run, x, y))
             check_finite(losses[-1], run.epoch, float(run.optimizer.param_groups[0]["lr"]))
-        check_state(run.learned(), run.epoch, float(run.optimizer.param_groups[0]["lr"]))
+        rate = float(run.optimizer.param_groups[0]["lr"])
+        check_state(learned(run.module, run.state, run.multipliers), run.epoch, rate)
         run.seconds += time.process_time() - started
         share = run.step / self.total
         mean = float(torch.stack(losses).mean())
-        rate = float(run.optimizer.param_groups[0]["lr"])
         if not run.frozen and run.epoch + 1 == self.recipe.epochs:
             self._freeze(run)  # a run of very few steps: the guarantee does not depend on the schedule
         usage = self._usage(run)
