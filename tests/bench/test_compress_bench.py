@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcuprune.errors import BudgetError
 from tests.bench.compress.__main__ import chosen, main, parse
 from tests.bench.compress.cells import CONTROL, DENSE, METHOD, Cell, group_of, in_order, units
 from tests.bench.compress.experiments import EXPERIMENTS, Bound, Experiment, Reach, layers, shares
@@ -17,6 +18,7 @@ from tests.bench.compress.page import write_page
 from tests.bench.compress.paired import difference, mean
 from tests.bench.compress.records import append, path_of, read
 from tests.bench.compress.rows import current, gather, tightest, verdict
+from tests.bench.compress.training import check_fits
 
 LIMITS = {"hidden_0": 0.3, "head": 0.5}
 TINY = Experiment(
@@ -249,6 +251,12 @@ def test_budgets_out_of_reach_are_told_and_the_others_go_on(
     assert main(flags, [small]) == 1
     assert "flash" in capsys.readouterr().out
     assert len(read(path_of(tmp_path / "compress", "tiny"))) == 1
+
+
+def test_a_finished_network_that_does_not_fit_is_told() -> None:
+    check_fits({"flash": 60, "ram": 7}, {"flash": 60.5, "density": 0.3}, Path("work"))
+    with pytest.raises(BudgetError, match=r"flash 61 of 60\.5.*delete work"):
+        check_fits({"flash": 61, "ram": 7}, {"flash": 60.5}, Path("work"))
 
 
 def test_experiments_are_well_formed() -> None:

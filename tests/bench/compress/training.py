@@ -15,6 +15,7 @@ import torch
 
 from mcuprune.board import Board, load_board
 from mcuprune.config import load_config
+from mcuprune.errors import BudgetError
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.problem import OWN_MODELS, Problem, build_network, make_problem, make_setting
@@ -50,11 +51,18 @@ class Result:
 
 
 def record(cell: Cell, work: Path) -> Record:
-    """Trains what is not yet trained; raises McupruneErrors for budgets out of reach and for divergence."""
+    """Trains what is not yet trained.
+
+    Raises McupruneErrors for budgets out of reach, for divergence, and for a network that an earlier version
+    trained and that does not fit any more.
+    """
     problem, board = _problem(cell), load_board(BOARD)
     target = None if cell.bound is None else _target(problem, cell, board)
     result = _result(cell, problem, target, work)
     objective = cell.experiment.objectives[0] if target is None else target.resources.objective
+    figures = resources(result.graph, problem.graph, board.core, objective)
+    if target is not None:
+        check_fits(figures, target.budgets, cell.folder(work))
     found = {
         "key": cell.key,
         "budget": cell.bound.name if cell.bound else "",
@@ -63,7 +71,7 @@ def record(cell: Cell, work: Path) -> Record:
         "name": cell.name,
         "of": cell.of,
         **accuracies(problem.task, result.graph, result.ranges),
-        **resources(result.graph, problem.graph, board.core, objective),
+        **figures,
         "seconds": round(result.seconds, 2),
         "epochs": len(result.history) if cell.name == "scratch-b" else problem.recipe.epochs,
         "hardware": hardware(),
@@ -72,6 +80,13 @@ def record(cell: Cell, work: Path) -> Record:
         found["limits"] = dict(target.budgets)
         found["gates"] = _gates(result.history, target)
     return found
+
+
+def check_fits(figures: Mapping[str, Any], budgets: Mapping[str, float], folder: Path) -> None:
+    """BudgetError where a figure that was counted exceeds its budget."""
+    over = [f"{k} {figures[k]} of {budget:g}" for k, budget in budgets.items() if figures.get(k, 0) > budget]
+    if over:
+        raise BudgetError(f"{', '.join(over)}: trained with other kernels? delete {folder} and run again")
 
 
 def hardware() -> str:
