@@ -75,16 +75,17 @@ def test_infeasible_budgets_are_refused_with_the_smallest_figure() -> None:
 
 def test_what_only_wider_layers_reach_is_reached() -> None:
     """One channel needs a kernel of its own, whose code takes more than it saves: the floors are wider."""
-    graph = random_graph(649)
+    graph = random_graph(80)
     model = ResourceModel(graph, CORES["cortex-m4"])
-    ones, dense = model.exact(dict.fromkeys(prunable(graph), 1)), model.exact({})
-    assert dense["flash"] < ones["flash"]
-    target = make_target(graph, model, {"flash": dense["flash"]})
+    full = {group: graph.widths[group] for group in prunable(graph)}
+    least = model.exact(smallest_levels(full, model.exact, {"flash": 0}))["flash"]
+    assert least < model.exact(dict.fromkeys(full, 1))["flash"]
+    target = make_target(graph, model, {"flash": least})
     for levels in (target.floors, target.uniform):
-        assert model.exact(levels)["flash"] <= dense["flash"]
+        assert model.exact(levels)["flash"] <= least
 
 
-@pytest.mark.parametrize("seed", [153, 649, 673, 823, 865, 1082])
+@pytest.mark.parametrize("seed", [80, 137, 148, 160, 590, 657])
 def test_the_smallest_network_is_found(seed: int) -> None:
     """Among the networks of all widths, where one channel everywhere is not the smallest."""
     graph = random_graph(seed)
@@ -100,7 +101,7 @@ def test_the_smallest_network_is_found(seed: int) -> None:
 
 
 def test_budgets_that_only_fit_one_at_a_time_are_refused_together() -> None:
-    graph = random_graph(649)
+    graph = random_graph(80)
     model = ResourceModel(graph, CORES["cortex-m4"])
     full = {group: graph.widths[group] for group in prunable(graph)}
     least = {k: model.exact(smallest_levels(full, model.exact, {k: 0}))[k] for k in ("flash", "macs")}
