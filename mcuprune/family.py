@@ -50,13 +50,13 @@ def compress_family(
     problem = load_problem(config)
     limits = [budget.within(board_budget(problem, board, config)) for budget in config.family]
     _check_order(config.family, [limit.limits(board.clock_hz) for limit in limits])
-    targets = [find_target(problem.graph, board, config, limit) for limit in limits]
+    targets = [find_target(problem, board, config, limit) for limit in limits]
     check_form(problem, config)
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
         form = find_form(problem, targets[-1], board, config, space.training, progress)
         aims = targets
         if form.problem is not problem:
-            aims = [find_target(form.problem.graph, board, config, limit) for limit in limits]
+            aims = [find_target(form.problem, board, config, limit) for limit in limits]
         outcomes = _train(problem, targets, form, aims, method, config, space.training, progress)
         cells = []
         for budget, aim, outcome in zip(config.family, aims, outcomes, strict=True):

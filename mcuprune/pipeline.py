@@ -104,11 +104,11 @@ def compress_problem(
 ) -> tuple[Report, Times]:
     clock = Clock()
     limits = problem.budget.within(board_budget(problem, board, config))
-    target = find_target(problem.graph, board, config, limits)
+    target = find_target(problem, board, config, limits)
     check_form(problem, config)
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
         form = find_form(problem, target, board, config, space.training, progress)
-        aim = target if form.problem is problem else find_target(form.problem.graph, board, config, limits)
+        aim = target if form.problem is problem else find_target(form.problem, board, config, limits)
         outcome = _train(problem, target, form, aim, config, space.training, progress)
         clock.lap("training and controls")
         found = package(Compressed(problem, form, aim, outcome), board, config, space.build, clock, progress)
@@ -126,11 +126,11 @@ def control_names(config: RunConfig) -> tuple[str, ...]:
     return ALL_CONTROLS if config.all_controls else CONTROLS
 
 
-def find_target(graph: Graph, board: Board, config: RunConfig, limits: Budget) -> Target:
+def find_target(problem: Problem, board: Board, config: RunConfig, limits: Budget) -> Target:
     """What the network must fit, and the kernels that it is counted with; BudgetError where it cannot."""
-    folded = run_passes(graph)
+    folded = run_passes(problem.graph)
     models = [ResourceModel(folded, board.core, config.toolchain, o, board.flash) for o in config.objectives]
-    return best_target(graph, models, limits.limits(board.clock_hz))
+    return best_target(problem.graph, models, limits.limits(board.clock_hz), problem.recipe.widths)
 
 
 def find_form(

@@ -114,6 +114,12 @@ static inline int8_t mcp_clamp(int32_t value, int32_t low, int32_t high)
     return (int8_t)(value > high ? high : value);
 }
 
+/* The sum, modulo 2^32 as the hardware has it, within the limits. */
+static inline int8_t mcp_clamp_sum(int32_t value, int32_t offset, int32_t low, int32_t high)
+{
+    return mcp_clamp((int32_t)((uint32_t)value + (uint32_t)offset), low, high);
+}
+
 /* dividend / divisor where the quotient is below 256. */
 static inline int32_t mcp_divide_small(int32_t dividend, int32_t divisor)
 {
@@ -142,7 +148,7 @@ static inline int32_t mcp_mean(int32_t sum, int32_t count)
 static inline int8_t mcp_requantize(int32_t sum, int32_t multiplier, int32_t shift, int32_t offset,
                                     int32_t low, int32_t high)
 {
-    return mcp_clamp((int32_t)((uint32_t)mcp_scale(sum, multiplier, shift) + (uint32_t)offset), low, high);
+    return mcp_clamp_sum(mcp_scale(sum, multiplier, shift), offset, low, high);
 }
 
 #endif

@@ -18,8 +18,8 @@ typedef struct {
     int16_t input_offset;  /* minus the input's zero point */
     int16_t output_offset; /* the output's zero point */
     int16_t clamp_min, clamp_max;
-    const int8_t *weight; /* of dense convolutions with DSP instructions: the others, too (mcp_pairs.h) */
-    const int32_t *bias;  /* (out_c) */
+    const int8_t *weight;      /* as the kernel's file says; of some the stream of all four (mcp_pairs.h) */
+    const int32_t *bias;       /* (out_c) */
     const int32_t *multiplier; /* (out_c), Q31: 2^30 or more, or 0 with shift 0 */
     const int8_t *shift;       /* (out_c), -31..30, left if positive */
 } mcp_conv2d;

@@ -401,8 +401,8 @@ static inline mcp_words mcp_scale_down(mcp_words values, mcp_words multipliers, 
 static inline void mcp_output_lanes(int8_t *to, mcp_lanes values, int32_t offset, int32_t low, int32_t high)
 {
     for (int32_t i = 0; i < 4; i++) {
-        to[2 * i] = mcp_clamp(values.even.lane[i] + offset, low, high);
-        to[2 * i + 1] = mcp_clamp(values.odd.lane[i] + offset, low, high);
+        to[2 * i] = mcp_clamp_sum(values.even.lane[i], offset, low, high);
+        to[2 * i + 1] = mcp_clamp_sum(values.odd.lane[i], offset, low, high);
     }
 }
 

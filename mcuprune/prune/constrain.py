@@ -146,11 +146,11 @@ def find_binding(text: str) -> Binding:
     return parse_choice(text, {b.name: b for b in BINDINGS}, "binding")
 
 
-def homotopy(dense: Mapping[str, float], budgets: Mapping[str, float], progress: float) -> dict[str, float]:
-    """Budgets that shrink geometrically from the dense usage to the target while ``progress`` goes 0 to 1."""
+def homotopy(start: Mapping[str, float], budgets: Mapping[str, float], progress: float) -> dict[str, float]:
+    """Budgets that shrink geometrically from the usage at the ``start`` while ``progress`` goes 0 to 1."""
     s = min(max(progress, 0.0), 1.0)
     return {
-        k: b if dense[k] <= b or s == 1.0 else math.exp((1 - s) * math.log(dense[k]) + s * math.log(b))
+        k: b if start[k] <= b or s == 1.0 else math.exp((1 - s) * math.log(start[k]) + s * math.log(b))
         for k, b in budgets.items()
     }
 

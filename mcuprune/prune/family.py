@@ -31,24 +31,25 @@ def family(
 ) -> tuple[Found, ...]:
     """A network for every target, in their order, from one gated run towards the last, the tightest.
 
-    The budgets of the run shrink from the dense usage; where they pass those of a looser target, a copy of
-    the run is frozen for that target and trained as long as a run of its own is after the freeze.  Costs the
-    gated share of the setting's epochs once, and the rest, of a small network, per target.  With a folder in
-    the setting an interrupted family goes on from its last whole epoch.
+    The budgets of the run shrink from what it starts with; where they pass those of a looser target, a copy
+    of the run is frozen for that target and trained as long as a run of its own is after the freeze.  Costs
+    the gated share of the setting's epochs once, and the rest, of a small network, per target.  With a folder
+    in the setting an interrupted family goes on from its last whole epoch.
     """
     epochs = max(2, setting.recipe.epochs)  # the last one of a run freezes
     usual = Phases.of(epochs * setting.recipe.steps(len(setting.data.x)))
     gating = math.ceil(usual.freeze * epochs)  # whole epochs: the shared run itself never freezes
     freeze = gating / epochs
-    shared = _search(targets[-1], method, setting, epochs, replace(usual, freeze=freeze))
-    dense = targets[-1].resources.exact({})
+    tightest = replace(targets[-1], ceilings=targets[0].ceilings)  # wide enough for all
+    shared = _search(tightest, method, setting, epochs, replace(usual, freeze=freeze))
+    start = tightest.resources.exact(tightest.ceilings)
     run, found = _kept(shared, graph, _file(setting, "family")) or shared.start(graph), list[Found]()
     while len(found) < len(targets):
         target = targets[len(found)]
         done = shared.phases.progress(run.step / shared.total)
         path = _file(setting, f"branch-{len(found)}")
         begun = path is not None and path.exists()  # the shared run may have gone on since
-        if begun or run.epoch >= gating or done >= crossing(dense, target.budgets, targets[-1].budgets):
+        if begun or run.epoch >= gating or done >= crossing(start, target.budgets, tightest.budgets):
             progress.stage(f"budget {len(found) + 1} of {len(targets)}", epochs - gating)
             found.append(_branch(run, target, shared, setting, usual, progress, path))
         else:
@@ -58,16 +59,16 @@ def family(
 
 
 def crossing(
-    dense: Mapping[str, float], budgets: Mapping[str, float], tightest: Mapping[str, float]
+    start: Mapping[str, float], budgets: Mapping[str, float], tightest: Mapping[str, float]
 ) -> float:
     """The progress at which geometrically shrinking budgets first fall below one of ``budgets``.
 
-    Those that the dense network keeps anyway say nothing; where it keeps all of them, no time is too early.
+    Those that the network keeps from the start say nothing; where it keeps all, no time is too early.
     """
     shares = [
-        math.log(dense[k] / max(budgets[k], last)) / math.log(dense[k] / last)
+        math.log(start[k] / max(budgets[k], last)) / math.log(start[k] / last)
         for k, last in tightest.items()
-        if budgets.get(k, math.inf) < dense[k] > last
+        if budgets.get(k, math.inf) < start[k] > last
     ]
     return min((min(share, 1.0) for share in shares), default=0.0)
 

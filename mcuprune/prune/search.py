@@ -1,4 +1,4 @@
-"""From a dense graph to a small one that fits: gate, freeze, cut, train narrow, train int8.
+"""From a wide graph to a small one that fits: gate, freeze, cut, train narrow, train int8.
 
 The order of events and their shares of the run are in :class:`~mcuprune.training.schedules.Phases`.  A run is
 a value that is advanced epoch by epoch and can be saved between epochs; two runs with equal inputs do equal
@@ -28,7 +28,7 @@ from mcuprune.prune.run import Found, Run, learned, sites_of
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
-from mcuprune.training.graph_module import Seen, fold_gates
+from mcuprune.training.graph_module import GraphModule, Seen, fold_gates
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
@@ -63,10 +63,10 @@ class Search:
         self.refresh = max(REFRESH, math.ceil(moving / REFRESHES))
 
     def start(self, graph: Graph) -> Run:
-        module, keep = make_module(graph, self.recipe), {}
-        if self.method.kind == "weight":  # masks free no flash by themselves: widths by uniform scaling
-            keep = best_units(numpy_scores(unit_norms(module)), self.target.uniform)
-            module = make_module(shrink(graph, keep), self.recipe)
+        """From the largest filters: as many as are tried or, as masks of weights free no flash, as fit."""
+        levels = self.target.uniform if self.method.kind == "weight" else self.target.ceilings
+        keep = best_units(numpy_scores(unit_norms(GraphModule(graph))), levels)
+        module = make_module(shrink(graph, keep), self.recipe)
         sites = sites_of(module.graph, self.method.kind)
         state = self.method.init(module, sites, torch.Generator().manual_seed(self.recipe.seed))
         optimizer = make_optimizer(module, self.recipe)
@@ -177,8 +177,8 @@ class Search:
         return {s.key: self.method.transform(s, torch.ones(s.size), run.state) for s in run.sites}
 
     def _budgets_at(self, share: float) -> dict[str, float]:
-        dense = self.target.resources.exact({})
-        return homotopy(dense, self.target.budgets, self.phases.progress(share))
+        start = self.target.resources.exact(self.target.ceilings)
+        return homotopy(start, self.target.budgets, self.phases.progress(share))
 
     def _bound_at(self, share: float) -> Mapping[str, float]:
         """The budgets that prices are about."""
@@ -230,7 +230,8 @@ class Search:
         carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
         rate, left = self.recipe.learning_rate, 1.0 - run.step / self.total
         run.restart_rate = allr_start(rate, weights_of(before), weights_of(narrow), left)
-        run.module, run.optimizer, run.keep = module, optimizer, dict(keep)
+        run.module, run.optimizer = module, optimizer
+        run.keep = {group: run.keep[group][units] for group, units in keep.items()}
 
     def _start_int8(self, run: Run) -> None:
         """Fold the batch norms and go on training with quantized weights and activations."""

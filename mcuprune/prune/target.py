@@ -13,29 +13,40 @@ from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.prune.allocate import Exact, Levels, check_reached, excess, plain, uniform_levels
 from mcuprune.resources.model import ResourceModel
+from mcuprune.training.recipe import Recipe
 
+LEAST_START = 2  # a layer of one unit has no choice
 FEW = (1, 2, 3, 4, 6, 8)  # widths among which the smallest network is sought
-FLOOR = 0.75  # floors are this share of the uniform solution's widths
 
 ROOM = 1.1  # times the MACs: how much larger a network must be to be worth slower kernels
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the result must fit: budgets by resource, the model that counts, and the floors they allow."""
+    """What the result must fit: budgets by resource, the model that counts, and the widths to be tried.
+
+    A search starts from the ``ceilings`` and stays above the ``floors``, both multiples of the ``uniform``
+    widths, which are those of the best uniform scaling.
+    """
 
     resources: ResourceModel
     budgets: Mapping[str, float]
     floors: Mapping[str, int]
     uniform: Mapping[str, int]
+    ceilings: Mapping[str, int]
 
     def costs(self, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Figures of the budgeted resources only."""
         return self.resources.figures(levels, self.budgets)
 
 
-def make_target(graph: Graph, resources: ResourceModel, budgets: Mapping[str, float]) -> Target:
-    """Check feasibility before any training, then derive the floors from the best uniform scaling.
+def make_target(
+    graph: Graph,
+    resources: ResourceModel,
+    budgets: Mapping[str, float],
+    widths: tuple[float, float] = Recipe.widths,
+) -> Target:
+    """Check feasibility before any training, then derive the widths to be tried, those of a recipe.
 
     Raises BudgetError naming the resource and the smallest figure that this network can reach.
     """
@@ -50,8 +61,12 @@ def make_target(graph: Graph, resources: ResourceModel, budgets: Mapping[str, fl
     uniform = uniform_levels(full, fits)
     if not fits(uniform):
         uniform = smallest
-    floors = {group: max(1, math.floor(FLOOR * width)) for group, width in uniform.items()}
-    return Target(resources, budgets, floors if fits(floors) else uniform, uniform)
+    low, high = widths
+    floors = {group: max(1, math.floor(low * width)) for group, width in uniform.items()}
+    ceilings = {
+        group: min(full[group], max(LEAST_START, math.ceil(high * width))) for group, width in uniform.items()
+    }
+    return Target(resources, budgets, floors if fits(floors) else uniform, uniform, ceilings)
 
 
 def smallest_levels(full: Mapping[str, int], exact: Exact, budgets: Mapping[str, float]) -> Levels:
@@ -100,7 +115,12 @@ def _check_feasible(
         )
 
 
-def best_target(graph: Graph, models: Sequence[ResourceModel], budgets: Mapping[str, float]) -> Target:
+def best_target(
+    graph: Graph,
+    models: Sequence[ResourceModel],
+    budgets: Mapping[str, float],
+    widths: tuple[float, float] = Recipe.widths,
+) -> Target:
     """The first model, in the order given, whose kernels leave about as large a network as any other's.
 
     Fast kernels are large: of a few kilobytes of flash they can leave nothing to the network.  Raises
@@ -109,7 +129,7 @@ def best_target(graph: Graph, models: Sequence[ResourceModel], budgets: Mapping[
     found, errors = [], []
     for model in models:
         try:
-            found.append(make_target(graph, model, budgets))
+            found.append(make_target(graph, model, budgets, widths))
         except BudgetError as error:
             errors.append(error)
     if not found:

@@ -21,7 +21,8 @@ SGD_DECAY, FORGET = 5e-4, 0.85  # largest decay; largest product, about, of it w
 class Recipe:
     """Batches are drawn anew each epoch; ``learning_rate`` is the largest of a schedule over all steps.
 
-    ``optimizer``: ``adamw``, or ``sgd`` with Nesterov momentum.
+    ``optimizer``: ``adamw``, or ``sgd`` with Nesterov momentum.  ``widths``: the least and the most that a
+    search tries, as multiples of those of uniform scaling (docs/explain/compression.md).
     """
 
     epochs: int = 20
@@ -29,6 +30,7 @@ class Recipe:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     optimizer: str = "adamw"
+    widths: tuple[float, float] = (0.75, 5.0)
     seed: int = 0
     compute: Compute = field(default_factory=Compute)
 

@@ -21,7 +21,7 @@ MASKED, ROUNDED = 3_000, 1_000  # steps at most until the freeze, and of int8 tr
 class Phases:
     """Ends of the phases of one run, as shares of its steps.
 
-    warm-up: dense, scores only; gated: budgets shrink to the target; settle: target budgets, masks still
+    warm-up: all units, scores only; gated: budgets shrink to the target; settle: target budgets, masks still
     move; then the freeze, training of the small network, and int8 training.  An early freeze costs the scores
     little, gives a small network most of the steps, and makes a run cheaper than training the dense network.
     """
@@ -70,8 +70,8 @@ def llr(share: float, start: float) -> float:
 def run_rate(share: float, peak: float, restart: float, phases: Phases) -> float:
     """Learning rate of a compression run until its int8 phase.
 
-    Up to ``peak`` while dense, constant until the freeze, then linear from ``restart`` to zero: a network is
-    rounded once it has settled.
+    Up to ``peak`` with all units, constant until the freeze, then linear from ``restart`` to zero: a network
+    is rounded once it has settled.
     """
     if share < phases.warmup:
         return peak * share / phases.warmup

@@ -1,6 +1,7 @@
 /* Convolution without dilation, in little code: the patch of an output pixel is gathered in scratch, then one
- * channel after the other computed.  The last word of a channel's weights may hold some of the next: they
- * meet zeros. */
+ * channel after the other computed.  Weights are (out_c, kernel_h, kernel_w, in_c), readable up to a whole
+ * word of the last channel's.  A channel's last word may hold weights of the next: the patch has its zero
+ * point there, so they are multiplied by 0. */
 #include "mcp_dsp.h"
 #include "mcp_kernels.h"
 #include "mcp_window.h"

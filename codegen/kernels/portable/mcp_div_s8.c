@@ -29,7 +29,7 @@ static inline int8_t divide(const mcp_elementwise *op, int32_t a, int32_t b)
     if (divisor != 0) {
         result = divisor < 0 ? quotient(op, -dividend, -divisor) : quotient(op, dividend, divisor);
     }
-    return mcp_clamp((int32_t)((uint32_t)result + (uint32_t)op->output_offset), op->clamp_min, op->clamp_max);
+    return mcp_clamp_sum(result, op->output_offset, op->clamp_min, op->clamp_max);
 }
 
 void mcp_div_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output)

@@ -9,7 +9,7 @@ static inline int8_t rectify(const mcp_elementwise *op, int32_t a, int32_t b)
     const int32_t value = a + op->a.offset;
     const int32_t sum = value >= 0 ? mcp_scale(value, op->a.multiplier, op->a.shift)
                                    : mcp_scale(value * (b + op->b.offset), op->multiplier, op->shift);
-    return mcp_clamp((int32_t)((uint32_t)sum + (uint32_t)op->output_offset), -128, 127);
+    return mcp_clamp_sum(sum, op->output_offset, -128, 127);
 }
 
 void mcp_prelu_s8(const mcp_elementwise *op, const int8_t *a, const int8_t *b, int8_t *output)

@@ -18,7 +18,7 @@ void mcp_reduce_mean_s8(const mcp_reduce_mean *op, const int8_t *input, int8_t *
         for (int32_t i = walk->inner; i > 0; i--) {
             const int32_t sum = mcp_join_all(walk, in, op->bias, add);
             const int32_t scaled = mcp_scale_any(sum, op->multiplier, op->shift);
-            *output++ = mcp_clamp((int32_t)((uint32_t)scaled + (uint32_t)op->output_offset), -128, 127);
+            *output++ = mcp_clamp_sum(scaled, op->output_offset, -128, 127);
             in += walk->inner_stride;
         }
         input += walk->outer_stride;

@@ -31,6 +31,6 @@ void mcp_svdf_state8_s8(const mcp_svdf *op, const int8_t *input, int8_t *state, 
             }
         }
         result = mcp_scale((int32_t)sum, op->multiplier, op->shift);
-        output[unit] = mcp_clamp((int32_t)((uint32_t)result + (uint32_t)op->output_offset), -128, 127);
+        output[unit] = mcp_clamp_sum(result, op->output_offset, -128, 127);
     }
 }

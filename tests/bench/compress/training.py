@@ -121,9 +121,11 @@ def _target(problem: Problem, cell: Cell, board: Board) -> Target:
     assert cell.bound is not None
     folded = run_passes(problem.graph)
     if any(resource.startswith(MODEL) for resource, _ in cell.bound.limits):
-        return make_target(problem.graph, Density(folded, board.core), dict(cell.bound.limits))
+        return make_target(
+            problem.graph, Density(folded, board.core), dict(cell.bound.limits), problem.recipe.widths
+        )
     models = [Parts(folded, board.core, objective=o) for o in cell.experiment.objectives]
-    return best_target(problem.graph, models, limits_of(cell.bound, models[0]))
+    return best_target(problem.graph, models, limits_of(cell.bound, models[0]), problem.recipe.widths)
 
 
 def limits_of(bound: Bound, resources: ResourceModel) -> dict[str, float]:
