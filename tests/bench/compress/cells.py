@@ -110,14 +110,16 @@ def recipe_of(experiment: Experiment, seed: int) -> Recipe:
 
 
 def _base(cell: Cell) -> list[Any]:
-    recipe = recipe_of(cell.experiment, cell.unit.seed)
-    return [cell.unit.task, cell.experiment.model, asdict(recipe), DEFAULTS]
+    recipe = asdict(recipe_of(cell.experiment, cell.unit.seed))
+    del recipe["widths"]  # no matter of the dense network
+    return [cell.unit.task, cell.experiment.model, recipe, DEFAULTS]
 
 
 def _within(cell: Cell) -> list[Any]:
     if cell.bound is None:
         return []
-    return [cell.bound.share, cell.bound.of, cell.bound.limits, cell.experiment.objectives]
+    widths = recipe_of(cell.experiment, cell.unit.seed).widths
+    return [cell.bound.share, cell.bound.of, cell.bound.limits, cell.experiment.objectives, widths]
 
 
 def _by(cell: Cell) -> list[Any]:

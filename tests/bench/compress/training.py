@@ -35,6 +35,7 @@ from tests.bench.compress.records import Record
 from tests.bench.compress.resources import Parts
 
 BOARD = "stm32f4"
+WHOLE = 1e6  # times the uniform widths: published densities start from all of the network
 GATING = ("warm-up", "gated", "settle")  # phases in which masks still move
 
 
@@ -119,13 +120,12 @@ def _built(task_name: str, seed: int, model: str | None, epochs: int | None) -> 
 
 def _target(problem: Problem, cell: Cell, board: Board) -> Target:
     assert cell.bound is not None
-    folded = run_passes(problem.graph)
+    folded, widths = run_passes(problem.graph), problem.recipe.widths
     if any(resource.startswith(MODEL) for resource, _ in cell.bound.limits):
-        return make_target(
-            problem.graph, Density(folded, board.core), dict(cell.bound.limits), problem.recipe.widths
-        )
+        density, limits = Density(folded, board.core), dict(cell.bound.limits)
+        return make_target(problem.graph, density, limits, (widths[0], WHOLE))
     models = [Parts(folded, board.core, objective=o) for o in cell.experiment.objectives]
-    return best_target(problem.graph, models, limits_of(cell.bound, models[0]), problem.recipe.widths)
+    return best_target(problem.graph, models, limits_of(cell.bound, models[0]), widths)
 
 
 def limits_of(bound: Bound, resources: ResourceModel) -> dict[str, float]:
