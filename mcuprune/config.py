@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,22 @@ def _to_budget(value: object) -> object:
     return parse_budget(value) if isinstance(value, str) else value
 
 
+def _to_widths(value: object) -> object:
+    if value is None:
+        return None
+    parts: Any = value.split(":") if isinstance(value, str) else value
+    try:
+        low, high = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        low, high = 0.0, 0.0
+    if not 0.0 < low <= 1.0 <= high < math.inf:
+        shown = value if isinstance(value, str) else repr(value)
+        raise UsageError(
+            f"widths {shown}: give LOW:HIGH, multiples of the uniform widths around 1, as 0.75:5"
+        )
+    return low, high
+
+
 BudgetField = Annotated[Budget, BeforeValidator(_to_budget), PlainSerializer(str)]
 
 
@@ -52,6 +69,7 @@ class RunConfig(BaseModel):
     method        a pruning method, with its options: ``hard_concrete:gate_rate=3``
     binding       how budgets bind gates while training: pi, lagrangian, augmented or penalty, with options;
                   None: as the method prefers.  The result is within them in any case
+    widths        ``LOW:HIGH``, the least and the most that is tried, as multiples of uniform scaling's
     distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
     device        where training computes; ``auto``: on a GPU that CUDA finds
     optimizer     of training; ``auto``: sgd for a network with batch norms, otherwise adamw
@@ -77,6 +95,7 @@ class RunConfig(BaseModel):
     family: tuple[BudgetField, ...] = ()
     method: str = "taylor"
     binding: str | None = None
+    widths: Annotated[tuple[float, float] | None, BeforeValidator(_to_widths)] = None
     distill: float = Field(0.0, ge=0, le=1)
     drop_blocks: bool = False
     inputs: int | None = Field(None, ge=1)

@@ -238,7 +238,8 @@ def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
     Raises UsageError for a device that is not there.
     """
     recipe = RECIPES.get(task.name) or (own_recipe(len(task.train)) if task.classes else SIGNAL_RECIPE)
-    given = {key: value for key in ("epochs", "batch_size") if (value := getattr(config, key)) is not None}
+    own = ("epochs", "batch_size", "widths")
+    given = {key: value for key in own if (value := getattr(config, key)) is not None}
     recipe = replace(recipe, **given)
     if config.optimizer == "sgd" or (config.optimizer == "auto" and is_normalized(graph)):
         recipe = recipe.with_sgd(len(task.train), config.learning_rate)

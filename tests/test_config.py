@@ -33,13 +33,14 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     st.integers(0, 2**31),
     st.none() | st.floats(0, 1),
     st.sampled_from(["zig", "gcc"]),
+    st.none() | st.sampled_from(["0.75:5", "1:1", "0.1:1e3"]),
 )
 @settings(deadline=None, max_examples=100)
 def test_written_toml_alone_reproduces_the_run(
-    model: str | None, budget: str, seed: int, floor: float | None, toolchain: str
+    model: str | None, budget: str, seed: int, floor: float | None, toolchain: str, widths: str | None
 ) -> None:
     values = {"model": model, "budget": budget, "seed": seed, "min_accuracy": floor, "toolchain": toolchain}
-    run = load_config(None, values)
+    run = load_config(None, values | {"widths": widths})
     assert RunConfig(**tomllib.loads(run.to_toml())) == run
 
 
@@ -61,6 +62,10 @@ def test_where_results_go_is_not_part_of_what_is_computed() -> None:
         ('budget = "flash=1Q"', "cannot read 'flash=1Q'"),
         ('[budget]\nflsh = "1K"', "did you mean 'flash'"),
         ("board = ", "not valid TOML"),
+        ('widths = "2:5"', "widths 2:5: give LOW:HIGH"),
+        ("widths = [0.5, 0.9]", "give LOW:HIGH"),
+        ("widths = 0.75", "give LOW:HIGH"),
+        ('widths = "0.5:inf"', "give LOW:HIGH"),
     ],
 )
 def test_refuses(tmp_path: Path, text: str, says: str) -> None:

@@ -114,8 +114,9 @@ def test_model_of_the_task_and_by_name(features):
 
 
 def test_flags_override_the_recipe_of_the_task(features):
-    config = RunConfig(data=features, epochs=3, batch_size=16, learning_rate=0.01, seed=4)
+    config = RunConfig(data=features, epochs=3, batch_size=16, learning_rate=0.01, seed=4, widths=(1, 2))
     recipe = load_problem(config).recipe
+    assert recipe.widths == (1, 2)
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.seed) == (3, 16, 0.01, 4)
 
 

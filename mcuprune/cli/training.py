@@ -79,6 +79,15 @@ def compress(
             rich_help_panel=METHOD,
         ),
     ] = None,
+    widths: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW:HIGH",
+            help="Least and most widths to try, as multiples of those of uniform scaling. (default: the "
+            "task's)",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
     distill: Annotated[
         float | None,
         typer.Option(

@@ -18,15 +18,18 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT
 from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import BINDINGS, find_binding
+from mcuprune.prune.importance import unit_norms
 from mcuprune.prune.method import Method
 from mcuprune.prune.methods import METHODS, find_method
 from mcuprune.prune.run import Found
 from mcuprune.prune.search import Search
 from mcuprune.prune.setting import Setting
+from mcuprune.prune.shrink import shrink
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.task import accuracy
+from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import predict
 from mcuprune.training.recipe import Recipe
 from mcuprune.training.saved import load, save
@@ -34,14 +37,13 @@ from mcuprune.training.saved import load, save
 TRAINED = [m.name for m in METHODS if issubclass(m, Method)]
 
 
-def problem(share: float = 0.4) -> tuple[Graph, Target]:
+def problem(share: float = 0.4, widths: tuple[float, float] = Recipe.widths) -> tuple[Graph, Target]:
     torch.manual_seed(0)
     graph = trace(*make_module("residual"), "net")
     resources = ResourceModel(run_passes(graph), CORES["cortex-m4"], objective="size")
     low, high = resources.exact({g: 1 for g in graph.widths if g not in graph.frozen}), resources.exact({})
-    return graph, make_target(
-        graph, resources, {k: low[k] + share * (high[k] - low[k]) for k in ("flash", "ram", "macs")}
-    )
+    budgets = {k: low[k] + share * (high[k] - low[k]) for k in ("flash", "ram", "macs")}
+    return graph, make_target(graph, resources, budgets, widths)
 
 
 def make_search(name: str, target: Target, binding: str | None = None, epochs: int = 6) -> Search:
@@ -109,9 +111,35 @@ def test_the_promise_does_not_depend_on_the_binding(binding: str) -> None:
     assert_within_and_maximal(target, finished(make_search("hard_concrete", target, binding), graph))
 
 
+def test_a_search_starts_from_the_largest_filters_as_many_as_are_tried() -> None:
+    graph, target = problem(0.2, (1.0, 1.5))
+    narrowed = [group for group, n in target.ceilings.items() if n < graph.widths[group]]
+    assert narrowed
+    run = make_search("taylor", target).start(graph)
+    assert {group: run.module.graph.widths[group] for group in target.ceilings} == target.ceilings
+    norms = unit_norms(GraphModule(graph))
+    for group in narrowed:
+        left = np.setdiff1d(np.arange(graph.widths[group]), run.keep[group])
+        assert norms[group][run.keep[group]].min() >= norms[group][left].max()
+
+
+def test_what_is_kept_are_units_of_the_whole_network() -> None:
+    graph, target = problem(0.2, (1.0, 1.5))
+    search = make_search("taylor", target)
+    started, found = search.start(graph).keep, finished(search, graph)
+    for group, units in found.keep.items():
+        assert np.isin(units, started[group]).all()
+        assert target.floors[group] <= len(units) <= target.ceilings[group]
+    shapes = {name: c.values.shape for name, c in run_passes(shrink(graph, found.keep)).constants.items()}
+    assert shapes == {name: c.values.shape for name, c in found.graph.constants.items()}
+
+
+@pytest.mark.parametrize("widths", [Recipe.widths, (1.0, 1.5)])
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_run_resumed_while_gating_ends_the_same(name: str, tmp_path: Path) -> None:
-    graph, target = problem()
+def test_a_run_resumed_while_gating_ends_the_same(
+    name: str, widths: tuple[float, float], tmp_path: Path
+) -> None:
+    graph, target = problem(widths=widths)
     search = make_search(name, target, epochs=8)
     run = search.start(graph)
     for _ in range(2):
