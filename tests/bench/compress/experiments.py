@@ -108,8 +108,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         shares(2, 4),
         methods=ALL_METHODS,
         folds=FIVE,
-        note="Folds hold out whole recordings. Methods other than `taylor` ran beside other work, which makes their "
-        "training times too long.",
+        note="Folds hold out whole recordings. Methods other than `taylor` ran beside other work, which "
+        "makes their training times too long.",
     ),
     Experiment(
         "wand",
