@@ -9,11 +9,11 @@ import numpy as np
 from mcuprune.graph.channels import build_graph, prunable
 from mcuprune.graph.ir import Constant, Flatten, Graph, Input, Linear, Node, Softmax, ends_in_softmax
 from mcuprune.prune.allocate import Problem, allocate
-from mcuprune.prune.importance import numpy_scores, unit_norms
+from mcuprune.prune.importance import filter_scores
 from mcuprune.prune.method import best_units, curve
 from mcuprune.prune.shrink import Keep, shrink
 from mcuprune.prune.target import Target
-from mcuprune.training.graph_module import GraphModule, reinitialise
+from mcuprune.training.graph_module import reinitialise
 
 
 def uniform(initial: Graph, target: Target, seed: int) -> Graph:
@@ -46,7 +46,7 @@ def linear(initial: Graph) -> Graph:
 
 def magnitude(trained: Graph, target: Target) -> Graph:
     """A trained dense network cut to the budgets by filter norms in one shot (to be fine-tuned)."""
-    return _cut(trained, target, numpy_scores(unit_norms(GraphModule(trained))))
+    return _cut(trained, target, filter_scores(trained))
 
 
 def random(trained: Graph, target: Target, seed: int) -> Graph:

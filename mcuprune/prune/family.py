@@ -40,7 +40,8 @@ def family(
     usual = Phases.of(epochs * setting.recipe.steps(len(setting.data.x)))
     gating = math.ceil(usual.freeze * epochs)  # whole epochs: the shared run itself never freezes
     freeze = gating / epochs
-    tightest = replace(targets[-1], ceilings=targets[0].ceilings)  # wide enough for all
+    ceilings = {group: max(target.ceilings[group] for target in targets) for group in targets[-1].ceilings}
+    tightest = replace(targets[-1], ceilings=ceilings)  # wide enough for all
     shared = _search(tightest, method, setting, epochs, replace(usual, freeze=freeze))
     start = tightest.resources.exact(tightest.ceilings)
     run, found = _kept(shared, graph, _file(setting, "family")) or shared.start(graph), list[Found]()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mcuprune.graph.channels import constant_axes, unit_of_element
-from mcuprune.graph.ir import BatchNorm, Conv2d, Linear
+from mcuprune.graph.ir import BatchNorm, Conv2d, Graph, Linear
 from mcuprune.training.graph_module import GraphModule
 
 
@@ -39,6 +39,11 @@ def unit_norms(module: GraphModule) -> dict[str, Tensor]:
             sums[group] = sums[group] + found if group in sums else found
             counts[group] = counts.get(group, 0) + 1
     return {group: total / counts[group] for group, total in sums.items()}
+
+
+def filter_scores(graph: Graph) -> dict[str, np.ndarray]:
+    """Group -> (width,) predicted loss increase of each unit, by the norms of the graph's own weights."""
+    return numpy_scores(unit_norms(GraphModule(graph)))
 
 
 def numpy_scores(norms: dict[str, Tensor]) -> dict[str, np.ndarray]:

@@ -22,13 +22,13 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
-from mcuprune.prune.importance import numpy_scores, unit_norms
+from mcuprune.prune.importance import filter_scores
 from mcuprune.prune.method import Context, Method, State, best_units
 from mcuprune.prune.run import Found, Run, learned, sites_of
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
-from mcuprune.training.graph_module import GraphModule, Seen, fold_gates
+from mcuprune.training.graph_module import Seen, fold_gates
 from mcuprune.training.int8 import FakeQuantizer
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
@@ -65,7 +65,7 @@ class Search:
     def start(self, graph: Graph) -> Run:
         """From the largest filters: as many as are tried or, as masks of weights free no flash, as fit."""
         levels = self.target.uniform if self.method.kind == "weight" else self.target.ceilings
-        keep = best_units(numpy_scores(unit_norms(GraphModule(graph))), levels)
+        keep = best_units(filter_scores(graph), levels)
         module = make_module(shrink(graph, keep), self.recipe)
         sites = sites_of(module.graph, self.method.kind)
         state = self.method.init(module, sites, torch.Generator().manual_seed(self.recipe.seed))

@@ -15,7 +15,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.progress import Progress
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import homotopy
-from mcuprune.prune.importance import numpy_scores, unit_norms
+from mcuprune.prune.importance import filter_scores
 from mcuprune.prune.method import best_units, curve
 from mcuprune.prune.options import require
 from mcuprune.prune.run import Found
@@ -23,7 +23,6 @@ from mcuprune.prune.setting import Setting, kept
 from mcuprune.prune.shrink import Keep, shrink
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target
-from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import train_int8
 from mcuprune.training.loop import Trained, train
 from mcuprune.training.schedules import allr_start, linear_with_warmup, llr, weights_of
@@ -112,7 +111,7 @@ def split_epochs(
 
 def cut(graph: Graph, target: Target, budgets: Mapping[str, float]) -> Keep:
     """The units of ``graph`` that fit the budgets, by squared filter norms."""
-    scores = numpy_scores(unit_norms(GraphModule(graph)))
+    scores = filter_scores(graph)
     curves = {group: curve(scores[group]) for group in target.floors}  # those of one unit too
     problem = Problem(curves, target.costs, budgets, target.floors, target.resources.exact)
     return best_units(scores, allocate(problem))
