@@ -76,7 +76,8 @@ class RunConfig(BaseModel):
     learning_rate the largest of its schedule, for that optimizer
     precision     of training's convolutions; ``auto``: bf16 where the machine is fast at it and batches are
                   large.  Statistics, loss, optimizer, int8 phase and evaluation are float32 in any case
-    drop_blocks   leave out residual blocks that the network can do without
+    drop_blocks   leave out layers that the network does better without: residual blocks, and stretches of a
+                  plain chain; None: those stretches only, False: nothing
     inputs        how many channels (sensors, features) or columns (coefficients) the network may read
     input_axis    which of the two: ``channels`` or ``columns``
     resolution    rows of the images that the network reads, averaged down to them
@@ -97,7 +98,7 @@ class RunConfig(BaseModel):
     binding: str | None = None
     widths: Annotated[tuple[float, float] | None, BeforeValidator(_to_widths)] = None
     distill: float = Field(0.0, ge=0, le=1)
-    drop_blocks: bool = False
+    drop_blocks: bool | None = None
     inputs: int | None = Field(None, ge=1)
     input_axis: Literal["channels", "columns"] = "channels"
     resolution: int | None = Field(None, ge=1)

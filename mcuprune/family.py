@@ -53,7 +53,7 @@ def compress_family(
     targets = [find_target(problem, board, config, limit) for limit in limits]
     check_form(problem, config)
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
-        form = find_form(problem, targets[-1], board, config, space.training, progress)
+        form = find_form(problem, targets[-1], limits[-1], board, config, space.training, progress)
         aims = targets
         if form.problem is not problem:
             aims = [find_target(form.problem, board, config, limit) for limit in limits]

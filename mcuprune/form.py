@@ -1,7 +1,8 @@
-"""The form of a network before its widths are searched: which inputs it reads, which blocks it has.
+"""The form of a network before its widths are searched: which inputs it reads, which layers it has.
 
-Both are chosen by gates that train beside the network for a share of the epochs; then the search starts from
-the smaller network, untrained.  What the result is compared with starts from the whole one.
+Inputs and residual blocks are chosen by gates that train beside the network for a share of the epochs, the
+depth of a plain chain by trying; then the search starts from the smaller network, untrained.  What the result
+is compared with starts from the whole one.
 """
 
 from __future__ import annotations
@@ -19,17 +20,27 @@ from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.problem import Problem, make_setting
 from mcuprune.progress import Progress
-from mcuprune.prune.blocks import Branch, branches, choose_depth
+from mcuprune.prune.blocks import Branch, Stretch, branches, runs
+from mcuprune.prune.depth import Depth, choose_branches, choose_stretches
 from mcuprune.prune.experiment import Outcome
 from mcuprune.prune.features import choose_inputs
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.shrink import shrink
 from mcuprune.prune.target import Target
 from mcuprune.tasks.narrow import AXES, check_choice, picked
+from mcuprune.training.recipe import is_normalized
 
-SHARE = 0.25  # of a run's epochs: what each choice trains
+SHARE = 0.25  # of a run's epochs: what each choice by gates trains
+TRIED = 0.125  # the same of every depth that is tried
+LAYERS = "choosing layers"  # what its seconds are reported as
 
-Figures = Callable[[Graph], Mapping[str, float]]
+
+@dataclass(frozen=True)
+class Aims:
+    """What networks of any form are weighed by: their ``figures`` as they are, the ``target`` of a search."""
+
+    figures: Callable[[Graph], Mapping[str, float]]
+    target: Callable[[Graph], Target]
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,7 @@ class Form:
 
     problem: Problem
     picked: Picked | None = None
-    dropped: tuple[Branch, ...] | None = None  # None: no blocks were chosen among
+    dropped: tuple[Branch | Stretch, ...] | None = None  # None: no layers were chosen among
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def notes(self) -> tuple[str, ...]:
@@ -50,11 +61,17 @@ class Form:
                 "dense network and controls other than scratch read all of them."
             )
         if self.dropped == ():
-            found.append("All residual blocks stay: the widths alone reach the budgets.")
+            found.append("All layers stay: no fewer of them, and wider, did better.")
         elif self.dropped is not None:
-            names = ", ".join(branch.add for branch in self.dropped)
-            found.append(f"Left out, because the network can do without: the residual blocks before {names}.")
+            names = ", ".join(map(_words, self.dropped))
+            found.append(f"Left out, because the network does better without: {names}.")
         return tuple(found)
+
+
+def _words(piece: Branch | Stretch) -> str:
+    if isinstance(piece, Branch):
+        return f"the residual block before {piece.add}"
+    return f"the layers from {piece.start} to {piece.end}"
 
 
 @dataclass(frozen=True)
@@ -71,36 +88,47 @@ def check_form(problem: Problem, config: RunConfig) -> None:
     """UsageError, before any training, for a choice that this problem does not offer."""
     if config.inputs is not None:
         check_choice(problem.task, config.input_axis, config.inputs)
-    if config.drop_blocks and not branches(problem.graph):
-        raise UsageError(f"--drop-blocks: '{problem.name}' has no residual block to leave out; drop the flag")
+    if config.drop_blocks and not (branches(problem.graph) or runs(problem.graph)):
+        raise UsageError(
+            f"--drop-blocks: '{problem.name}' has no residual block, and no layers in a row that keep the "
+            "shape, to leave out; drop the flag"
+        )
 
 
-def choose_form(
-    problem: Problem,
-    config: RunConfig,
-    figures: Figures,
-    budgets: Mapping[str, float],
-    folder: Path,
-    progress: Progress,
-) -> Form:
-    """The form that ``config`` asks for; ``figures`` and ``budgets`` are what blocks are weighed by."""
+def choose_form(problem: Problem, config: RunConfig, aims: Aims, folder: Path, progress: Progress) -> Form:
+    """The form that ``config`` asks for."""
     form = Form(problem)
     if config.inputs is not None:
-        form = _fewer_inputs(form, config, config.inputs, _short(problem, config, folder), progress)
+        form = _fewer_inputs(form, config, config.inputs, _short(problem, config, folder, SHARE), progress)
     if config.drop_blocks:
-        setting = _short(form.problem, config, folder)
-        found = choose_depth(form.problem.graph, setting, figures, budgets, progress=progress)
-        small = replace(form.problem, graph=found.graph)
-        seconds = {**form.seconds, "choosing blocks": found.seconds}
-        form = replace(form, problem=small, dropped=found.dropped, seconds=seconds)
+        setting = _short(form.problem, config, folder, SHARE)
+        graph = form.problem.graph
+        budgets = aims.target(graph).budgets
+        form = _shallower(form, choose_branches(graph, setting, aims.figures, budgets, progress=progress))
+    tries = is_normalized(form.problem.graph) if config.drop_blocks is None else config.drop_blocks
+    if tries and _is_narrowed(form.problem.graph, aims):
+        setting = _short(form.problem, config, folder, TRIED)
+        form = _shallower(form, choose_stretches(form.problem.graph, setting, aims.target, progress))
     for note in form.notes():
         progress.note(note)
     return form
 
 
-def _short(problem: Problem, config: RunConfig, folder: Path) -> Setting:
+def _is_narrowed(graph: Graph, aims: Aims) -> bool:
+    """Whether there is something to choose: a chain, and budgets that its full widths exceed."""
+    return bool(runs(graph)) and any(n < graph.widths[g] for g, n in aims.target(graph).uniform.items())
+
+
+def _shallower(form: Form, found: Depth) -> Form:
+    problem = replace(form.problem, graph=found.graph) if found.dropped else form.problem
+    seconds = form.seconds.get(LAYERS, 0.0) + found.seconds
+    dropped = (*(form.dropped or ()), *found.dropped)
+    return replace(form, problem=problem, dropped=dropped, seconds={**form.seconds, LAYERS: seconds})
+
+
+def _short(problem: Problem, config: RunConfig, folder: Path, share: float) -> Setting:
     setting = make_setting(problem, config, folder)
-    epochs = math.ceil(SHARE * setting.recipe.epochs)
+    epochs = math.ceil(share * setting.recipe.epochs)
     return replace(setting, recipe=replace(setting.recipe, epochs=epochs))
 
 

@@ -9,6 +9,7 @@ Each line of :func:`compress_problem` is one stage; the module that a stage live
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -17,7 +18,7 @@ from mcuprune.board import Board, load_board
 from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
 from mcuprune.errors import UsageError
-from mcuprune.form import Compressed, Form, check_form, choose_form
+from mcuprune.form import Aims, Compressed, Form, check_form, choose_form
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.package import Clock, package
@@ -107,7 +108,7 @@ def compress_problem(
     target = find_target(problem, board, config, limits)
     check_form(problem, config)
     with open_workspace(config.out, config.to_toml(), config.resume) as space:
-        form = find_form(problem, target, board, config, space.training, progress)
+        form = find_form(problem, target, limits, board, config, space.training, progress)
         aim = target if form.problem is problem else find_target(form.problem, board, config, limits)
         outcome = _train(problem, target, form, aim, config, space.training, progress)
         clock.lap("training and controls")
@@ -134,18 +135,27 @@ def find_target(problem: Problem, board: Board, config: RunConfig, limits: Budge
 
 
 def find_form(
-    problem: Problem, target: Target, board: Board, config: RunConfig, folder: Path, progress: Progress
+    problem: Problem,
+    target: Target,
+    limits: Budget,
+    board: Board,
+    config: RunConfig,
+    folder: Path,
+    progress: Progress,
 ) -> Form:
-    """Inputs and blocks, where the run is asked to choose them."""
+    """Inputs and layers, where there is something to choose."""
     objective = target.resources.objective
 
     def figures(graph: Graph) -> Mapping[str, float]:
         folded = run_passes(graph)
         return ResourceModel(folded, board.core, config.toolchain, objective, board.flash).exact({})
 
+    def aim(graph: Graph) -> Target:
+        return find_target(replace(problem, graph=graph), board, config, limits)
+
     work = target.resources.exact({})["macs"] * problem.recipe.batch_size
     with threads_for(work):
-        return choose_form(problem, config, figures, target.budgets, folder, progress)
+        return choose_form(problem, config, Aims(figures, aim), folder, progress)
 
 
 def board_budget(problem: Problem, board: Board, config: RunConfig) -> Budget:

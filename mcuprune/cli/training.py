@@ -116,7 +116,10 @@ def compress(
     drop_blocks: Annotated[
         bool | None,
         typer.Option(
-            "--drop-blocks", help="Leave out residual blocks that are not needed.", rich_help_panel=FORM
+            "--drop-blocks/--keep-layers",
+            help="Leave out residual blocks too that are not needed; or nothing. "
+            "(default: layers in a row that keep the shape)",
+            rich_help_panel=FORM,
         ),
     ] = None,
     min_accuracy: Annotated[

@@ -1,24 +1,12 @@
-"""Depth: whole residual blocks that a network can do without, chosen by gates on their branches."""
+"""Depth: what a network can do without, whole residual blocks and stretches of a plain chain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-
-import torch
-from torch import Tensor
+from itertools import pairwise
 
 from mcuprune.graph.channels import all_constant_axes, build_graph
-from mcuprune.graph.ir import Activation, Add, Graph, Input, Node
-from mcuprune.progress import SILENT, Progress
-from mcuprune.prune.choice import Choice, learn
-from mcuprune.prune.constrain import homotopy
-from mcuprune.prune.method import Site, State
-from mcuprune.prune.methods.bernoulli import Bernoulli
-from mcuprune.prune.setting import Setting
-from mcuprune.training.graph_module import GraphModule
-
-GATES = Bernoulli(gate_rate=0.5)
+from mcuprune.graph.ir import Activation, Add, BatchNorm, Conv2d, Graph, Input, Linear, Node
 
 
 @dataclass(frozen=True)
@@ -28,6 +16,15 @@ class Branch:
     add: str
     skip: str
     output: str
+    nodes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Layers in a row that make of ``start`` a tensor ``end`` of the same shape and kind: ``nodes``."""
+
+    start: str
+    end: str
     nodes: frozenset[str]
 
 
@@ -63,15 +60,65 @@ def _private(graph: Graph, inside: frozenset[str], add: str) -> bool:
     return not inside & set(graph.outputs) and all(r in inside or r == add for r in readers)
 
 
-def without(graph: Graph, branch: Branch) -> Graph:
-    """``graph`` less the branch; the addition's own activation stays."""
-    nodes, renamed = list[Node](), dict[str, str]()
+def runs(graph: Graph) -> tuple[tuple[Stretch, ...], ...]:
+    """Stretches that can go, in the order of the network; those that follow each other are one run.
+
+    Nothing passes by a stretch, no two tensors join in it, and it holds a layer that mixes channels.  Without
+    weights those of one run are alike: how many stay is all that there is to choose.
+    """
+    found, start = list[list[Stretch]](), ""
+    for here, there in pairwise(_ends(graph)):
+        stretch = Stretch(here, there, _between(graph, here, there))
+        if not _is_plain(graph, stretch):
+            continue
+        if here != start:
+            found.append([])
+        found[-1].append(stretch)
+        start = there
+    return tuple(map(tuple, found))
+
+
+def _ends(graph: Graph) -> list[str]:
+    """Tensors that all that follows is computed from, behind whole layers: with norm and activation."""
+    readers = {node.name: [r for r in graph.nodes if node.name in r.inputs] for node in graph.nodes}
+    found, unread, mixes = list[str](), dict[str, int](), False
     for node in graph.nodes:
-        if node.name in branch.nodes:
+        for name in dict.fromkeys(node.inputs):
+            unread[name] -= 1
+        unread[node.name] = len(readers[node.name])
+        mixes |= isinstance(node, Conv2d | Linear)
+        alone = sum(unread.values()) == unread[node.name]
+        if mixes and alone and not any(isinstance(r, BatchNorm | Activation) for r in readers[node.name]):
+            found.append(node.name)
+            mixes = False
+    return found
+
+
+def _is_plain(graph: Graph, stretch: Stretch) -> bool:
+    nodes = {node.name: node for node in graph.nodes}
+    ends = [nodes[name] for name in (stretch.start, stretch.end)]
+    if any(len(nodes[name].inputs) > 1 for name in stretch.nodes) or stretch.end in graph.outputs:
+        return False
+    first, second = (_kind(node) for node in ends)
+    return first == second and graph.shape(stretch.start) == graph.shape(stretch.end)
+
+
+def _kind(node: Node) -> tuple[type[Node], object]:
+    function = node.function if isinstance(node, Activation) else getattr(node, "activation", None)
+    return type(node), function
+
+
+def without(graph: Graph, piece: Branch | Stretch) -> Graph:
+    """``graph`` less the piece; the activation of a branch's addition stays."""
+    nodes, renamed = list[Node](), dict[str, str]()
+    if isinstance(piece, Stretch):
+        renamed[piece.end] = piece.start
+    for node in graph.nodes:
+        if node.name in piece.nodes:
             continue
         inputs = tuple(renamed.get(name, name) for name in node.inputs)
-        if isinstance(node, Add) and node.name == branch.add:
-            skip = next(name for name in inputs if name not in branch.nodes)
+        if isinstance(piece, Branch) and isinstance(node, Add) and node.name == piece.add:
+            skip = next(name for name in inputs if name not in piece.nodes)
             if node.activation is None:
                 renamed[node.name] = skip
                 continue
@@ -83,63 +130,3 @@ def without(graph: Graph, branch: Branch) -> Graph:
     small = build_graph(graph.name, nodes, shapes, outputs, graph.constants)
     used = all_constant_axes(small)
     return replace(small, constants={k: v for k, v in graph.constants.items() if k in used})
-
-
-@dataclass(frozen=True)
-class Depth:
-    """``graph``: the network, with its initial weights, without the branches in ``dropped``."""
-
-    graph: Graph
-    dropped: tuple[Branch, ...] = ()
-    seconds: float = 0.0
-
-
-def choose_depth(
-    graph: Graph,
-    setting: Setting,
-    figures: Callable[[Graph], Mapping[str, float]],
-    budgets: Mapping[str, float],
-    share: float = 0.3,
-    progress: Progress = SILENT,
-) -> Depth:
-    """``graph`` without the branches that Bernoulli gates closed.
-
-    One gate per branch, with no floor (Guenter & Sideris 2024, arXiv 2406.04549), trained beside the weights
-    for the setting's epochs; its price is all that the branch takes by ``figures``.  Depth may carry
-    ``share`` of the way, in logarithms, from the dense usage to the budgets; the widths carry the rest.
-    """
-    found = branches(graph)
-    if not found:
-        return Depth(graph)
-    state, seconds = learn(graph, setting, _choice(graph, found, figures, budgets, share), progress)
-    kept, small = GATES.widths(state), graph
-    closed = tuple(branch for branch in found if not kept[branch.output])
-    for branch in closed:
-        small = without(small, branch)
-    return Depth(small, closed, seconds)
-
-
-def _choice(
-    graph: Graph,
-    found: tuple[Branch, ...],
-    figures: Callable[[Graph], Mapping[str, float]],
-    budgets: Mapping[str, float],
-    share: float,
-) -> Choice:
-    dense = figures(graph)
-    smaller = {branch.output: figures(without(graph, branch)) for branch in found}
-    saved = {k: {o: dense[k] - f[k] for o, f in smaller.items()} for k in budgets}
-
-    def forward(module: GraphModule, x: Tensor, state: State) -> Tensor:
-        gates = {name: gate.to(x.device) for name, gate in state["gate"].items()}
-        return module(x, activation=lambda name, value: value * gates[name] if name in gates else value)  # type: ignore[no-any-return]
-
-    def usage(on: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        rest = {k: sum((1 - on[o].reshape(())) * v for o, v in saved[k].items()) for k in budgets}
-        return {k: dense[k] - torch.as_tensor(rest[k]) for k in budgets}
-
-    def bounds(progress: float) -> Mapping[str, float]:
-        return homotopy(dense, homotopy(dense, budgets, share), progress)
-
-    sites = tuple(Site(branch.output, "block", 1) for branch in found)
-    return Choice("blocks", GATES, sites, forward, usage, bounds)

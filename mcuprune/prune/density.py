@@ -42,6 +42,10 @@ class Density(ResourceModel):
     def exact(self, levels: Mapping[str, int]) -> dict[str, float]:
         return {k: float(v) for k, v in self._shares({**self.graph.widths, **levels}).items()}
 
+    def weights(self) -> float:
+        """How many are stored."""
+        return float(sum(_elements(sizes, self.graph.widths) for sizes in self._weights.values()))
+
     @cached_property
     def _weights(self) -> dict[str, Sizes]:
         found = {}

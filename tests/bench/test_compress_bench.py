@@ -17,7 +17,7 @@ from tests.bench.compress.experiments import EXPERIMENTS, Bound, Experiment, Rea
 from tests.bench.compress.page import write_page
 from tests.bench.compress.paired import difference, mean
 from tests.bench.compress.records import append, path_of, read
-from tests.bench.compress.rows import current, gather, tightest, verdict
+from tests.bench.compress.rows import Row, current, gather, judged, tightest, verdict
 from tests.bench.compress.training import check_fits
 
 LIMITS = {"hidden_0": 0.3, "head": 0.5}
@@ -145,6 +145,18 @@ def test_verdicts_say_what_is_not_reached(tmp_path: Path) -> None:
     assert (False, "83.00 % int8, 90.00 asked (a paper)") in verdict(second)
 
 
+def test_a_tied_density_has_the_tighter_limit() -> None:
+    bound = Bound("two", limits=layers(a=0.3, b=0.7, c=0.1), tied=(("density:b", "density:a"),))
+    assert [bound.holds(f"density:{layer}") for layer in "abc"] == [0.3, 0.3, 0.1]
+    found = {"densities": {"density:a": 0.3, "density:b": 0.3, "density:c": 0.05}, "int8": 0.9, "score": 0.9}
+    judgements = judged(Row(TINY, bound, "taylor", {"0": found}, {}, {})).density
+    assert judgements == [
+        (True, "density:a at 100.0% of its limit"),
+        (True, "density:b at 100.0% of the limit of density:a"),
+        (False, "density:c at 50.0% of its limit"),
+    ]
+
+
 def test_page_and_picture(tmp_path: Path) -> None:
     results = written(tmp_path)
     append(
@@ -158,6 +170,14 @@ def test_page_and_picture(tmp_path: Path) -> None:
     assert expected in text.splitlines()
     assert "| 1/8 | uniform | 1,000 | 1,000 | 1,000 | 1,000 | 1,000 | 1,000 | 1,000 | cycles |" in text
     assert "**not reached**: -2.00 points to the best control, scratch" in text
+    short = (
+        "| pooled, 1/8 | 3 | **not reached**: 83.00 % int8, 90.00 asked (a paper) "
+        "| **not reached**: -2.00 points to the best control, scratch "
+        "| +4.00 (+4.00 to +4.00) points to uniform, interval clear of 0 "
+        "| training took 0.50 of the dense network's time |"
+    )
+    assert short in text.splitlines()
+    assert text.index("## In short") < text.index("## Pooled")
     assert "1 older results, of other settings, are not shown." in text
     assert "Folds: ann, bob, eve. Epochs: 3." in text
     assert text.endswith("Described but not run with its present settings: `tiny`.\n")
@@ -195,6 +215,8 @@ def test_order_and_keys() -> None:
     kept = [c for c in order if c.experiment is TINY and c.key in distilled]
     assert {c.kind for c in kept} == {DENSE, CONTROL}
     assert all(c.name != "scratch" for c in kept)
+    shallower = {c.key for c in in_order([replace(TINY, drop_blocks=None)])}
+    assert {c.key for c in order if c.experiment is TINY} & shallower == {c.key for c in kept}
 
 
 def test_one_tiny_experiment_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,6 +244,28 @@ def test_one_tiny_experiment_end_to_end(tmp_path: Path, capsys: pytest.CaptureFi
     assert "by the gates alone" in page
     assert "one pair" in page
     assert "(1 of 2 so far)" in page
+
+
+def test_layers_are_chosen_once_for_all_methods(tmp_path: Path) -> None:
+    """Of two hidden layers under a sixth of the flash: as in a run of the command, before the method."""
+    flags = ["--results", str(tmp_path / "compress"), "--work", str(tmp_path / "work"), "--seeds", "0"]
+    chain = replace(
+        TINY,
+        model="mlp:hidden=16/16",
+        bounds=shares(6),
+        methods=("taylor", "bernoulli"),
+        controls=("scratch",),
+        drop_blocks=True,
+    )
+    assert main(flags, [chain]) == 0
+    tried = sorted(path.name for path in (tmp_path / "work").rglob("depth-*.pt"))
+    assert tried == ["depth-0.pt", "depth-1.pt"]
+    found = read(path_of(tmp_path / "compress", "tiny")).values()
+    depths = {r["name"]: len(r["widths"]) for r in found}
+    assert depths["dense"] == 2
+    assert depths["taylor"] == depths["bernoulli"] == depths["scratch"]
+    ours = [r for r in found if r["kind"] == METHOD]
+    assert all(0 < r["densities"]["density"] < 0.5 for r in ours)
 
 
 def test_flags() -> None:

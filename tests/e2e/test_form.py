@@ -71,13 +71,13 @@ def test_the_informative_sensors_are_read_and_said(place: Path, chosen: Report) 
     assert "#define NET_INPUT_CHANNELS {1, 4}" in header
     assert "#define NET_INPUT_SIZE 32\n" in header
     assert any("channels 1, 4 of the 6 of the data" in note for note in chosen.notes)
-    assert any("residual blocks" in note for note in chosen.notes)
+    assert any(note.startswith(("All layers stay", "Left out")) for note in chosen.notes)
     assert chosen.task.input_shape == (16, 1, 2)
     final = chosen.accuracy("emulated")
     assert final is not None
     assert final.value > 0.8
     times = json.loads((place / "run/times.json").read_text())
-    assert [part["name"] for part in times["parts"]] == ["choosing inputs", "choosing blocks", "the teacher"]
+    assert [part["name"] for part in times["parts"]] == ["choosing inputs", "choosing layers", "the teacher"]
 
 
 def test_a_folder_with_chosen_inputs_opens_again(place: Path, chosen: Report) -> None:
@@ -106,6 +106,44 @@ def test_interrupted_between_and_within_choices_it_ends_the_same(
     assert calls == ["inputs"] * 5 + ["blocks"] * 5, "four epochs each, one of each begun twice"
     for name in ("report.json", "model.tflite", "c/src/net.c"):
         assert (place / "run" / name).read_bytes() == (place / "again" / name).read_bytes(), name
+
+
+CHAIN = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        sizes = (6, 16, 16, 16, 16)
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(sizes, sizes[1:]))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in sizes[1:])
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        for layer, norm in zip(self.layers, self.norms):
+            x = torch.relu(norm(layer(x)))
+        return self.head(x.mean((2, 3)))
+"""
+
+
+def test_a_chain_is_as_deep_as_it_trains_best(place: Path) -> None:
+    """Two bits that one layer can tell: of four, under this budget, some only cost width."""
+    (place / "chain.py").write_text(CHAIN)
+    wanted = {"model": f"{place}/chain.py:Net", "budget": "macs=3K"}
+    report, _ = pipeline.compress(config(place, "chain", **wanted))
+    (note,) = (note for note in report.notes if note.startswith("Left out"))
+    assert "the layers from relu_3 to relu_4" in note
+    assert all(row.used is None or row.used <= 1 for row in report.resources)
+    parts = json.loads((place / "chain/times.json").read_text())["parts"]
+    assert [part["name"] for part in parts] == ["choosing layers"]
+    first = (place / "chain/model.tflite").read_bytes()
+    repeated = RunConfig.model_validate({**config(place, "chain2", **wanted).model_dump()})
+    pipeline.compress(repeated)
+    assert (place / "chain2/model.tflite").read_bytes() == first
+    kept, _ = pipeline.compress(config(place, "whole", **wanted, drop_blocks=False))
+    assert not any(note.startswith(("All layers stay", "Left out")) for note in kept.notes)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,10 @@ def _within(cell: Cell) -> list[Any]:
 
 def _by(cell: Cell) -> list[Any]:
     experiment = cell.experiment
-    return [cell.method, experiment.distill, experiment.binding] if cell.method else []
+    if not cell.method:
+        return []
+    layers = [] if experiment.drop_blocks is False else [experiment.drop_blocks]
+    return [cell.method, experiment.distill, experiment.binding, *layers]
 
 
 def _digest(values: list[Any]) -> str:

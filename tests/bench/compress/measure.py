@@ -12,7 +12,7 @@ from mcuprune.figures import nominal
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
-from mcuprune.prune.density import Density
+from mcuprune.prune.density import MODEL, Density
 from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.tasks.task import Task
@@ -53,8 +53,10 @@ def resources(graph: Graph, dense: Graph, core: Core, objective: str) -> dict[st
     folded = run_passes(graph)
     figures = Parts(folded, core, objective=objective).exact({})
     nominal_macs, parameters = nominal(folded)
-    widths = {group: graph.widths[group] for group in prunable(dense)}
-    shares = Density(run_passes(dense), core).exact(widths)
+    widths = {group: graph.widths[group] for group in prunable(dense) if group in graph.widths}
+    whole = Density(run_passes(dense), core)
+    left = Density(folded, core).weights() / whole.weights()
+    shares = whole.exact(widths) if set(widths) == set(prunable(dense)) else {MODEL: left}
     return {
         **{name: round(value) for name, value in figures.items()},
         "objective": objective,

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.bench.compress.cells import units
-from tests.bench.compress.experiments import Experiment
+from tests.bench.compress.experiments import DEFAULT_METHOD, Experiment
 from tests.bench.compress.plots import draw
 from tests.bench.compress.records import Record, path_of, read
-from tests.bench.compress.rows import Row, current, gather, verdict
+from tests.bench.compress.rows import Row, current, gather, judged, verdict
 
 INTRODUCTION = """\
 # Compressed networks beside their controls
@@ -61,12 +61,21 @@ SIZES = (
     "kernels",
 )
 FIELDS = ("parameters", "flash", "constants", "ram", "arena", "macs", "cycles")
+OVERVIEW = (
+    "experiment, budget",
+    "n",
+    "figure asked",
+    "best control, 1 point",
+    "uniform, tightest two",
+    "cost",
+)
+SHORT = {True: "", False: "**not reached**: ", None: ""}
 MARKS = {True: "reached", False: "**not reached**", None: "told"}
 
 
 def write_page(experiments: Sequence[Experiment], results: Path) -> Path:
     """Writes the page beside the folder of results, and a picture for every experiment that has any."""
-    page, parts, missing = results.with_suffix(".md"), [INTRODUCTION], []
+    page, parts, missing, first = results.with_suffix(".md"), list[str](), list[str](), list[list[str]]()
     for experiment in experiments:
         records = read(path_of(results, experiment.name))
         found = current(experiment, records)
@@ -74,6 +83,7 @@ def write_page(experiments: Sequence[Experiment], results: Path) -> Path:
         if not rows:
             missing.append(f"`{experiment.name}`")
             continue
+        first += _overview(rows)
         parts.append(_head(experiment))
         picture = results / f"{experiment.name}.svg"
         picture.write_text(draw(rows, experiment.title), encoding="utf-8")
@@ -82,8 +92,22 @@ def write_page(experiments: Sequence[Experiment], results: Path) -> Path:
             parts.append(f"{len(records) - len(found)} older results, of other settings, are not shown.\n")
     if missing:
         parts.append(f"Described but not run with its present settings: {', '.join(missing)}.\n")
-    page.write_text("\n".join(parts), encoding="utf-8")
+    overview = f"## In short: `{DEFAULT_METHOD}`, the default\n\n{_table(OVERVIEW, first)}"
+    page.write_text("\n".join([INTRODUCTION, *([overview] if first else []), *parts]), encoding="utf-8")
     return page
+
+
+def _overview(rows: Sequence[Row]) -> list[list[str]]:
+    """A line for every budget, of the default method: what was asked and whether it is so."""
+    lines = []
+    for row in rows:
+        if row.method != DEFAULT_METHOD:
+            continue
+        found = judged(row)
+        shown = (found.figure, found.best_control, found.uniform, found.cost)
+        told = ["; ".join(SHORT[held] + words for held, words in part) or "-" for part in shown]
+        lines.append([f"{row.experiment.name}, {row.bound.name}", str(len(row.ours)), *told])
+    return lines
 
 
 def _head(experiment: Experiment) -> str:
@@ -151,14 +175,15 @@ def _densities(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         for resource, limit in row.bound.limits:
-            layer = resource.partition(":")[2]
+            layer, holds = resource.partition(":")[2], row.bound.holds(resource)
             gates = [r["gates"].get(resource) for r in row.ours.values()]
             known = [g for g in gates if g is not None]
             exported = row.density(resource)
             alone = f"{sum(known) / len(known):.4f}" if known else "-"
-            line = [row.bound.name, f"`{row.method}`", layer or "model", f"{limit:.2f}", alone]
+            told = f"{limit:.2f}" if holds == limit else f"{limit:.2f}, tied to {holds:.2f}"
+            line = [row.bound.name, f"`{row.method}`", layer or "model", told, alone]
             error = f"{100 - row.percent(row.ours):.2f}"
-            lines.append([*line, f"{exported:.4f}", f"{100 * exported / limit:.1f} %", error])
+            lines.append([*line, f"{exported:.4f}", f"{100 * exported / holds:.1f} %", error])
     return _table(head, lines)
 
 
@@ -170,7 +195,7 @@ def _verdicts(rows: Sequence[Row]) -> str:
         told = (
             "; ".join(f"{MARKS[held]}: {words}" for held, words in verdict(row)) or "nothing to compare with"
         )
-        lines.append(f"* {row.bound.name}, `{row.method}`{partly}: {told or 'nothing to compare with'}.")
+        lines.append(f"* {row.bound.name}, `{row.method}`{partly}: {told}.")
     return "\n".join(lines) + "\n"
 
 

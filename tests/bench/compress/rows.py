@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -124,14 +125,32 @@ def tightest(experiment: Experiment) -> tuple[str, ...]:
     return tuple(b.name for b in (shared or experiment.bounds)[:2])
 
 
-def verdict(row: Row) -> list[tuple[bool | None, str]]:
-    """What the row shows: True where reached, False where not, None for what is only told."""
-    return [*_asked(row), *_densities(row), *_against_controls(row), *_cost(row), *_realised(row)]
+Judgement = tuple[bool | None, str]  # True: reached, False: not, None: only told; and the words
 
 
-def _asked(row: Row) -> list[tuple[bool | None, str]]:
+class Judged(NamedTuple):
+    """What a row shows, by what it is about."""
+
+    figure: list[Judgement]
+    density: list[Judgement]
+    best_control: list[Judgement]
+    uniform: list[Judgement]
+    cost: list[Judgement]
+    realised: list[Judgement]
+
+
+def judged(row: Row) -> Judged:
+    return Judged(_figure(row), _densities(row), _best(row), _uniform(row), _cost(row), _realised(row))
+
+
+def verdict(row: Row) -> list[Judgement]:
+    """All that the row shows."""
+    return [judgement for part in judged(row) for judgement in part]
+
+
+def _figure(row: Row) -> list[Judgement]:
     reach, int8 = row.bound.reach, row.percent(row.ours, "int8")
-    found: list[tuple[bool | None, str]] = []
+    found: list[Judgement] = []
     source = f" ({reach.source})" if reach.source else ""
     if reach.at_least is not None:
         found.append((int8 >= reach.at_least, f"{int8:.2f} % int8, {reach.at_least:.2f} asked{source}"))
@@ -146,39 +165,44 @@ def _asked(row: Row) -> list[tuple[bool | None, str]]:
     return found
 
 
-def _densities(row: Row) -> list[tuple[bool | None, str]]:
+def _densities(row: Row) -> list[Judgement]:
     """Exports fill published densities and are never above."""
-    found: list[tuple[bool | None, str]] = []
-    for resource, limit in row.bound.limits:
+    found: list[Judgement] = []
+    for resource, _ in row.bound.limits:
         if resource.startswith(MODEL):
+            limit = row.bound.holds(resource)
+            whose = dict(row.bound.tied).get(resource)
             each = row.densities(resource)  # no mean: rounded, that of equal numbers can be above them
             filled = FILLED * limit <= min(each) and max(each) <= limit
-            found.append((filled, f"{resource} at {row.density(resource) / limit:.1%} of its limit"))
+            of = f"the limit of {whose}" if whose else "its limit"
+            found.append((filled, f"{resource} at {row.density(resource) / limit:.1%} of {of}"))
     return found
 
 
-def _cost(row: Row) -> list[tuple[bool | None, str]]:
+def _cost(row: Row) -> list[Judgement]:
     if row.ratio is None:
         return []
     return [(row.ratio <= 1.0, f"training took {row.ratio:.2f} of the dense network's time")]
 
 
-def _against_controls(row: Row) -> list[tuple[bool | None, str]]:
-    found: list[tuple[bool | None, str]] = []
+def _best(row: Row) -> list[Judgement]:
     gap = row.minus(row.controls[row.best]) if row.best else None
-    if gap is not None:
-        near = gap.mean >= -TOLERATED
-        found.append((near, f"{gap.mean:+.2f} points to the best control, {row.best}"))
+    if gap is None:
+        return []
+    return [(gap.mean >= -TOLERATED, f"{gap.mean:+.2f} points to the best control, {row.best}")]
+
+
+def _uniform(row: Row) -> list[Judgement]:
     gain = row.minus(row.controls["uniform"]) if "uniform" in row.controls else None
-    if gain is not None and row.bound.name in tightest(row.experiment):
-        clear = gain.n > 1 and gain.low > 0
-        found.append((clear, f"{gain} points to uniform, interval {'clear' if clear else 'not clear'} of 0"))
-    return found
+    if gain is None or row.bound.name not in tightest(row.experiment):
+        return []
+    clear = gain.n > 1 and gain.low > 0
+    return [(clear, f"{gain} points to uniform, interval {'clear' if clear else 'not clear'} of 0")]
 
 
-def _realised(row: Row) -> list[tuple[bool | None, str]]:
+def _realised(row: Row) -> list[Judgement]:
     """Flags savings of which less than half is left in what the board pays."""
-    found: list[tuple[bool | None, str]] = []
+    found: list[Judgement] = []
     dense = {u: r for u, r in row.dense.items() if u in row.ours}
     for paper, unit, device, real_unit in SAVINGS if dense else ():
         saving = Saving(

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import torch
 from mcuprune.board import Board, load_board
 from mcuprune.config import load_config
 from mcuprune.errors import BudgetError
+from mcuprune.form import Aims, Form, choose_form
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.problem import OWN_MODELS, Problem, build_network, make_problem, make_setting
+from mcuprune.progress import SILENT
 from mcuprune.prune.density import MODEL, Density
-from mcuprune.prune.experiment import Outcome, control, run_experiment
+from mcuprune.prune.experiment import Whole, control, run_experiment
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.target import Target, best_target, make_target
@@ -41,14 +43,15 @@ GATING = ("warm-up", "gated", "settle")  # phases in which masks still move
 
 @dataclass(frozen=True)
 class Result:
-    """A trained network: ``ranges`` as int8 training left them, ``seconds`` of processor time,
-    those of a teacher included.
+    """A trained network: ``ranges`` as int8 training left them, ``seconds`` of processor time, those of a
+    teacher and of the choice of layers included, ``objective`` that its kernels are chosen for.
     """
 
     graph: Graph
     seconds: float
     history: Sequence[EpochRecord]
-    ranges: Mapping[str, tuple[float, float]]
+    objective: str
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def record(cell: Cell, work: Path) -> Record:
@@ -59,9 +62,8 @@ def record(cell: Cell, work: Path) -> Record:
     """
     problem, board = _problem(cell), load_board(BOARD)
     target = None if cell.bound is None else _target(problem, cell, board)
-    result = _result(cell, problem, target, work)
-    objective = cell.experiment.objectives[0] if target is None else target.resources.objective
-    figures = resources(result.graph, problem.graph, board.core, objective)
+    result = _result(cell, problem, target, board, work)
+    figures = resources(result.graph, problem.graph, board.core, result.objective)
     if target is not None:
         check_fits(figures, target.budgets, cell.folder(work))
     found = {
@@ -118,14 +120,15 @@ def _built(task_name: str, seed: int, model: str | None, epochs: int | None) -> 
     return make_problem(network, task, load_config(None, {"seed": seed, "epochs": epochs}))
 
 
-def _target(problem: Problem, cell: Cell, board: Board) -> Target:
+def _target(problem: Problem, cell: Cell, board: Board, limits: Mapping[str, float] | None = None) -> Target:
+    """What the problem's network must fit: ``limits``, or those of the cell's bound."""
     assert cell.bound is not None
     folded, widths = run_passes(problem.graph), problem.recipe.widths
     if any(resource.startswith(MODEL) for resource, _ in cell.bound.limits):
-        density, limits = Density(folded, board.core), dict(cell.bound.limits)
-        return make_target(problem.graph, density, limits, (widths[0], WHOLE))
+        density = Density(folded, board.core)
+        return make_target(problem.graph, density, dict(cell.bound.limits), (widths[0], WHOLE))
     models = [Parts(folded, board.core, objective=o) for o in cell.experiment.objectives]
-    return best_target(problem.graph, models, limits_of(cell.bound, models[0]), widths)
+    return best_target(problem.graph, models, limits or limits_of(cell.bound, models[0]), widths)
 
 
 def limits_of(bound: Bound, resources: ResourceModel) -> dict[str, float]:
@@ -134,28 +137,44 @@ def limits_of(bound: Bound, resources: ResourceModel) -> dict[str, float]:
     return {**shared, **dict(bound.limits)}
 
 
-def _result(cell: Cell, problem: Problem, target: Target | None, work: Path) -> Result:
+def _result(cell: Cell, problem: Problem, target: Target | None, board: Board, work: Path) -> Result:
     folder = cell.folder(work)
     setting, unit = _setting(cell, problem, folder), dense_cell(cell.experiment, cell.unit).folder(work)
     if target is None:
         done = trained(DENSE, problem.graph, setting)
-    elif not cell.method:
+        return Result(done.graph, done.seconds, done.history, cell.experiment.objectives[0])
+    if not cell.method:
         with _borrowed("one-shot-dense.pt", unit, folder):
             done = control(cell.name, problem.graph, target, setting)
-    else:
-        with _borrowed("dense.pt", unit, folder):
-            outcome = _outcome(cell, problem, target, setting)
-        found = outcome.found
-        if cell.kind == METHOD:
-            seconds = found.seconds + sum(outcome.parts.values())
-            return Result(found.graph, seconds, found.history, found.ranges)
-        done = control(cell.name, problem.graph, target, setting, found)
-    return Result(done.graph, done.seconds, done.history, {})
-
-
-def _outcome(cell: Cell, problem: Problem, target: Target, setting: Setting) -> Outcome:
+        return Result(done.graph, done.seconds, done.history, target.resources.objective)
+    form = _form(cell, problem, target, board, folder.parent)  # the same whatever the method
+    aim = _target(form.problem, cell, board, target.budgets)
     teaching = replace(setting, distill=cell.experiment.distill)
-    return run_experiment(problem.graph, target, find_method(cell.method), teaching, controls=())
+    with _borrowed("dense.pt", unit, folder):
+        whole = Whole(problem.graph, target, setting)
+        method = find_method(cell.method)
+        outcome = run_experiment(form.problem.graph, aim, method, teaching, controls=(), whole=whole)
+    found, objective = outcome.found, aim.resources.objective
+    if cell.kind == METHOD:
+        seconds = found.seconds + sum(outcome.parts.values()) + sum(form.seconds.values())
+        return Result(found.graph, seconds, found.history, objective, found.ranges)
+    done = control(cell.name, form.problem.graph, aim, setting, found)
+    return Result(done.graph, done.seconds, done.history, objective)
+
+
+def _form(cell: Cell, problem: Problem, target: Target, board: Board, folder: Path) -> Form:
+    """The layers that a method starts from, as ``mcuprune compress`` chooses them."""
+    objective = target.resources.objective
+
+    def figures(graph: Graph) -> Mapping[str, float]:
+        return Parts(run_passes(graph), board.core, objective=objective).exact({})
+
+    def aim(graph: Graph) -> Target:
+        return _target(replace(problem, graph=graph), cell, board, target.budgets)
+
+    wanted = {"seed": cell.unit.seed, "epochs": cell.experiment.epochs}
+    given = load_config(None, {**wanted, "drop_blocks": cell.experiment.drop_blocks})
+    return choose_form(problem, given, Aims(figures, aim), folder, SILENT)
 
 
 def _setting(cell: Cell, problem: Problem, folder: Path) -> Setting:
