@@ -66,7 +66,7 @@ def _tried(
     """Loss of the last epoch of a training with uniform widths, and the processor seconds that it took."""
     counts = "-".join(str(len(run)) for run in runs(graph)) or "0"
     narrow = baselines.uniform(graph, aim(graph), setting.recipe.seed)
-    done = trained(f"depth-{counts}", narrow, setting, progress)
+    done = trained(f"depth-{counts}", narrow, setting, progress, "try")
     return done.history[-1].loss, done.seconds
 
 

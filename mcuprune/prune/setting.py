@@ -38,11 +38,16 @@ class Setting:
     distill: float = 0.0
 
 
-def trained(name: str, graph: Graph, setting: Setting, progress: Progress = SILENT) -> Trained:
-    """``graph`` trained by the setting's recipe, or the result of an earlier run under that name."""
+def trained(
+    name: str, graph: Graph, setting: Setting, progress: Progress = SILENT, what: str = "control"
+) -> Trained:
+    """``graph`` trained by the setting's recipe, or the result of an earlier run under that name.
+
+    ``what`` it is trained as is what progress is told.
+    """
 
     def work(unfinished: Path | None) -> Trained:
-        progress.stage(f"control: {name}", setting.recipe.epochs)
+        progress.stage(f"{what}: {name}", setting.recipe.epochs)
         given = (setting.data, setting.loss, setting.recipe, setting.score, progress)
         return train(graph, *given, phase=name, unfinished=unfinished)
 
