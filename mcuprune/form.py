@@ -61,7 +61,7 @@ class Form:
                 "dense network and controls other than scratch read all of them."
             )
         if self.dropped == ():
-            found.append("All layers stay: no fewer of them, and wider, did better.")
+            found.append("All layers stay: fewer, wider ones did no better.")
         elif self.dropped is not None:
             names = ", ".join(map(_words, self.dropped))
             found.append(f"Left out, because the network does better without: {names}.")
