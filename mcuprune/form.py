@@ -32,6 +32,7 @@ from mcuprune.training.recipe import is_normalized
 
 SHARE = 0.25  # of a run's epochs: what each choice by gates trains
 TRIED = 0.125  # the same of every depth that is tried
+NARROW = 1 / 3  # of the channels: a chain of more is not worth the trying
 LAYERS = "choosing layers"  # what its seconds are reported as
 
 
@@ -115,8 +116,11 @@ def choose_form(problem: Problem, config: RunConfig, aims: Aims, folder: Path, p
 
 
 def _is_narrowed(graph: Graph, aims: Aims) -> bool:
-    """Whether there is something to choose: a chain, and budgets that its full widths exceed."""
-    return bool(runs(graph)) and any(n < graph.widths[g] for g, n in aims.target(graph).uniform.items())
+    """Whether there is something to choose: a chain that uniform scaling to the budgets leaves narrow."""
+    if not runs(graph):
+        return False
+    uniform = aims.target(graph).uniform
+    return sum(uniform.values()) < NARROW * sum(graph.widths[group] for group in uniform)
 
 
 def _shallower(form: Form, found: Depth) -> Form:

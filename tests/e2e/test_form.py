@@ -131,7 +131,7 @@ class Net(nn.Module):
 def test_a_chain_is_as_deep_as_it_trains_best(place: Path) -> None:
     """Two bits that one layer can tell: of four, under this budget, some only cost width."""
     (place / "chain.py").write_text(CHAIN)
-    wanted = {"model": f"{place}/chain.py:Net", "budget": "macs=3K"}
+    wanted = {"model": f"{place}/chain.py:Net", "budget": "macs=2K"}
     report, _ = pipeline.compress(config(place, "chain", **wanted))
     (note,) = (note for note in report.notes if note.startswith("Left out"))
     assert "the layers from relu_3 to relu_4" in note
@@ -142,8 +142,10 @@ def test_a_chain_is_as_deep_as_it_trains_best(place: Path) -> None:
     repeated = RunConfig.model_validate({**config(place, "chain2", **wanted).model_dump()})
     pipeline.compress(repeated)
     assert (place / "chain2/model.tflite").read_bytes() == first
-    kept, _ = pipeline.compress(config(place, "whole", **wanted, drop_blocks=False))
-    assert not any(note.startswith(("All layers stay", "Left out")) for note in kept.notes)
+    wide = {**wanted, "budget": "macs=8K"}  # more than a third of the channels: nothing is tried
+    for out, more in (("kept", {**wanted, "drop_blocks": False}), ("wide", wide)):
+        other, _ = pipeline.compress(config(place, out, **more))
+        assert not any(note.startswith(("All layers stay", "Left out")) for note in other.notes)
 
 
 @pytest.mark.parametrize(
