@@ -151,7 +151,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         drop_blocks=None,
         pooled=True,
         note="Each fold tests one of six speakers; correct answers are pooled over all 3,000 recordings. "
-        "Seeds differ by up to 8 points on one speaker, so all folds are repeated (`+1`, `+2`). "
+        "Seeds differ by up to 8 points on one speaker, so all folds are repeated (`+1`, `+2`), with methods "
+        "other than `taylor` not yet; curves of those are means over other folds than its. "
         "The limit is on constants: a sixteenth of the whole flash is less than the smallest kernels take.",
     ),
     Experiment(
