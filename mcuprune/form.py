@@ -106,18 +106,18 @@ def choose_form(problem: Problem, config: RunConfig, aims: Aims, folder: Path, p
         graph = form.problem.graph
         budgets = aims.target(graph).budgets
         form = _shallower(form, choose_branches(graph, setting, aims.figures, budgets, progress=progress))
-    tries = is_normalized(form.problem.graph) if config.drop_blocks is None else config.drop_blocks
-    if tries and _is_narrowed(form.problem.graph, aims):
+    graph = form.problem.graph
+    if _is_narrowed(graph, aims) if config.drop_blocks is None else config.drop_blocks:
         setting = _short(form.problem, config, folder, TRIED)
-        form = _shallower(form, choose_stretches(form.problem.graph, setting, aims.target, progress))
+        form = _shallower(form, choose_stretches(graph, setting, aims.target, progress))
     for note in form.notes():
         progress.note(note)
     return form
 
 
 def _is_narrowed(graph: Graph, aims: Aims) -> bool:
-    """Whether there is something to choose: a chain that uniform scaling to the budgets leaves narrow."""
-    if not runs(graph):
+    """Whether depth is worth trying unasked: a chain that uniform scaling to the budgets leaves narrow."""
+    if not (runs(graph) and is_normalized(graph)):
         return False
     uniform = aims.target(graph).uniform
     return sum(uniform.values()) < NARROW * sum(graph.widths[group] for group in uniform)
