@@ -215,7 +215,6 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         ),
         model="pool_cnn",
         epochs=30,
-        seeds=(0, 1, 2),
         objectives=("ram",),
         note=EXACT + "RAM is the arena, input included, as that paper counts activations.",
     ),
