@@ -69,12 +69,11 @@ class Density(ResourceModel):
 
     def _shares(self, widths: Mapping[str, Any]) -> dict[str, Any]:
         now = {name: _elements(sizes, widths) for name, sizes in self._weights.items()}
-        full = {name: _elements(sizes, self.graph.widths) for name, sizes in self._weights.items()}
         layers = {
             f"{MODEL}:{name}": axis_width(axis, widths) / axis_width(axis, self.graph.widths)
             for name, axis in self._own.items()
         }
-        return {MODEL: sum(now.values()) / sum(full.values()), **layers}
+        return {MODEL: sum(now.values()) / self.weights(), **layers}
 
 
 def _elements(sizes: Sizes, widths: Mapping[str, Any]) -> Any:
