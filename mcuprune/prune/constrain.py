@@ -52,6 +52,10 @@ class Binding:
     def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
+    def paid(self, multipliers: Multipliers) -> list[str]:
+        """The resources that have a price now: of the others nothing needs to be computed."""
+        return [resource for resource, multiplier in multipliers.values.items() if multiplier > 0]
+
     def price(self, multiplier: float, violation: Tensor) -> Tensor:
         """What enters the loss for one resource, differentiable in ``violation``."""
         return multiplier * violation
@@ -107,6 +111,9 @@ class Augmented(Binding):
     def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
         values = {k: max(0.0, multipliers.values[k] + self.rate * e) for k, e in seen.violation.items()}
         return Multipliers(values, multipliers.sums)
+
+    def paid(self, multipliers: Multipliers) -> list[str]:
+        return list(multipliers.values)  # the wall is there before the multiplier is
 
     def price(self, multiplier: float, violation: Tensor) -> Tensor:
         wall = torch.relu(multiplier + self.penalty * violation)
@@ -167,11 +174,11 @@ def smooth_maximum(terms: Tensor, dim: int = 0) -> Tensor:
 def pressure(
     usage: Mapping[str, Tensor], budgets: Mapping[str, float], multipliers: Multipliers, binding: Binding
 ) -> Tensor:
-    """The price of all resources; of several rows (schedule steps) the smooth maximum counts."""
+    """The price of all resources that have one; of several rows (schedule steps) a smooth maximum counts."""
     total = torch.zeros(())
-    for resource, budget in budgets.items():
+    for resource in binding.paid(multipliers):
         figure = usage[resource]
         worst = smooth_maximum(figure) if figure.dim() else figure
-        violation = torch.log((worst / budget).clamp_min(LEAST))
-        total = total + binding.price(multipliers.values.get(resource, 0.0), violation)
+        violation = torch.log((worst / budgets[resource]).clamp_min(LEAST))
+        total = total + binding.price(multipliers.values[resource], violation)
     return total

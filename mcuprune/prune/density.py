@@ -35,7 +35,7 @@ class Density(ResourceModel):
         found = self._shares({**self.graph.widths, **levels})
         return {k: np.broadcast_to(np.asarray(v, float), (count,)) for k, v in found.items()}
 
-    def relaxed(self, widths: Mapping[str, int | Tensor]) -> dict[str, Tensor]:
+    def relaxed(self, widths: Mapping[str, int | Tensor], wanted: Collection[str] = ()) -> dict[str, Tensor]:
         found = self._shares(widths)
         return {k: torch.as_tensor(v, dtype=torch.float32) for k, v in found.items()}
 

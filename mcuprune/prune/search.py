@@ -148,8 +148,9 @@ class Search:
         def price(expected: Mapping[str, Tensor]) -> Tensor:
             if share < self.phases.warmup:
                 return torch.zeros(())
-            widths = {**run.graph.widths, **expected}
-            return pressure(self.target.resources.relaxed(widths), budgets, run.multipliers, self.binding)
+            paid = self.binding.paid(run.multipliers)
+            usage = self.target.resources.relaxed({**run.graph.widths, **expected}, paid)
+            return pressure(usage, budgets, run.multipliers, self.binding)
 
         random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + run.step)
         progress = self.phases.progress(share)

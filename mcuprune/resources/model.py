@@ -70,9 +70,9 @@ class ResourceModel:
         rows = {k: np.stack([np.broadcast_to(r, (count,)) for r in v]) for k, v in found.items()}
         return {k: v if k == "ram" else v[0] for k, v in rows.items()}
 
-    def relaxed(self, widths: Widths) -> dict[str, Tensor]:
+    def relaxed(self, widths: Widths, wanted: Collection[str] = RESOURCES) -> dict[str, Tensor]:
         """The same costs of scalar tensors, differentiable; RAM is (steps,)."""
-        found = self._costs(widths, RESOURCES)
+        found = self._costs(widths, wanted)
         rows = {
             k: torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v]) for k, v in found.items()
         }

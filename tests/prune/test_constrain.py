@@ -57,6 +57,21 @@ def test_a_penalty_pays_rather_than_obeys() -> None:
     assert solve(Penalty(weight=1.0)) == pytest.approx(4.0, rel=0.1)
 
 
+@pytest.mark.parametrize("kind", BINDINGS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("multiplier", [0.0, 0.7])
+def test_what_is_left_out_has_no_price(kind, multiplier: float) -> None:  # type: ignore[no-untyped-def]
+    """Of resources that are not paid nothing is computed: neither their price nor its slope may exist."""
+    binding, multipliers = kind(), Multipliers({"flash": multiplier}, {"flash": 0.0})
+    for usage in (3.0, 5.0):
+        width = torch.tensor(usage, requires_grad=True)
+        price = binding.price(multiplier, torch.log(width / 4.0))
+        (slope,) = torch.autograd.grad(price, width, allow_unused=True)
+        if "flash" not in binding.paid(multipliers):
+            assert (float(price.detach()), float(slope)) == (0.0, 0.0)
+        else:
+            assert float(pressure({"flash": width}, {"flash": 4.0}, multipliers, binding)) == float(price)
+
+
 def test_dual_restart_forgets_a_satisfied_constraint() -> None:
     for restart, left in ((True, 0.0), (False, 0.05 * 3 - 0.05)):
         binding, multipliers = Lagrangian(rate=0.05, restart=restart), Multipliers.zero({"ram": 1.0})

@@ -28,6 +28,9 @@ def test_arrays_and_tensors_count_alike(seed: int, draw: int) -> None:
         tensors = model.relaxed(widths)
         for resource in RESOURCES:
             np.testing.assert_allclose(tensors[resource].numpy(), arrays[resource][..., column], rtol=1e-5)
+            alone = model.relaxed(widths, (resource,))
+            assert list(alone) == [resource]
+            assert torch.equal(alone[resource], tensors[resource])
 
 
 @given(seed=st.integers(0, 400))

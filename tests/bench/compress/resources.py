@@ -23,9 +23,9 @@ class Parts(ResourceModel):
         found = super().figures(levels, {WHOLE.get(k, k) for k in wanted})
         return {k: found[WHOLE.get(k, k)] - self._rest(k) for k in wanted}
 
-    def relaxed(self, widths: Widths) -> dict[str, Tensor]:
-        found = super().relaxed(widths)
-        return found | {part: found[whole] - self._rest(part) for part, whole in WHOLE.items()}
+    def relaxed(self, widths: Widths, wanted: Collection[str] = (*RESOURCES, *WHOLE)) -> dict[str, Tensor]:
+        found = super().relaxed(widths, {WHOLE.get(k, k) for k in wanted})
+        return {k: found[WHOLE.get(k, k)] - self._rest(k) for k in wanted}
 
     def named(self, usage: Breakdown) -> dict[str, float]:
         return super().named(usage) | {"constants": usage.constants, "arena": usage.memory}
