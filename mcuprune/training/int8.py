@@ -32,7 +32,11 @@ EXACT = (Flatten, Pad, MaxPool2d)  # their outputs are on the grid already
 
 
 class FakeQuantizer:
-    """Hooks for :class:`GraphModule` and the activation ranges that they have seen."""
+    """Hooks for :class:`GraphModule` and the activation ranges that they have seen.
+
+    While ``observing``, ranges follow the batches of training, tensors with a gradient; the network's input,
+    which has none, keeps the range that it started from, and so does everything under ``torch.no_grad``.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self._owner = scale_owners(graph)
@@ -133,8 +137,7 @@ def train_int8(
         score,
         progress,
         "int8",
-        quantizer.weight,
-        quantizer.activation,
+        quantizer,
         int8_rate,
     )
     return result, quantizer.ranges()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.training.augment import Augment
 from mcuprune.training.divergence import check_finite, check_state, safe_epoch
-from mcuprune.training.graph_module import GraphModule, Hook, Seen
+from mcuprune.training.graph_module import GraphModule, Seen
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.saved import load, save
 from mcuprune.training.schedules import HALF, linear_with_warmup
@@ -38,6 +38,18 @@ class Arrays:
     y: np.ndarray
     augment: Augment | None = None
     taught: Callable[[Tensor, Tensor], Tensor] | None = None
+
+
+class Rounding(Protocol):
+    """How training sees weight constants and tensors, and what it has learned of them."""
+
+    def weight(self, name: str, value: Tensor) -> Tensor: ...
+
+    def activation(self, name: str, value: Tensor) -> Tensor: ...
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def restore(self, state: dict[str, Tensor]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -128,21 +140,21 @@ def train(
     score: Callable[[nn.Module], float],
     progress: Progress = SILENT,
     phase: str = "plain",
-    weight: Hook | None = None,
-    activation: Hook | None = None,
+    rounding: Rounding | None = None,
     rate: Rate = linear_with_warmup,
     unfinished: Path | None = None,
 ) -> Trained:
     """Train all parameters of ``graph``; ``score(module)`` is called after each epoch.
 
-    ``weight`` and ``activation`` are applied to every weight constant and every tensor in every forward pass
-    (a fixed mask, or rounding).  ``rate(share of steps done, peak)`` is the learning rate.  An epoch in which
-    the loss becomes NaN or infinite is repeated at a lower one; DivergedError when that does not help.
-    After each epoch all of it is saved in the file ``unfinished``, from which a later call goes on.
+    With ``rounding`` the network is seen through it.  ``rate(share of steps done, peak)`` is the learning
+    rate.  An epoch in which the loss becomes NaN or infinite is repeated at a lower one; DivergedError when
+    that does not help.  After each epoch all of it is saved in the file ``unfinished``, from which a later
+    call goes on.
     """
     module = make_module(graph, recipe)
-    run = _Run(module, make_optimizer(module, recipe))
-    seen = Seen(module, {"weight": weight, "activation": activation})
+    run = _Run(module, make_optimizer(module, recipe), rounding)
+    hooks = {} if rounding is None else {"weight": rounding.weight, "activation": rounding.activation}
+    seen = Seen(module, hooks)
     if unfinished is not None and unfinished.exists():
         run = _unpack(run, load(unfinished))
         progress.note(f"resuming after epoch {run.epoch}")
@@ -169,6 +181,7 @@ class _Run:
 
     module: GraphModule
     optimizer: torch.optim.Optimizer
+    rounding: Rounding | None = None
     epoch: int = 0
     rate_scale: float = 1.0
     seconds: float = 0.0
@@ -180,18 +193,21 @@ def _pack(run: _Run) -> dict[str, Any]:
     return {
         "values": run.module.state_dict(),
         "optimizer": run.optimizer.state_dict(),
+        "rounding": None if run.rounding is None else run.rounding.state(),
         "counters": [run.epoch, run.rate_scale, run.seconds, run.loss],
         "history": pack_history(run.history),
     }
 
 
 def _unpack(run: _Run, saved: Mapping[str, Any]) -> _Run:
-    """In the module of ``run``: it is seen from elsewhere."""
+    """In the module and the rounding of ``run``: they are seen from elsewhere."""
     run.module.load_state_dict(saved["values"])
     run.optimizer.load_state_dict(saved["optimizer"])
+    if run.rounding is not None:
+        run.rounding.restore(saved["rounding"])
     epoch, rate_scale, seconds, loss = saved["counters"]
     history = unpack_history(saved["history"])
-    return _Run(run.module, run.optimizer, epoch, rate_scale, seconds, loss, history)
+    return _Run(run.module, run.optimizer, run.rounding, epoch, rate_scale, seconds, loss, history)
 
 
 def _epoch(

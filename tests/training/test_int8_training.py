@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from mcuprune.quantize.convert import scale_owners
 from mcuprune.training.divergence import DivergedError
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import DECAY, FakeQuantizer
+from mcuprune.training.loop import Arrays, train
+from mcuprune.training.recipe import Recipe
 
 X = torch.from_numpy(np.random.default_rng(3).normal(0, 1, (64, 8, 8, 3)).astype(np.float32))
 
@@ -115,3 +119,42 @@ def test_ranges_that_are_no_numbers_are_a_divergence(graph: Graph, bad: float) -
     x[0, 0, 0, 0] = bad
     with pytest.raises(DivergedError, match="lower --learning-rate"):
         quantizer.calibrate(GraphModule(graph), x)
+
+
+class Counted:
+    """Rounds nothing, counts the tensors of training that it has seen."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def weight(self, name: str, value: Tensor) -> Tensor:
+        return value
+
+    def activation(self, name: str, value: Tensor) -> Tensor:
+        self.seen += value.requires_grad
+        return value
+
+    def state(self) -> dict[str, Tensor]:
+        return {"seen": torch.tensor(self.seen)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.seen = int(state["seen"])
+
+
+def test_an_epoch_that_diverges_leaves_no_trace_in_the_ranges(graph: Graph) -> None:
+    """The converter gets the ranges: those of an epoch that is repeated are forgotten with its weights."""
+    data, recipe = Arrays(X.numpy(), np.arange(64) % 5), Recipe(epochs=2, batch_size=16)
+    found = []
+    for bad in (None, 3):  # the step whose loss is no number
+        rounding, steps = Counted(), count(1)
+
+        def loss(
+            outputs: Tensor, labels: Tensor, steps: Iterator[int] = steps, bad: int | None = bad
+        ) -> Tensor:
+            value = nn.functional.cross_entropy(outputs, labels)
+            return value * torch.inf if next(steps) == bad else value
+
+        train(graph, data, loss, recipe, lambda module: 0.0, rounding=rounding)
+        found.append((next(steps) - 1, rounding.seen))
+    assert [steps for steps, _ in found] == [8, 11]
+    assert found[0][1] == found[1][1] > 0
