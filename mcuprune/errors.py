@@ -11,6 +11,12 @@ class McupruneError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+def error_of(exit_code: int) -> type[McupruneError]:
+    """The class whose exit code it is."""
+    known = {kind.exit_code: kind for kind in McupruneError.__subclasses__()}
+    return known.get(exit_code, McupruneError)
+
+
 class UsageError(McupruneError):
     """A command line, configuration, board file or data set that cannot be used as given."""
 

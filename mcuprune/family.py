@@ -16,7 +16,7 @@ from pathlib import Path
 from mcuprune.board import Board
 from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
-from mcuprune.errors import McupruneError, UsageError
+from mcuprune.errors import UsageError
 from mcuprune.form import Compressed, Form, check_form
 from mcuprune.package import Clock, package
 from mcuprune.pipeline import board_budget, control_names, find_form, find_target, ready_board
@@ -29,7 +29,7 @@ from mcuprune.prune.methods import find_method
 from mcuprune.prune.target import Target
 from mcuprune.report.model import Report, Times
 from mcuprune.report.pareto import Cell, rows
-from mcuprune.sweep import Sweep, write
+from mcuprune.sweep import Sweep, judged, write
 from mcuprune.training.loop import threads_for
 from mcuprune.workspace import open_workspace
 
@@ -133,9 +133,5 @@ def _member(
         space.publish()
     if finished is not None:
         finished(made.report, made.times, folder)
-    error = ""
-    try:
-        made.judge()
-    except McupruneError as failure:
-        error = str(failure)
-    return Cell(board.name, str(budget), config.method, config.seed, str(folder), made.report, error)
+    cell = Cell(board.name, str(budget), config.method, config.seed, str(folder))
+    return judged(cell, made.report)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuprune.evidence import Evidence
-from mcuprune.graph.ir import Graph
+from mcuprune.graph.ir import Graph, QuantizedGraph
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
 from mcuprune.report import model as r
@@ -27,7 +27,7 @@ def breakdowns(e: Evidence) -> tuple[Breakdown, Breakdown]:
 def savings(e: Evidence) -> tuple[r.Saving, ...]:
     """What the network lost on paper, and what the device gained by it, both by the same models."""
     dense, ours = breakdowns(e)
-    before, after = nominal(run_passes(e.whole.graph)), nominal(e.outcome.found.graph)
+    before, after = nominal(run_passes(e.whole.graph)), nominal(e.built.subject.graph)
     paper = [r.Amount(*words, *figures) for words, *figures in zip(NOMINAL, before, after, strict=True)]
     return (
         r.Saving(paper[0], r.Amount("cycles", "cycles", math.ceil(dense.cycles), math.ceil(ours.cycles))),
@@ -38,8 +38,11 @@ def savings(e: Evidence) -> tuple[r.Saving, ...]:
 NOMINAL = (("MACs", "MACs"), ("parameters", "parameters"))
 
 
-def nominal(graph: Graph) -> tuple[int, int]:
-    """Multiplications by weights that are not zero, and such weights with all biases: as papers count."""
+def nominal(graph: Graph | QuantizedGraph) -> tuple[int, int]:
+    """Multiplications by weights that are not zero, and such weights with all biases: as papers count.
+
+    In int8 a weight that rounds to zero is zero.
+    """
     products, parameters = 0.0, 0
     for node in graph.nodes:
         weight = getattr(node, "weight", None)

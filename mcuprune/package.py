@@ -12,7 +12,6 @@ import numpy as np
 from mcuprune.board import Board
 from mcuprune.config import RunConfig
 from mcuprune.deploy import Deployment, Manifest, board_text, deploy
-from mcuprune.errors import AccuracyError, BudgetError
 from mcuprune.evidence import Evidence
 from mcuprune.form import Compressed
 from mcuprune.progress import Progress
@@ -20,7 +19,7 @@ from mcuprune.quantize.convert import quantize
 from mcuprune.report.html import write_html
 from mcuprune.report.model import Phase, Report, Times
 from mcuprune.report.serialize import to_json
-from mcuprune.report.verdict import FAIL, accurate, fits
+from mcuprune.report.verdict import judge
 from mcuprune.score import Scores, evaluate
 from mcuprune.sound import add as add_sound
 from mcuprune.summarize import make_report
@@ -42,9 +41,7 @@ class Package:
     def judge(self) -> None:
         """Raise what the run failed at, by its report's verdict: equality, then budget, then accuracy."""
         self.proof.require_equal()
-        for answer, error in ((fits(self.report), BudgetError), (accurate(self.report), AccuracyError)):
-            if answer.status == FAIL:
-                raise error(f"not {answer.question}: {answer.detail}")
+        judge(self.report)
 
 
 def package(

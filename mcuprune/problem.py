@@ -143,6 +143,11 @@ def make_problem(model: nn.Module | Graph, task: Task, config: RunConfig) -> Pro
 
 def _problem(build: Build, task: Task, config: RunConfig, name: str, note: str = "") -> Problem:
     name = config.name or identifier(name)
+    if (config.min_accuracy or 0.0) > 1.0 and task.metric != "psnr":
+        raise UsageError(
+            f"--min-accuracy {config.min_accuracy:g}: task '{task.name}' is judged from 0 to 1; "
+            "give 0.9 for 90 %"
+        )
 
     def rebuild(task: Task) -> Graph:
         graph = as_graph(build(task), task, name)

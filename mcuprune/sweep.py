@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from mcuprune.board import load_board
 from mcuprune.config import RunConfig, load_config
 from mcuprune.engine import spread
-from mcuprune.errors import McupruneError, UsageError
+from mcuprune.errors import McupruneError, UsageError, error_of
 from mcuprune.pipeline import check_names, compress
 from mcuprune.report.folder import read_report
+from mcuprune.report.model import Report
 from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
+from mcuprune.report.verdict import judge
 from mcuprune.terminal import to_json
 from mcuprune.workspace import CONFIG, TRAINING
 
@@ -45,9 +47,19 @@ class Sweep:
         return as_text(self.rows)
 
     def require(self) -> None:
-        """UsageError, or the first run's error, when not a single run succeeded."""
+        """Raises the first run's error when not a single run succeeded."""
         if all(row.failure for row in self.rows):
-            raise UsageError(f"no run of the sweep succeeded; the first: {self.rows[0].failure}")
+            self._raise("no run of the sweep succeeded; the first: ")
+
+    def require_all(self) -> None:
+        """Raises the error of the first run that failed."""
+        if any(row.failure for row in self.rows):
+            self._raise("")
+
+    def _raise(self, before: str) -> None:
+        first = next(cell for cell in self.cells if cell.error)
+        where = f"budget {first.budget}: " if first.budget and not before else ""
+        raise error_of(first.exit_code)(f"{before}{where}{first.error}")
 
 
 def configurations(base: RunConfig, grid: Grid) -> tuple[RunConfig, ...]:
@@ -94,17 +106,25 @@ def sweep(
 
 def run(config: RunConfig) -> Cell:
     """One run, or what an earlier one of the same configuration left."""
-    error = ""
+    name = load_board(config.board).name
+    cell = Cell(name, str(config.budget), config.method, config.seed, str(config.out))
     if not finished(config):
         try:
             compress(config.model_copy(update={"resume": resumable(config)}))
         except McupruneError as failure:
-            error = str(failure)
+            cell = replace(cell, error=str(failure), exit_code=failure.exit_code)
         except Exception as failure:  # not foreseen, such as memory that ran out: the other runs go on
-            error = f"{type(failure).__name__}: {failure}"
-    report = read_report(config.out)[0] if finished(config) else None
-    name = load_board(config.board).name
-    return Cell(name, str(config.budget), config.method, config.seed, str(config.out), report, error)
+            cell = replace(cell, error=f"{type(failure).__name__}: {failure}", exit_code=1)
+    return judged(cell, read_report(config.out)[0]) if finished(config) else cell
+
+
+def judged(cell: Cell, report: Report) -> Cell:
+    """The cell with its report, and with what that says the run failed at, whether it ran now or before."""
+    try:
+        judge(report)
+    except McupruneError as failure:
+        return replace(cell, report=report, error=str(failure), exit_code=failure.exit_code)
+    return replace(cell, report=report, error="", exit_code=0)
 
 
 def finished(config: RunConfig) -> bool:
@@ -123,7 +143,7 @@ def _holds(file: Path, config: RunConfig) -> bool:
 def write(result: Sweep, out: Path) -> None:
     """The Pareto report of some runs, as :data:`FILES`."""
     cells = [
-        {key: value for key, value in asdict(cell).items() if key not in ("report", "folder")}
+        {key: value for key, value in asdict(cell).items() if key not in ("report", "folder", "exit_code")}
         | {"folder": Path(cell.folder).name}
         for cell in result.cells
     ]

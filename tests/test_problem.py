@@ -165,6 +165,11 @@ def test_model_and_data_that_do_not_fit(net, name, expected):
         load_problem(RunConfig(model=f"{net}:{name}", task="digits"))
 
 
+def test_a_floor_in_percent_is_refused_before_training():
+    with pytest.raises(UsageError, match=r"--min-accuracy 90: task 'digits' .* give 0.9 for 90 %"):
+        load_problem(RunConfig(task="digits", min_accuracy=90))
+
+
 def test_graph_of_another_input_size(net):
     module = load_problem(RunConfig(model=f"{net}:Net", task="digits")).graph
     task = load_task("digits", None)

@@ -59,7 +59,8 @@ def main() -> None:
         _leave(f"mcuprune: {error}", error.exit_code)
     except SystemExit as leaving:
         if leaving.code == 130:
-            hint = "; the same command with --resume continues" if "compress" in sys.argv else ""
+            resumable = "compress" in sys.argv
+            hint = "; once training has begun, the same command with --resume continues" if resumable else ""
             _leave(f"mcuprune: interrupted{hint}", 130)
         raise
     except Exception as error:

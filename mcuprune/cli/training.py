@@ -256,7 +256,7 @@ def _family(run: RunConfig, as_json: bool) -> None:
         found = family.compress_family(run, progress, finished)
     show({"rows": found.rows}, found.text(), as_json)
     typer.echo(f"written to {run.out}; open {run.out / 'sweep.html'}", err=True)
-    found.require()
+    found.require_all()
 
 
 def sweep(

@@ -55,7 +55,7 @@ def allocate(
     """Levels of every site: within every budget, at or above the floors, maximal.
 
     Greedy removal of the unit with the largest decrease of violation per predicted loss, then filling the
-    slack; small problems are searched exhaustively, others improved by swaps when ``refine``.  While
+    slack; with ``refine`` all levels of small problems are tried and others improved by swaps.  While
     training, ``chunk`` removes that fraction of a site at once, and removal may ``start`` from earlier levels
     instead of the full ones: both save time and cost only optimality.
     Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors do not
@@ -231,7 +231,11 @@ def _search_size(problem: Problem) -> float:
 
 
 def _exhaustive(problem: Problem) -> Levels:
-    """The feasible levels of least predicted loss, by trying all of them."""
+    """The feasible levels of least predicted loss, by trying all of them.
+
+    Under exact figures, which take a plan each, of the :data:`EXACT_LIMIT` candidates of least loss that fit
+    approximately (most of them do not fit exactly), or greedy levels.
+    """
     sites = list(problem.curves)
     grids = np.meshgrid(*[np.arange(problem.floors[s], len(problem.curves[s])) for s in sites], indexing="ij")
     candidates = {site: grid.reshape(-1) for site, grid in zip(sites, grids, strict=True)}

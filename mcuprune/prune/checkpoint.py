@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
@@ -113,7 +114,14 @@ def values(module: GraphModule) -> dict[str, Tensor]:
 
 
 def restore(module: GraphModule, saved: Mapping[str, Tensor]) -> None:
+    """Saved values of exactly this module's constants; UsageError for those of another network."""
     parameters, statistics = module.state()
+    live = parameters | statistics
+    if saved.keys() != live.keys() or any(saved[k].shape != v.shape for k, v in live.items()):
+        raise UsageError(
+            f"what an earlier run left of '{module.graph.name}' is of another network, or of another version "
+            "of mcuprune; start again without --resume"
+        )
     with torch.no_grad():
-        for name, target in (parameters | statistics).items():
+        for name, target in live.items():
             target.copy_(saved[name])

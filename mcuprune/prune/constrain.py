@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mcuprune.prune.options import parse_choice
+from mcuprune.prune.options import parse_choice, require
 
 LEAST = 1e-4  # of a budget: what less than that costs has no slope, and its logarithm stays finite
 
@@ -107,6 +107,9 @@ class Augmented(Binding):
     paper = "Hestenes 1969; Powell 1969"
     penalty: float = 0.5
     rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self.penalty > 0.0, self.name, "penalty lies above 0", what="binding")
 
     def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
         values = {k: max(0.0, multipliers.values[k] + self.rate * e) for k, e in seen.violation.items()}

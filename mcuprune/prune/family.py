@@ -43,10 +43,10 @@ def family(
     ceilings = {group: max(target.ceilings[group] for target in targets) for group in targets[-1].ceilings}
     tightest = replace(targets[-1], ceilings=ceilings)  # wide enough for all
     shared = _search(tightest, method, setting, epochs, replace(usual, freeze=freeze))
-    start = tightest.resources.exact(tightest.ceilings)
     run, found = _kept(shared, graph, _file(setting, "family")) or shared.start(graph), list[Found]()
     while len(found) < len(targets):
         target = targets[len(found)]
+        start = target.resources.exact(tightest.ceilings)  # built for its own objective, like its budgets
         done = shared.phases.progress(run.step / shared.total)
         path = _file(setting, f"branch-{len(found)}")
         begun = path is not None and path.exists()  # the shared run may have gone on since

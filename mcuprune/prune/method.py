@@ -103,6 +103,10 @@ class Method:
         """Units that the gates themselves would keep now; None when the method keeps what it is assigned."""
         return None
 
+    def final_masks(self, state: State) -> dict[str, Tensor]:
+        """Of a weight method: constant -> the mask that it keeps from the freeze on."""
+        return dict(state["mask"])
+
     def scores(self, state: State) -> dict[str, np.ndarray]:
         """Site -> (units,) predicted loss increase of removing each unit alone, non-negative."""
         raise NotImplementedError(f"{type(self).__name__} has no scores")

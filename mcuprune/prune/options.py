@@ -46,10 +46,10 @@ def options(choice: type) -> dict[str, Any]:
     return {f.name: f.default for f in fields(choice)} if is_dataclass(choice) else {}
 
 
-def require(holds: bool, choice: str, demand: str) -> None:
+def require(holds: bool, choice: str, demand: str, what: str = "method") -> None:
     """UsageError where an option of the method ``choice`` has a value that it cannot work with."""
     if not holds:
-        raise UsageError(f"method '{choice}': {demand}")
+        raise UsageError(f"{what} '{choice}': {demand}")
 
 
 def _read(text: str, default: Any, where: str) -> Any:

@@ -216,7 +216,8 @@ class Search:
             problem = replace(self._problem(run, self.target.budgets), exact=self.target.resources.exact)
             self._cut(run, best_units(self.method.scores(run.state), allocate(problem)))
         else:
-            run.masks = dict(run.state["mask"])
+            run.masks = self.method.final_masks(run.state)
+            _apply_masks(run)
             run.restart_rate = self.recipe.learning_rate
         run.frozen, run.sites, run.state = True, (), State()
         run.multipliers = Multipliers.zero(self.target.budgets)

@@ -11,7 +11,7 @@ from mcuprune.report import units
 from mcuprune.report.html import WIDE, page_environment
 from mcuprune.report.model import Report
 from mcuprune.report.svg import Scale, dot, line, nice_ticks, picture, polyline, text
-from mcuprune.report.verdict import FAIL, answers, final_accuracy
+from mcuprune.report.verdict import final_accuracy
 from mcuprune.terminal import table
 
 COSTS = ("flash", "ram", "latency")  # what is better when smaller; the accuracy is better when larger
@@ -30,6 +30,7 @@ class Cell:
     folder: str
     report: Report | None = None
     error: str = ""
+    exit_code: int = 0  # of the error
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -70,8 +71,7 @@ def rows(cells: Sequence[Cell]) -> tuple[Row, ...]:
 def _row(cells: Sequence[Cell]) -> Row:
     board, budget, method = cells[0].key
     seeds = tuple(cell.seed for cell in cells)
-    failures = [_failure(cell) for cell in cells]
-    failure = next((words for words in failures if words), "")
+    failure = next((cell.error for cell in cells if cell.error), "")
     reports = [cell.report for cell in cells if cell.report is not None]
     if not reports:
         return Row(board, budget, method, seeds, failure=failure)
@@ -97,12 +97,6 @@ def _flag(reports: Sequence[Report]) -> str:
     """Savings that some run realised less than half of, in words."""
     pairs = [(s.realised.label, s.nominal.label) for r in reports for s in r.savings if s.flagged]
     return "; ".join(f"{a} saved under half of {b}" for a, b in dict.fromkeys(pairs))
-
-
-def _failure(cell: Cell) -> str:
-    if cell.report is None:
-        return cell.error
-    return next((f"not {a.question}: {a.detail}" for a in answers(cell.report) if a.status == FAIL), "")
 
 
 def _largest(reports: Iterable[Report], key: str) -> float | None:
@@ -160,7 +154,7 @@ def conclusions(found: Sequence[Row]) -> tuple[str, ...]:
 def _conclusion(board: str, found: Sequence[Row]) -> str:
     usable = [row for row in found if not row.failure and row.accuracy is not None]
     if not usable:
-        return f"{board}: nothing fits; {found[0].failure}"
+        return f"{board}: no run succeeded; {found[0].failure}"
     row = max(usable, key=lambda r: r.accuracy or 0.0)
     where = f" within {row.budget}" if row.budget else ""
     score = units.metric(row.metric, row.accuracy)

@@ -32,15 +32,18 @@ def kibi(value: float | None) -> str:
     return f"{round(value)} B"
 
 
+ROUNDS_UP = 0.9995  # of a unit: three digits say 1 of it, not 1e+03 of the next smaller one
+
+
 def seconds(value: float | None) -> str:
     """``850 us``, ``13.8 ms``, ``4.2 s``, ``2 min 05 s``."""
     if value is None:
         return DASH
     if value >= 60:
         return f"{int(value // 60)} min {int(value % 60):02d} s"
-    if value >= 1:
+    if value >= ROUNDS_UP:
         return f"{value:.3g} s"
-    return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} us"
+    return f"{value * 1e3:.3g} ms" if value >= ROUNDS_UP * 1e-3 else f"{value * 1e6:.3g} us"
 
 
 def quantity(value: float | None, unit: str) -> str:

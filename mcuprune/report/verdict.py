@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcuprune.errors import AccuracyError, BudgetError, MismatchError
 from mcuprune.report.model import DIFFERS, EQUAL, NOT_RUN, Accuracy, Report
 from mcuprune.report.units import metric
 
@@ -23,6 +24,14 @@ class Answer:
 
 def answers(report: Report) -> tuple[Answer, Answer, Answer]:
     return fits(report), exact(report), accurate(report)
+
+
+def judge(report: Report) -> None:
+    """Raises what the run failed at: MismatchError, then BudgetError, then AccuracyError."""
+    for ask, error in ((exact, MismatchError), (fits, BudgetError), (accurate, AccuracyError)):
+        answer = ask(report)
+        if answer.status == FAIL:
+            raise error(f"not {answer.question}: {answer.detail}")
 
 
 def fits(report: Report) -> Answer:
@@ -70,11 +79,12 @@ def accurate(report: Report) -> Answer:
     if final is None:
         return Answer("accurate enough", UNKNOWN, "not measured")
     shown = metric(task.metric, final.value)
-    if task.floor is not None:
+    if task.floor is not None and (task.chance is None or final.value > task.chance):
         status = PASS if final.value >= task.floor else FAIL
         return Answer("accurate enough", status, f"{shown}, floor {metric(task.metric, task.floor)}")
     if task.chance is not None:
         status = PASS if final.value > task.chance else FAIL
+        floor = "no floor was set" if task.floor is None else f"floor {metric(task.metric, task.floor)}"
         chance = metric(task.metric, task.chance)
-        return Answer("accurate enough", status, f"{shown}, chance {chance}; no floor was set")
+        return Answer("accurate enough", status, f"{shown}, chance {chance}; {floor}")
     return Answer("accurate enough", UNKNOWN, f"{shown}; no floor was set")

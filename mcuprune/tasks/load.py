@@ -51,6 +51,8 @@ def load_task(name: str | None, data: str | None, seed: int = 0) -> Task:
         raise UsageError(f"unknown task '{name}'{did_you_mean(name, TASKS)}; your own data go with --data")
     if name in PUBLISHED:
         return load_published(name, fold or None, data, seed)
+    if fold:
+        raise UsageError(f"task '{name}/{fold}': '{name}' has no folds; leave out '/{fold}'")
     if data is not None:
         raise UsageError(f"task '{name}' brings its own data; leave out '{data}'")
     return EMBEDDED[name](seed)

@@ -21,7 +21,7 @@ DEVICES = ("auto", "cpu", "cuda")
 class Compute:
     """``device`` one of :data:`DEVICES`, ``precision`` of :data:`PRECISIONS`; auto: by machine and work.
 
-    Equal seeds give equal results on equal machines with equal settings.
+    Equal seeds give equal results on equal processors with equal settings; the sums of a GPU may differ.
     """
 
     device: str = "auto"

@@ -6,8 +6,11 @@ import pytest
 from test_experiment import setting
 from test_method_runs import assert_within_and_maximal, problem
 
+from mcuprune.core import CORES
 from mcuprune.prune.family import crossing, family
 from mcuprune.prune.methods import find_method
+from mcuprune.prune.target import make_target
+from mcuprune.resources.model import ResourceModel
 from mcuprune.training.recipe import Recipe
 
 
@@ -40,6 +43,20 @@ def test_every_member_is_within_its_budgets(name: str, epochs: int) -> None:
         assert member.history[-1].score > 0.6 or epochs < 12
     flash = [targets[0].resources.exact({g: len(k) for g, k in m.keep.items()})["flash"] for m in found]
     assert flash[0] > flash[1] > flash[2]
+
+
+def test_a_looser_budget_waits_for_its_own_kernels() -> None:
+    """Kernels of little code make the wide network look as if it had always kept a budget of fast ones."""
+    graph, tight = problem(0.2)
+    fast = ResourceModel(tight.resources.graph, CORES["cortex-m4"], objective="cycles")
+    whole, small = fast.exact(tight.ceilings), tight.resources.exact(tight.ceilings)
+    assert whole["flash"] > small["flash"]
+    budget = small["flash"] + 0.5 * (whole["flash"] - small["flash"])
+    loose = make_target(graph, fast, {"flash": budget})
+    tight = make_target(graph, tight.resources, {"flash": tight.budgets["flash"]})
+    found = family(graph, [loose, tight], find_method("taylor"), setting(recipe=Recipe(12, 16, 1e-2)))  # type: ignore[arg-type]
+    assert_within_and_maximal(loose, found[0])
+    assert found[0].history[0].phase != "narrow", "it was gated before it was frozen"
 
 
 def test_close_budgets_give_different_members() -> None:

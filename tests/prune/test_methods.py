@@ -15,6 +15,7 @@ from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Linear
 from mcuprune.graph.passes import run_passes
+from mcuprune.prune.constrain import find_binding
 from mcuprune.prune.importance import unit_norms
 from mcuprune.prune.method import Site, best_units, curve
 from mcuprune.prune.methods import METHODS, find_method
@@ -158,12 +159,28 @@ def test_exact_obs_is_least_squares_for_a_layer_without_bias() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["hard_concrete:drop=0", "hard_concrete:drop=1", "ensemble:size=0", "rigl:interval=0", "imp:cycles=0"],
+    [
+        "hard_concrete:drop=0",
+        "hard_concrete:drop=1",
+        "bernoulli:start=7",
+        "keep_ratio:soft=0",
+        "connectivity_elements:density=-3",
+        "ensemble:size=0",
+        "rigl:interval=0",
+        "imp:cycles=0",
+    ],
 )
 def test_options_that_cannot_work_are_refused_before_anything_is_loaded(name: str) -> None:
     method, _, option = name.partition(":")
     with pytest.raises(UsageError, match=f"method '{method}': {option.partition('=')[0]}"):
         find_method(name)
+
+
+def test_members_and_bindings_that_cannot_work_are_refused_too() -> None:
+    with pytest.raises(UsageError, match="unknown ensemble member 'nonsense'"):
+        find_method("ensemble:member=nonsense")
+    with pytest.raises(UsageError, match="binding 'augmented': penalty lies above 0"):
+        find_binding("augmented:penalty=0")
 
 
 def test_unit_norms_cover_every_prunable_group() -> None:

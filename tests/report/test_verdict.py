@@ -66,7 +66,15 @@ def test_accuracy_rests_on_the_largest_sample_nearest_to_the_device(report):
 
 @pytest.mark.parametrize(
     ("floor", "chance", "status"),
-    [(0.95, 0.1, FAIL), (0.9015, 0.1, PASS), (None, 0.95, FAIL), (None, 0.1, PASS), (None, None, UNKNOWN)],
+    [
+        (0.95, 0.1, FAIL),
+        (0.9015, 0.1, PASS),
+        (0.05, 0.95, FAIL),  # a floor below chance does not make chance good enough
+        (0.9015, None, PASS),
+        (None, 0.95, FAIL),
+        (None, 0.1, PASS),
+        (None, None, UNKNOWN),
+    ],
 )
 def test_accurate_enough(report, floor, chance, status):
     assert accurate(replace(report, task=replace(report.task, floor=floor, chance=chance))).status == status

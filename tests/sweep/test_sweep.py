@@ -35,6 +35,7 @@ class Compressor:
         self.made.append(config)
         if config.budget.flash == 4096:
             raise BudgetError("flash: 5,000 used at least, 4,096 allowed")
+        over = config.method == "imp"
         report = Report(
             name="digits",
             command="",
@@ -42,12 +43,14 @@ class Compressor:
             seed=config.seed,
             board=BoardSummary(config.board, config.board, "cortex-m4", "dsp", 1, ()),
             task=TaskSummary("digits", "real data", "accuracy", (8, 8, 1)),
-            resources=(Resource("flash.total", "Flash", "bytes", 8192, 9000, 8000, 8000),),
+            resources=(Resource("flash.total", "Flash", "bytes", 8192, 9000, 8000, 8000 + 999 * over),),
             accuracies=(Accuracy("int8", "int8", "ours", 0.9 + 0.01 * config.seed, 100, None, None, None),),
         )
         config.out.mkdir(parents=True, exist_ok=True)
         (config.out / "report.json").write_text(to_json(report))
         (config.out / CONFIG).write_text(config.to_toml())
+        if over:
+            raise BudgetError("flash: 8,999 measured, 8,192 allowed")
 
 
 @pytest.fixture
@@ -112,6 +115,15 @@ def test_finished_runs_are_not_repeated(base, compressor):
     assert len(compressor.made) == 1  # another configuration
 
 
+def test_a_run_that_ended_over_budget_says_so_again(base, compressor):
+    """It has a report and is not repeated: its error is what the report says, now as before."""
+    found = [sweep(base, Grid(budgets=("flash=8K",), methods=("imp",)), 1).cells[0] for _ in range(2)]
+    assert len(compressor.made) == 1
+    assert found[0] == found[1]
+    assert found[0].error
+    assert found[0].report is not None
+
+
 def test_a_run_that_breaks_is_a_row_and_stops_nothing(base, compressor, monkeypatch):
     def broken(config: RunConfig) -> None:
         if config.seed == 0:
@@ -142,5 +154,12 @@ def test_interrupted_runs_resume(base, compressor):
 
 def test_a_sweep_without_a_success_is_an_error(base, compressor):
     found = sweep(base, Grid(budgets=("flash=4K",)))
-    with pytest.raises(UsageError, match=r"no run of the sweep succeeded; the first: flash: 5,000"):
+    with pytest.raises(BudgetError, match=r"no run of the sweep succeeded; the first: flash: 5,000"):
         found.require()
+
+
+def test_of_several_runs_one_may_fail_unless_all_are_asked_for(base, compressor):
+    found = sweep(base, Grid(budgets=("flash=8K", "flash=4K")), 1)
+    found.require()
+    with pytest.raises(BudgetError, match=r"^budget flash=4K: flash: 5,000 used"):
+        found.require_all()

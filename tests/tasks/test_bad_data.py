@@ -107,6 +107,7 @@ def test_unknown_task_is_answered_with_the_nearest(monkeypatch):
     assert "unknown task 'fashon-mnist'; did you mean 'fashion-mnist'?" in refused(None, "fashon-mnist")
     assert "(known: digits-scenes, digits, mnist" in refused(None, "zzz")
     assert "task 'digits' brings its own data" in refused("somewhere", "digits")
+    assert "'digits' has no folds; leave out '/0'" in refused(None, "digits/0")
     monkeypatch.delenv("MCUPRUNE_DATA", raising=False)
     assert "set MCUPRUNE_DATA (or --data) to the folder above 'mnist/'" in refused(None, "mnist")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mcuprune.prune.gated import Gated, straight_through
 from mcuprune.prune.method import Context, Site, State
+from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
 
 
@@ -29,6 +30,9 @@ class Bernoulli(Gated):
     gate_rate: float = 2.0
     lost: float = 0.1
     patience: int = 60
+
+    def __post_init__(self) -> None:
+        require(0.0 <= self.lost < self.start <= 1.0, self.name, "start lies above lost and is at most 1")
 
     def parameters(
         self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator

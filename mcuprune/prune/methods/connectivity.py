@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mcuprune.prune.gated import Gated, straight_through
 from mcuprune.prune.method import Context, Method, Site, State
+from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
 
 TINY = 1e-12
@@ -99,6 +100,9 @@ class ConnectivityElements(Method):
     mask_rate: float = 0.02
     dual_rate: float = 0.1
 
+    def __post_init__(self) -> None:
+        require(0.0 < self.density <= 1.0, self.name, "density lies above 0 and is at most 1")
+
     def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
         parameters, _ = module.state()
         variables = {s.key: torch.full_like(parameters[s.key], self.start) for s in sites}
@@ -128,18 +132,24 @@ class ConnectivityElements(Method):
             pull = normalised(slope * before[key], dim=0) + float(state["price"]["mu"])
             variable.sub_(self.mask_rate * pull).clamp_(-1.0, 1.0)
         state["effective"] = {}
-        self._choose(state, context.progress)
+        self._choose(state)
+        if context.progress >= 1.0:
+            state["mask"] = self.final_masks(state)
         return loss
 
-    def _choose(self, state: State, progress: float) -> None:
-        """Masks of the present variables; from the freeze's budget on the best ``density`` of each tensor."""
+    def final_masks(self, state: State) -> dict[str, Tensor]:
+        """The best ``density`` of each tensor, at least one weight."""
+        found = {}
+        for key, variable in state["variable"].items():
+            count = max(1, round(self.density * variable.numel()))
+            mask = torch.zeros(variable.numel(), device=variable.device)
+            mask[variable.flatten().argsort(descending=True, stable=True)[:count]] = 1.0
+            found[key] = mask.view_as(variable)
+        return found
+
+    def _choose(self, state: State) -> None:
+        """Masks of the present variables, and the pull that their share asks for."""
         active = sum(float((v >= 0).sum()) for v in state["variable"].values())
         share = active / sum(v.numel() for v in state["variable"].values())
         state["price"]["mu"] = (state["price"]["mu"] + self.dual_rate * (share - self.density)).clamp_min(0.0)
-        for key, variable in state["variable"].items():
-            mask = (variable >= 0).float()
-            if progress >= 1.0:
-                count = max(1, round(self.density * variable.numel()))
-                mask = torch.zeros(variable.numel(), device=variable.device)
-                mask[variable.flatten().argsort(descending=True, stable=True)[:count]] = 1.0
-            state["mask"][key] = mask.view_as(variable)
+        state["mask"] = {key: (variable >= 0).float() for key, variable in state["variable"].items()}

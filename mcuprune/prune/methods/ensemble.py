@@ -40,6 +40,7 @@ class Ensemble(Gated):
 
     def __post_init__(self) -> None:
         require(self.size >= 1, self.name, "size is at least 1")
+        _ = self.inner  # a member that is unknown, before anything is trained
 
     @cached_property
     def inner(self) -> Gated:

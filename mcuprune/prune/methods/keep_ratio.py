@@ -10,6 +10,7 @@ from torch import Tensor
 from mcuprune.prune.gated import Gated, descend, straight_through
 from mcuprune.prune.importance import unit_norms
 from mcuprune.prune.method import Context, Site, State
+from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
 
 PARTS, ROUNDS = 32, 7  # 2^35 in all: further than the interval has digits in float32
@@ -57,6 +58,9 @@ class KeepRatio(Gated):
     gate_rate: float = 2.0
     soft: float = 2.0
     steep: float = 12.0
+
+    def __post_init__(self) -> None:
+        require(0.0 < self.soft <= self.steep, self.name, "soft lies above 0, steep is at least soft")
 
     def parameters(
         self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator

@@ -257,7 +257,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             ),
         ),
         model="small_mobilenet",
-        epochs=80,
+        epochs=40,
         seeds=(0, 1, 2),
         drop_blocks=None,
         note=EXACT + "RAM is the arena with the input in it, which that paper leaves out.",
