@@ -105,6 +105,8 @@ def test_markdown_is_a_table(report):
         (units.seconds(0.0138), "13.8 ms"),
         (units.seconds(125), "2 min 05 s"),
         (units.seconds(4e-5), "40 us"),
+        (units.seconds(9.996e-4), "1 ms"),
+        (units.seconds(9.99e-4), "999 us"),
         (units.signed_percent(0.0), "exact"),
         (units.signed_percent(-0.041), "−4.1 %"),
         (units.metric("psnr", 31.25), "31.2 dB"),
