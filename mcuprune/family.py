@@ -18,6 +18,7 @@ from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
 from mcuprune.errors import UsageError
 from mcuprune.form import Compressed, Form, check_form
+from mcuprune.identity import identity
 from mcuprune.package import Clock, package
 from mcuprune.pipeline import board_budget, control_names, find_form, find_target, ready_board
 from mcuprune.problem import Problem, load_problem, make_setting
@@ -52,7 +53,7 @@ def compress_family(
     _check_order(config.family, [limit.limits(board.clock_hz) for limit in limits])
     targets = [find_target(problem, board, config, limit) for limit in limits]
     check_form(problem, config)
-    with open_workspace(config.out, config.to_toml(), config.resume) as space:
+    with open_workspace(config.out, identity(config), config.resume) as space:
         form = find_form(problem, targets[-1], limits[-1], board, config, space.training, progress)
         aims = targets
         if form.problem is not problem:

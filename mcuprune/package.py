@@ -14,6 +14,7 @@ from mcuprune.config import RunConfig
 from mcuprune.deploy import Deployment, Manifest, board_text, deploy
 from mcuprune.evidence import Evidence
 from mcuprune.form import Compressed
+from mcuprune.identity import identity
 from mcuprune.progress import Progress
 from mcuprune.quantize.convert import quantize
 from mcuprune.report.html import write_html
@@ -98,7 +99,7 @@ def _times(compressed: Compressed, clock: Clock) -> Times:
 
 def _write(report: Report, times: Times, config: RunConfig, folder: Path) -> None:
     texts: Mapping[str, str] = {
-        CONFIG: config.to_toml(),
+        CONFIG: identity(config),
         "report.json": to_json(report),
         "times.json": to_json(times),
         "report.html": write_html(report, times),

@@ -21,6 +21,7 @@ from mcuprune.errors import UsageError
 from mcuprune.form import Aims, Compressed, Form, check_form, choose_form
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
+from mcuprune.identity import identity
 from mcuprune.package import Clock, package
 from mcuprune.problem import Problem, load_problem, make_problem, make_setting
 from mcuprune.progress import SILENT, Progress
@@ -107,7 +108,7 @@ def compress_problem(
     limits = problem.budget.within(board_budget(problem, board, config))
     target = find_target(problem, board, config, limits)
     check_form(problem, config)
-    with open_workspace(config.out, config.to_toml(), config.resume) as space:
+    with open_workspace(config.out, identity(config), config.resume) as space:
         form = find_form(problem, target, limits, board, config, space.training, progress)
         aim = target if form.problem is problem else find_target(form.problem, board, config, limits)
         outcome = _train(problem, target, form, aim, config, space.training, progress)

@@ -17,6 +17,7 @@ from mcuprune.board import load_board
 from mcuprune.config import RunConfig, load_config
 from mcuprune.engine import spread
 from mcuprune.errors import McupruneError, UsageError, error_of
+from mcuprune.identity import identity
 from mcuprune.pipeline import check_names, compress
 from mcuprune.report.folder import read_report
 from mcuprune.report.model import Report
@@ -128,7 +129,7 @@ def judged(cell: Cell, report: Report) -> Cell:
 
 
 def finished(config: RunConfig) -> bool:
-    """Whether the run's folder holds the report of exactly this configuration."""
+    """Whether the run's folder holds the report of exactly this configuration, model file and data."""
     return (config.out / "report.json").is_file() and _holds(config.out / CONFIG, config)
 
 
@@ -137,7 +138,7 @@ def resumable(config: RunConfig) -> bool:
 
 
 def _holds(file: Path, config: RunConfig) -> bool:
-    return file.is_file() and file.read_text(encoding="utf-8") == config.to_toml()
+    return file.is_file() and file.read_text(encoding="utf-8") == identity(config)
 
 
 def write(result: Sweep, out: Path) -> None:

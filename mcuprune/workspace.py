@@ -80,5 +80,6 @@ def _check_resumable(out: Path, training: Path, config: str) -> None:
         raise UsageError(f"'{out}' holds no interrupted run; leave out --resume")
     if (training / CONFIG).read_text(encoding="utf-8") != config:
         raise UsageError(
-            f"the interrupted run in '{out}' had another configuration; use its flags, or drop --resume"
+            f"the interrupted run in '{out}' had another configuration, model file or data; "
+            "use its flags and files, or drop --resume"
         )

@@ -37,6 +37,7 @@ STAGES = (
     "report",
     "layers",
     "config",
+    "identity",
     "workspace",
     "deploy",
     "fit",
