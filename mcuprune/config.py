@@ -109,7 +109,7 @@ class RunConfig(BaseModel):
     learning_rate: float | None = Field(None, gt=0)
     controls: bool = True
     all_controls: bool = False
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, le=2**32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     min_accuracy: float | None = Field(None, ge=0)

@@ -57,6 +57,7 @@ def test_where_results_go_is_not_part_of_what_is_computed() -> None:
         ("epochs = 0", "epochs = 0"),
         ('epochs = "many"', "epochs = 'many'"),
         ("seed = -1", "seed = -1"),
+        ("seed = 9223372036854775808", "seed = 9223372036854775808"),
         ('toolchain = "clang"', "'zig' or 'gcc'"),
         ('name = "2net"', "name = '2net'"),
         ('budget = "flash=1Q"', "cannot read 'flash=1Q'"),
