@@ -47,7 +47,8 @@ class Gated(Method):
 
     def step(self, context: Context) -> Tensor:
         state = context.state
-        state["gate"] = gates = {k: _observed(gate) for k, gate in self.draw(context).items()}
+        drawn, wanted = self.draw(context), self.preference(state)
+        state["gate"] = gates = {k: _observed(_open(gate, wanted[k])) for k, gate in drawn.items()}
         expected = self.expected(state)
         loss = context.sgd(context.pressure(expected) if expected else None)
         slopes = {k: gate.grad for k, gate in gates.items() if gate.grad is not None}
@@ -109,6 +110,19 @@ def descend(value: Tensor, rate: float, low: float, high: float) -> None:
     if value.grad is not None:
         value.sub_(rate * value.grad).clamp_(low, high)
     value.grad = None
+
+
+def _open(gate: Tensor, wanted: Tensor) -> Tensor:
+    """``gate``, with the unit that is ``wanted`` most where all are closed.
+
+    Behind a layer that lets nothing through, batch norms divide by the root of their epsilon, one after the
+    other: gradients grow without bound.
+    """
+    if bool((gate > 0).any()):
+        return gate
+    best = torch.zeros_like(gate)
+    best[int(wanted.detach().argmax())] = 1.0
+    return gate + best
 
 
 def _observed(gate: Tensor) -> Tensor:

@@ -101,6 +101,24 @@ def test_scores_have_one_currency(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in GATED if n not in ("taylor", "magnitude")])
+def test_no_layer_is_ever_closed_for_a_whole_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is drawn: behind a layer that lets nothing through, gradients of batch norms have no bound."""
+    bench = Bench(find_method(name))
+    closed = {s.key: torch.zeros(s.size) for s in bench.sites}
+    monkeypatch.setattr(type(bench.method), "draw", lambda self, context: closed)
+    seen = []
+    transform = type(bench.method).transform
+
+    def watched(self: Gated, site: Site, tensor: torch.Tensor, state: State) -> torch.Tensor:
+        seen.append(transform(self, site, tensor, state))
+        return seen[-1]
+
+    monkeypatch.setattr(type(bench.method), "transform", watched)
+    bench.step()
+    assert [int((gate > 0).sum()) for gate in seen] == [1] * len(bench.sites)
+
+
+@pytest.mark.parametrize("name", [n for n in GATED if n not in ("taylor", "magnitude")])
 def test_a_price_closes_gates_and_a_gain_keeps_them_open(name: str) -> None:
     widths = {}
     for price in (1.0, 0.0):
