@@ -61,6 +61,7 @@ RECIPES = {  # by task, their rates for AdamW; other data: own_recipe
 }
 OWN_STEPS = 4000  # of the optimizer, for data that have no recipe
 OWN_EPOCHS = (10, 300)  # at least and at most, whatever the size of the data
+PERCENT = 2.0  # a floor from here on is meant in percent, where the metric ends at 1
 SIGNAL_RECIPE = Recipe(epochs=200, batch_size=128, learning_rate=2e-3, weight_decay=0.0)
 SIREN_WIDTHS = (8, 64)  # smallest and largest hidden width of the network that an image starts from
 SIREN_EXCESS = 1.0  # bytes of its weights per byte of the flash budget, half of which is tables and code
@@ -143,7 +144,7 @@ def make_problem(model: nn.Module | Graph, task: Task, config: RunConfig) -> Pro
 
 def _problem(build: Build, task: Task, config: RunConfig, name: str, note: str = "") -> Problem:
     name = config.name or identifier(name)
-    if (config.min_accuracy or 0.0) > 1.0 and task.metric != "psnr":
+    if (config.min_accuracy or 0.0) >= PERCENT and task.metric != "psnr":
         raise UsageError(
             f"--min-accuracy {config.min_accuracy:g}: task '{task.name}' is judged from 0 to 1; "
             "give 0.9 for 90 %"
