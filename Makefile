@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 METADATA := pyproject.toml setup.py constraints.txt
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?= -n 2 --dist worksteal
+# Two workers on two threads each wait for each other on two cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # One environment, made in two steps: what a run needs, and what the tests need on top.
 RUN := $(VENV)/.installed-run
@@ -23,14 +25,14 @@ compress: $(RUN)
 	$(BIN)/mcuprune compress --board $(BOARD) $(ARGS)
 
 test: $(TEST)
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 # Damaged model files by the hundred thousand; FUZZ_SEED=1 for others.
 fuzz: $(TEST)
 	FUZZ_CASES=$(or $(FUZZ_CASES),100000) $(BIN)/python -m pytest tests/fuzz $(PYTEST_ARGS)
 
 test-all: $(TEST) test-tflite-runtime
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 lint: $(TEST)
 	$(BIN)/ruff check .

@@ -79,7 +79,7 @@ def _panel(
             parts.append(text(left - 6, y(tick) + 4, f"{tick:g} %", text_anchor="end"))
     if dense is not None:
         parts.append(element("g", line(left, y(dense), left + PANEL, y(dense), "control"), stroke="#222"))
-        parts.append(text(left + 4, y(dense) - 4, f"dense {dense:.1f}"))
+        parts.append(text(left + 4, y(dense) + 13, f"dense {dense:.1f}"))
     for index, one in enumerate(shown):
         marks = [
             dot(x(p[axis]), y(p[3]), "dot", f"{one.name}: {p[3]:.2f} %, {p[axis]:,.0f} {words}")
