@@ -47,8 +47,12 @@ class Gated(Method):
 
     def step(self, context: Context) -> Tensor:
         state = context.state
-        drawn, wanted = self.draw(context), self.preference(state)
-        state["gate"] = gates = {k: _observed(_open(gate, wanted[k])) for k, gate in drawn.items()}
+        drawn = self.draw(context)
+        closed = [k for k, gate in drawn.items() if not bool((gate > 0).any())]
+        if closed:
+            wanted = self.preference(state)
+            drawn = {**drawn, **{k: _opened(drawn[k], wanted[k]) for k in closed}}
+        state["gate"] = gates = {k: _observed(gate) for k, gate in drawn.items()}
         expected = self.expected(state)
         loss = context.sgd(context.pressure(expected) if expected else None)
         slopes = {k: gate.grad for k, gate in gates.items() if gate.grad is not None}
@@ -112,14 +116,12 @@ def descend(value: Tensor, rate: float, low: float, high: float) -> None:
     value.grad = None
 
 
-def _open(gate: Tensor, wanted: Tensor) -> Tensor:
-    """``gate``, with the unit that is ``wanted`` most where all are closed.
+def _opened(gate: Tensor, wanted: Tensor) -> Tensor:
+    """A ``gate`` that is closed for all units, open for the one that is ``wanted`` most.
 
     Behind a layer that lets nothing through, batch norms divide by the root of their epsilon, one after the
     other: gradients grow without bound.
     """
-    if bool((gate > 0).any()):
-        return gate
     best = torch.zeros_like(gate)
     best[int(wanted.detach().argmax())] = 1.0
     return gate + best
