@@ -96,9 +96,19 @@ class Budget:
             limits[name] = min((limit for limit in both if limit is not None), default=None)
         return Budget(**limits)
 
+    def beyond(self, other: Budget) -> tuple[Budget, ...]:
+        """The limits of ``other`` that this one goes beyond, each by itself."""
+        tighter = self.within(other)
+        return tuple(
+            Budget(**{field.name: getattr(other, field.name)})
+            for field in fields(self)
+            if getattr(self, field.name) is not None
+            and getattr(tighter, field.name) != getattr(self, field.name)
+        )
+
     def __str__(self) -> str:
         """The form that :func:`parse_budget` reads back to an equal budget; empty when nothing is limited."""
-        latency = None if self.latency_s is None else f"latency={Decimal(repr(self.latency_s)):f}s"
+        latency = None if self.latency_s is None else _write_seconds(self.latency_s)
         flash, ram = (_write(name, getattr(self, name), 1024) for name in ("flash", "ram"))
         return ",".join(part for part in (flash, ram, _write("macs", self.macs, 1000), latency) if part)
 
@@ -151,3 +161,15 @@ def _write(name: str, value: int | None, base: int) -> str | None:
         if value % base**power == 0:
             return f"{name}={value // base**power}{unit}"
     return f"{name}={value}"
+
+
+def _write_seconds(value: float) -> str:
+    """In the largest unit of which it is one or more."""
+    seconds = Decimal(repr(value))
+    unit = next((unit for unit, size in _SECONDS.items() if seconds >= size), "us")
+    return f"latency={(seconds / Decimal(_SECONDS[unit])).normalize():f}{unit}"
+
+
+def figure(resource: str, value: float) -> str:
+    """``flash=5,120``, ``density=0.33``."""
+    return f"{resource}={value:,.0f}" if value >= 100 else f"{resource}={value:.4g}"

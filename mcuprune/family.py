@@ -20,7 +20,7 @@ from mcuprune.errors import UsageError
 from mcuprune.form import Compressed, Form, check_form
 from mcuprune.identity import identity
 from mcuprune.package import Clock, package
-from mcuprune.pipeline import board_budget, control_names, find_form, find_target, ready_board
+from mcuprune.pipeline import control_names, find_form, find_limits, find_target, ready_board
 from mcuprune.problem import Problem, load_problem, make_setting
 from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.experiment import Outcome, Whole, control, prepare
@@ -49,10 +49,12 @@ def compress_family(
     method = _gating(config.method)
     progress.stage("load model and data")
     problem = load_problem(config)
-    limits = [budget.within(board_budget(problem, board, config)) for budget in config.family]
+    limits = [find_limits(problem, budget, board, config, progress) for budget in config.family]
     _check_order(config.family, [limit.limits(board.clock_hz) for limit in limits])
     targets = [find_target(problem, board, config, limit) for limit in limits]
     check_form(problem, config)
+    members = [_member(config, budget) for budget in config.family]
+    named = [identity(member) for member in members]  # of the files that training reads
     with open_workspace(config.out, identity(config), config.resume) as space:
         form = find_form(problem, targets[-1], limits[-1], board, config, space.training, progress)
         aims = targets
@@ -60,9 +62,14 @@ def compress_family(
             aims = [find_target(form.problem, board, config, limit) for limit in limits]
         outcomes = _train(problem, targets, form, aims, method, config, space.training, progress)
         cells = []
-        for budget, aim, outcome in zip(config.family, aims, outcomes, strict=True):
-            compressed = Compressed(problem, form, aim, outcome)
-            cells.append(_member(compressed, board, config, budget, progress, finished))
+        for member, text, aim, outcome in zip(members, named, aims, outcomes, strict=True):
+            with open_workspace(member.out, text) as own:
+                compressed = Compressed(problem, form, aim, outcome)
+                made = package(compressed, board, member, own.build, Clock(), progress)
+                own.publish()
+            if finished is not None:
+                finished(made.report, made.times, member.out)
+            cells.append(_cell(member, board, made.report))
         space.publish()
     result = Sweep(tuple(cells), rows(cells))
     write(result, config.out)
@@ -118,21 +125,12 @@ def _train(
     return outcomes
 
 
-def _member(
-    compressed: Compressed,
-    board: Board,
-    config: RunConfig,
-    budget: Budget,
-    progress: Progress,
-    finished: Finished | None,
-) -> Cell:
-    """Package one network; its row of the Pareto report."""
+def _member(config: RunConfig, budget: Budget) -> RunConfig:
+    """The run of one budget, in a folder of its own."""
     folder = config.out / re.sub(r"[^A-Za-z0-9.]+", "_", str(budget))
-    own = config.model_copy(update={"budget": budget, "out": folder})
-    with open_workspace(folder) as space:
-        made = package(compressed, board, own, space.build, Clock(), progress)
-        space.publish()
-    if finished is not None:
-        finished(made.report, made.times, folder)
-    cell = Cell(board.name, str(budget), config.method, config.seed, str(folder))
-    return judged(cell, made.report)
+    return config.model_copy(update={"budget": budget, "out": folder})
+
+
+def _cell(member: RunConfig, board: Board, report: Report) -> Cell:
+    cell = Cell(board.name, str(member.budget), member.method, member.seed, str(member.out))
+    return judged(cell, report)

@@ -14,7 +14,6 @@ from mcuprune.config import RunConfig
 from mcuprune.deploy import Deployment, Manifest, board_text, deploy
 from mcuprune.evidence import Evidence
 from mcuprune.form import Compressed
-from mcuprune.identity import identity
 from mcuprune.progress import Progress
 from mcuprune.quantize.convert import quantize
 from mcuprune.report.html import write_html
@@ -25,7 +24,6 @@ from mcuprune.score import Scores, evaluate
 from mcuprune.sound import add as add_sound
 from mcuprune.summarize import make_report
 from mcuprune.verify.prove import SAMPLES, Proof, make_inputs, prove
-from mcuprune.workspace import CONFIG
 
 # That all executors are compared on: Problem.real_inputs of the test set, the others random bytes.
 INPUTS = 200
@@ -63,7 +61,7 @@ def package(
     clock.lap("verification")
     report = make_report(Evidence(compressed, config, board, built, proof, scores, sound))
     times = _times(compressed, clock)
-    _write(report, times, config, folder)
+    _write(report, times, folder)
     return Package(report, times, proof)
 
 
@@ -97,9 +95,8 @@ def _times(compressed: Compressed, clock: Clock) -> Times:
     return Times(tuple(clock.phases), dense, training, parts)
 
 
-def _write(report: Report, times: Times, config: RunConfig, folder: Path) -> None:
+def _write(report: Report, times: Times, folder: Path) -> None:
     texts: Mapping[str, str] = {
-        CONFIG: identity(config),
         "report.json": to_json(report),
         "times.json": to_json(times),
         "report.html": write_html(report, times),

@@ -105,7 +105,7 @@ def compress_problem(
     finished: Finished | None = None,
 ) -> tuple[Report, Times]:
     clock = Clock()
-    limits = problem.budget.within(board_budget(problem, board, config))
+    limits = find_limits(problem, problem.budget, board, config, progress)
     target = find_target(problem, board, config, limits)
     check_form(problem, config)
     with open_workspace(config.out, identity(config), config.resume) as space:
@@ -131,7 +131,10 @@ def control_names(config: RunConfig) -> tuple[str, ...]:
 def find_target(problem: Problem, board: Board, config: RunConfig, limits: Budget) -> Target:
     """What the network must fit, and the kernels that it is counted with; BudgetError where it cannot."""
     folded = run_passes(problem.graph)
-    models = [ResourceModel(folded, board.core, config.toolchain, o, board.flash) for o in config.objectives]
+    models = [
+        ResourceModel(folded, board.core, config.toolchain, objective, board.flash, board.clock_hz)
+        for objective in config.objectives
+    ]
     return best_target(problem.graph, models, limits.limits(board.clock_hz), problem.recipe.widths)
 
 
@@ -159,12 +162,17 @@ def find_form(
         return choose_form(problem, config, Aims(figures, aim), folder, progress)
 
 
-def board_budget(problem: Problem, board: Board, config: RunConfig) -> Budget:
-    """The board's default budget, less what an audio front end takes of its flash."""
-    budget = dict(board.budget())
+def find_limits(
+    problem: Problem, budget: Budget, board: Board, config: RunConfig, progress: Progress
+) -> Budget:
+    """``budget`` within the board's own, less what an audio front end takes of its flash."""
+    own = dict(board.budget())
     if problem.task.front_end is not None:
-        budget["flash"] -= reserve(problem.task.front_end, problem.name, board, config.toolchain).flash
-    return Budget(**budget)
+        own["flash"] -= reserve(problem.task.front_end, problem.name, board, config.toolchain).flash
+    limits = Budget(**own)
+    for part in budget.beyond(limits):
+        progress.note(f"--budget {budget}: {part} is what {board.name} has for it, and holds")
+    return budget.within(limits)
 
 
 def _train(

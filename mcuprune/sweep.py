@@ -109,14 +109,15 @@ def run(config: RunConfig) -> Cell:
     """One run, or what an earlier one of the same configuration left."""
     name = load_board(config.board).name
     cell = Cell(name, str(config.budget), config.method, config.seed, str(config.out))
-    if not finished(config):
+    wanted = identity(config)
+    if not finished(config.out, wanted):
         try:
-            compress(config.model_copy(update={"resume": resumable(config)}))
+            compress(config.model_copy(update={"resume": _holds(config.out / TRAINING / CONFIG, wanted)}))
         except McupruneError as failure:
             cell = replace(cell, error=str(failure), exit_code=failure.exit_code)
         except Exception as failure:  # not foreseen, such as memory that ran out: the other runs go on
             cell = replace(cell, error=f"{type(failure).__name__}: {failure}", exit_code=1)
-    return judged(cell, read_report(config.out)[0]) if finished(config) else cell
+    return judged(cell, read_report(config.out)[0]) if finished(config.out, wanted) else cell
 
 
 def judged(cell: Cell, report: Report) -> Cell:
@@ -128,17 +129,13 @@ def judged(cell: Cell, report: Report) -> Cell:
     return replace(cell, report=report, error="", exit_code=0)
 
 
-def finished(config: RunConfig) -> bool:
-    """Whether the run's folder holds the report of exactly this configuration, model file and data."""
-    return (config.out / "report.json").is_file() and _holds(config.out / CONFIG, config)
+def finished(out: Path, wanted: str) -> bool:
+    """Whether the folder holds the report of exactly the run that ``wanted`` is the identity of."""
+    return (out / "report.json").is_file() and _holds(out / CONFIG, wanted)
 
 
-def resumable(config: RunConfig) -> bool:
-    return _holds(config.out / TRAINING / CONFIG, config)
-
-
-def _holds(file: Path, config: RunConfig) -> bool:
-    return file.is_file() and file.read_text(encoding="utf-8") == identity(config)
+def _holds(file: Path, wanted: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == wanted
 
 
 def write(result: Sweep, out: Path) -> None:

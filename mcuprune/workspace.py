@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,18 +13,22 @@ from mcuprune.errors import UsageError
 
 TRAINING = ".training"  # checkpoints of an unfinished run
 CONFIG = "run.toml"
+BUILD = ".build"  # what will be published; a run that was killed leaves it to the next
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """``training`` holds checkpoints, ``build`` what will be published into ``out``."""
+    """``training`` holds checkpoints, ``build`` what will be published into ``out``; of what: ``config``."""
 
     out: Path
     training: Path
     build: Path
+    config: str = ""
 
     def publish(self) -> None:
-        """Move everything that was built into the output folder, replacing an earlier run's files."""
+        """Move what was built, and the configuration, into the output folder over an earlier run's files."""
+        if self.config:
+            (self.build / CONFIG).write_text(self.config, encoding="utf-8")
         for source in sorted(self.build.iterdir()):
             target = self.out / source.name
             if target.is_dir():
@@ -48,7 +51,7 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
         _check_resumable(out, training, config)
     build = _create(out, training, config, resume)
     try:
-        yield Workspace(out, training, build)
+        yield Workspace(out, training, build, config)
     except BaseException as error:
         begun = any(file.name != CONFIG for file in training.glob("*"))
         if not begun and not isinstance(error, KeyboardInterrupt):
@@ -68,7 +71,10 @@ def _create(out: Path, training: Path, config: str, resume: bool) -> Path:
             shutil.rmtree(training, ignore_errors=True)
         training.mkdir(exist_ok=True)
         (training / CONFIG).write_text(config, encoding="utf-8")
-        return Path(tempfile.mkdtemp(prefix=".build-", dir=out))
+        build = out / BUILD
+        shutil.rmtree(build, ignore_errors=True)
+        build.mkdir()
+        return build
     except OSError as error:
         raise UsageError(
             f"output folder '{out}' cannot be written: {error.strerror}; choose another with --out"

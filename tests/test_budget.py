@@ -49,6 +49,18 @@ def test_refuses(text: str, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["latency=358.5us", "latency=20ms", "latency=1.5s", "latency=100s"])
+def test_latencies_are_written_as_people_write_them(text: str) -> None:
+    assert str(parse_budget(text)) == text
+
+
+def test_limits_beyond_another() -> None:
+    board = Budget(flash=1000, ram=100)
+    assert Budget(flash=1001, ram=100, macs=5).beyond(board) == (Budget(flash=1000),)
+    assert Budget(flash=2000, ram=200).beyond(board) == (Budget(flash=1000), Budget(ram=100))
+    assert Budget().beyond(board) == ()
+
+
 sizes = st.none() | st.integers(1, 1 << 40)
 
 

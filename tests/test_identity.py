@@ -50,15 +50,27 @@ def test_an_edited_model_is_neither_resumed_nor_taken_for_finished(tmp_path: Pat
         raise KeyboardInterrupt
     with open_workspace(out, identity(config), resume=True) as space:
         (space.build / "report.json").write_text("{}")
-        (space.build / CONFIG).write_text(identity(config))
         space.publish()
-    assert finished(config)
+    assert finished(out, identity(config))
     (out / TRAINING).mkdir()
     (out / TRAINING / CONFIG).write_text(identity(config))
     model.write_text("second")
-    assert not finished(config)
+    assert not finished(out, identity(config))
     with (
         pytest.raises(UsageError, match="another configuration, model file or data"),
         open_workspace(out, identity(config), resume=True),
     ):
         pass
+
+
+def test_a_model_that_was_edited_while_it_trained_is_not_taken_for_what_was_trained(tmp_path: Path) -> None:
+    model, out = tmp_path / "net.py", tmp_path / "run"
+    model.write_text("first")
+    config = RunConfig(model=f"{model}:Net", task="digits", out=out)
+    with open_workspace(out, identity(config)) as space:
+        model.write_text("second")
+        (space.build / "report.json").write_text("{}")
+        space.publish()
+    assert not finished(out, identity(config))
+    model.write_text("first")
+    assert finished(out, identity(config))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcuprune.errors import UsageError
-from mcuprune.workspace import TRAINING, open_workspace
+from mcuprune.workspace import BUILD, CONFIG, TRAINING, open_workspace
 
 
 def broken(out: Path, error: BaseException, trained: bool) -> None:
@@ -28,7 +28,7 @@ def test_finished_trainings_outlive_an_error(error: BaseException, tmp_path: Pat
         assert (space.training / "dense.pt").read_bytes() == b"hours of work"
         (space.build / "report.json").write_text("{}")
         space.publish()
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["report.json", CONFIG]
 
 
 def test_nothing_is_left_of_a_run_that_trained_nothing(tmp_path: Path) -> None:
@@ -36,6 +36,15 @@ def test_nothing_is_left_of_a_run_that_trained_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     broken(tmp_path / "run", KeyboardInterrupt(), trained=False)
     assert (tmp_path / "run" / TRAINING).is_dir(), "an interrupted run can be resumed from its start"
+
+
+def test_what_a_killed_run_was_building_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "run" / BUILD).mkdir(parents=True)
+    (tmp_path / "run" / BUILD / "half.elf").write_text("of another network")
+    with open_workspace(tmp_path / "run") as space:
+        (space.build / "report.json").write_text("{}")
+        space.publish()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.json"]
 
 
 def test_an_error_after_the_end_is_the_one_that_is_seen(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from mcuprune.budget import EXAMPLE
+from mcuprune.errors import UsageError
 from mcuprune.terminal import to_json
 
 if TYPE_CHECKING:
     from mcuprune.report.model import Report, Times
 
+T = TypeVar("T", str | None, list[str] | None)
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 BoardName = Annotated[str, typer.Option("--board", "-b", help="Family, board name or board file.")]
 ModelPath = Annotated[str, typer.Argument(help="file.py:Net, .onnx, .tflite or a Keras file.")]
@@ -20,7 +22,17 @@ Lossless = Annotated[
     bool, typer.Option(help="Fold channels that are constant or unread first; no output byte changes.")
 ]
 RunFolder = Annotated[Path, typer.Argument(help="Folder that `compress` or `export` wrote.")]
-BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}")]
+
+
+def not_empty(text: T) -> T:
+    """A budget as given; UsageError for "", which a variable that is not set leaves of it."""
+    given = [text] if isinstance(text, str) else text or []
+    if not all(part.strip() for part in given):
+        raise UsageError(f"--budget is empty; leave it out for the board's own, or give e.g. {EXAMPLE}")
+    return text
+
+
+BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}", callback=not_empty)]
 OPTIMIZE = "speed, size, ram or balanced: what kernels are chosen for."
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcuprune.budget import EXAMPLE
-from mcuprune.cli.options import OPTIMIZE, Json, show, show_report
+from mcuprune.cli.options import OPTIMIZE, Json, not_empty, show, show_report
 from mcuprune.config import RunConfig, load_config
+from mcuprune.errors import UsageError
 from mcuprune.progress import open_progress
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def compress(
         typer.Option(
             help=f"E.g. {EXAMPLE}; what is left out is the board's limit. Several, loose to tight: all from "
             "one run.",
+            callback=not_empty,
             rich_help_panel=TARGETS,
         ),
     ] = None,
@@ -225,6 +227,8 @@ def compress(
     if budget:  # whatever the file says: one, or a family
         given |= {"budget": budget[0], "family": ()} if len(budget) == 1 else {"family": tuple(budget)}
     run = load_config(config, given)
+    if input_axis is not None and run.inputs is None:
+        raise UsageError(f"--input-axis {input_axis} says what --inputs counts; give --inputs too")
     if board and len(board) > 1:
         grid = {"boards": tuple(board), "budgets": tuple(map(str, run.family))}
         _sweep(run.model_copy(update={"family": ()}), grid, None, "local", as_json)
@@ -264,7 +268,9 @@ def sweep(
     task: Annotated[str | None, typer.Option(help="As for `compress`.")] = None,
     data: Annotated[str | None, typer.Option(help="As for `compress`.")] = None,
     board: Annotated[list[str] | None, typer.Option("--board", "-b", help="Repeat for several.")] = None,
-    budget: Annotated[list[str] | None, typer.Option(help=f"Repeat for several, e.g. {EXAMPLE}")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help=f"Repeat for several, e.g. {EXAMPLE}", callback=not_empty)
+    ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Repeat for several.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeat for several.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Training epochs of a run.")] = None,

@@ -15,12 +15,13 @@ Features = tuple[Number, ...]
 
 
 def conv2d(shape: OpShape) -> Features:
-    """Calls, output pixels, outputs, runs of consecutive products, products."""
+    """Calls, output rows, output pixels, taps clipped, outputs, runs of consecutive products, products."""
     out_h, out_w, out_c = shape.output
     in_c = shape.inputs[0][2]
     rows, columns = (sum(taps) for taps in window_taps(shape))
     runs = rows * (out_w if shape.window.dilation[1] == 1 else columns)
-    return (1, out_h * out_w, out_h * out_w * out_c, runs * out_c, rows * columns * in_c * out_c)
+    products = rows * columns * in_c * out_c
+    return (1, out_h, out_h * out_w, clipped_taps(shape), out_h * out_w * out_c, runs * out_c, products)
 
 
 def pointwise(shape: OpShape) -> Features:
@@ -31,10 +32,18 @@ def pointwise(shape: OpShape) -> Features:
 
 
 def window_per_channel(shape: OpShape) -> Features:
-    """Depthwise and pooling.  Calls, output pixels, outputs, rows of taps, taps."""
+    """Depthwise, pooling.  Calls, output rows, output pixels, taps clipped, outputs, rows of taps, taps."""
     out_h, out_w, channels = shape.output
     rows, columns = (sum(taps) for taps in window_taps(shape))
-    return (1, out_h * out_w, out_h * out_w * channels, rows * out_w * channels, rows * columns * channels)
+    pixels, clipped = out_h * out_w, clipped_taps(shape)
+    return (1, out_h, pixels, clipped, pixels * channels, rows * out_w * channels, rows * columns * channels)
+
+
+def clipped_taps(shape: OpShape) -> int:
+    """Taps outside the image, each counted off: rows once per output row, columns once per pixel."""
+    (kernel_h, kernel_w), (out_h, out_w, _) = shape.window.kernel, shape.output
+    rows, columns = (sum(taps) for taps in window_taps(shape))
+    return out_h * kernel_h - rows + out_h * (out_w * kernel_w - columns)
 
 
 def fully_connected(shape: OpShape) -> Features:
@@ -245,7 +254,7 @@ def _rows_dsp(shape: OpShape) -> Features:
 
 def depthwise_dsp(shape: OpShape) -> Features:
     """Calls, output rows, output pixels, outputs; of four channels at once: groups, rows of three taps, other
-    rows, taps in these; of channels left over: rows of taps, taps."""
+    rows, taps in these; of channels left over: outputs, rows of taps, taps."""
     out_h, out_w, channels = shape.output
     rows, columns = window_taps(shape)
     pixels = out_h * out_w
@@ -261,6 +270,7 @@ def depthwise_dsp(shape: OpShape) -> Features:
         sum(rows) * threes * fours,
         sum(rows) * (out_w - threes) * fours,
         sum(rows) * (sum(columns) - 3 * threes) * fours,
+        pixels * single,
         sum(rows) * out_w * single,
         sum(rows) * sum(columns) * single,
     )
@@ -314,7 +324,7 @@ def depthwise_3x3_dsp(shape: OpShape) -> Features:
 
 def pool_dsp(shape: OpShape) -> Features:
     """Calls, output rows, output pixels, outputs; of four channels at once: groups, rows of taps, taps; of
-    channels left over: rows of taps, taps."""
+    channels left over: outputs, rows of taps, taps."""
     out_h, out_w, channels = shape.output
     rows, columns = (sum(taps) for taps in window_taps(shape))
     pixels = out_h * out_w
@@ -328,6 +338,7 @@ def pool_dsp(shape: OpShape) -> Features:
         pixels * fours,
         rows * out_w * fours,
         rows * columns * fours,
+        pixels * single,
         rows * out_w * single,
         rows * columns * single,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcuprune.budget import figure
 from mcuprune.errors import BudgetError
 
 Levels = dict[str, int]
@@ -79,13 +80,16 @@ def check_feasible(problem: Problem) -> None:
     check_reached(figures, problem.budgets)
 
 
-def check_reached(smallest: Mapping[str, float], budgets: Mapping[str, float]) -> None:
-    """Raise BudgetError unless the smallest figures fit every budget."""
+def check_reached(
+    smallest: Mapping[str, float], budgets: Mapping[str, float], quote: Callable[[str, float], str] = figure
+) -> None:
+    """Raise BudgetError, which ``quote`` writes the figures of, unless the smallest fit every budget."""
     for resource, budget in budgets.items():
         if smallest[resource] > budget:
+            least = quote(resource, smallest[resource]).partition("=")[2]
             raise BudgetError(
-                f"budget {resource}={plain(budget)} cannot be reached: the smallest this model gets is "
-                f"{plain(smallest[resource])}; raise the budget or start from a smaller model"
+                f"budget {quote(resource, budget)} cannot be reached: the smallest this model gets is "
+                f"{least}; raise the budget or start from a smaller model"
             )
 
 
@@ -112,10 +116,6 @@ def uniform_levels(
 
 def scaled(full: Mapping[str, int], factor: float) -> Levels:
     return {site: max(1, math.floor(width * factor + 1e-9)) for site, width in full.items()}
-
-
-def plain(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
 
 
 def _figures(problem: Problem, levels: Mapping[str, int]) -> dict[str, float]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mcuprune.board import FlashTiming
+from mcuprune.budget import figure
 from mcuprune.core import Core
 from mcuprune.graph.ir import Graph, axis_width
 from mcuprune.graph.op_shape import Number, OpShape, op_shape
@@ -25,7 +26,7 @@ from mcuprune.plan.ir import Call, Plan, row_loops
 from mcuprune.plan.live import LiveStep, Network, ShapeOf, step_bytes
 from mcuprune.plan.make import live_steps, make_plan
 from mcuprune.plan.rows import row_shape
-from mcuprune.resources.cycles import upper_cycles
+from mcuprune.resources.cycles import run_cycles, upper_cycles
 from mcuprune.resources.flash import code_bytes, constant_bytes, reset_costs, stored_bytes
 from mcuprune.resources.latency import ErrorBar, Latency, error_bar, latency, linear_share, waiting_cycles
 from mcuprune.resources.loops import loop_code_bytes, loop_cycles, loop_functions, loop_stack_bytes
@@ -44,7 +45,7 @@ class ResourceModel:
 
     Flash counts constants, tables and code; RAM the arena, with input and output in it, and the stack; cycles
     are the upper bound of the cycle model, as far as latency is concerned: with ``timing`` they include what
-    waiting for flash takes, and the error of such estimates on silicon.
+    waiting for flash takes, and the error of such estimates on silicon.  ``clock_hz`` serves messages alone.
     """
 
     graph: Graph
@@ -52,6 +53,7 @@ class ResourceModel:
     toolchain: str = "zig"
     objective: str = "cycles"
     timing: FlashTiming | None = None
+    clock_hz: float | None = None
     _memo: dict[tuple[int, ...], dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -91,6 +93,12 @@ class ResourceModel:
         """The figures of a planned network by resource."""
         return {k: getattr(usage, k) for k in RESOURCES} | {"cycles": usage.latency.high}
 
+    def quote(self, resource: str, value: float) -> str:
+        """``flash=5,120``; cycles as the latency that was asked for, where the clock is known."""
+        if resource == "cycles" and self.clock_hz is not None:
+            return f"latency={1e3 * value / self.clock_hz:.4g}ms"
+        return figure(resource, value)
+
     def plan(self, network: Network) -> Plan:
         return make_plan(network, self.core.isa, self.objective, placement_limit=PLACEMENTS)
 
@@ -107,7 +115,7 @@ class ResourceModel:
         return {resource: rules[resource]() for resource in wanted}
 
     def _cycles(self, calls: Sequence[tuple[Kernel, OpShape]]) -> Number:
-        core = sum(upper_cycles(kernel, shape, self.core.name) for kernel, shape in calls)
+        core = run_cycles(len(calls)) + sum(upper_cycles(k, shape, self.core.name) for k, shape in calls)
         if self.timing is None:
             return core
         waiting = waiting_cycles([(shape, 1) for _, shape in calls], core, self.timing)
@@ -192,7 +200,7 @@ def breakdown(
     loops = row_loops(plan)
     resets = reset_costs(network, (*names, *loop_functions(loops)))
     cycles = sum(upper_cycles(call.kernel, call.shape, core.name) * call.times for call in calls)
-    cycles += loop_cycles(loops, core.name)
+    cycles += run_cycles(len(plan.steps)) + loop_cycles(loops, core.name)
     return Breakdown(
         constants=int(constant_bytes([(call.kernel, call.shape) for call in calls]))
         + stored_bytes(network)

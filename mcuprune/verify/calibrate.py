@@ -1,9 +1,9 @@
 """Fits the kernels' cycle formulas to emulated runs: ``python -m mcuprune.verify.calibrate [kernel ...]``.
 
-Every kernel runs alone on the emulated core, on shapes that vary each of its features.  The coefficients with
-the least squared relative errors go into ``mcuprune/kernels/cycle_coefficients.json``, with the largest error
-over these shapes and over random ones.  Calls are the usual ones: multipliers below one, and no clamp but to
-int8.
+Every kernel runs alone on the emulated core, on shapes that vary each of its features.  The coefficients
+with the least squared relative errors go into ``mcuprune/kernels/cycle_coefficients.json``, with the share by
+which a run exceeded the formula at most, over these shapes and over random ones.  Calls are the usual ones:
+multipliers below one, and no clamp but to int8.
 """
 
 from __future__ import annotations
@@ -155,11 +155,11 @@ def fit(found: Sequence[Sample]) -> list[float]:
     return [float(f"{value:.4g}") for value in solution]
 
 
-def largest_error(coefficients: Sequence[float], found: Sequence[Sample]) -> float:
-    """Largest relative error, rounded up to a tenth of a percent."""
+def largest_excess(coefficients: Sequence[float], found: Sequence[Sample]) -> float:
+    """The share by which a run exceeds the formula at most, rounded up to a tenth of a percent."""
     cycles, features = _arrays(found)
-    errors = np.abs(features @ np.array(coefficients) / cycles - 1.0)
-    return float(np.ceil(1000.0 * errors.max()) / 1000.0)
+    excess = (cycles / (features @ np.array(coefficients))).max() - 1.0
+    return float(np.ceil(1000.0 * max(0.0, excess)) / 1000.0)
 
 
 def _arrays(found: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
@@ -168,13 +168,13 @@ def _arrays(found: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def calibrate(bench: KernelBench, kernels: Iterable[Kernel]) -> dict[str, dict[str, Any]]:
-    """Coefficients of kernels on the bench's core, and their largest error, held-out shapes included."""
+    """Coefficients of kernels on the bench's core, and their largest excess, held-out shapes included."""
     figures = {}
     for kernel in kernels:
         found = samples(bench, kernel, shapes(kernel))
         coefficients = fit(found)
-        error = largest_error(coefficients, [*found, *samples(bench, kernel, held_out(kernel))])
-        figures[kernel.name] = {"coefficients": coefficients, "max_relative_error": error}
+        excess = largest_excess(coefficients, [*found, *samples(bench, kernel, held_out(kernel))])
+        figures[kernel.name] = {"coefficients": coefficients, "largest_excess": excess}
     return figures
 
 

@@ -17,7 +17,7 @@ from mcuprune.kernels.kernel import Kernel
 Dims = tuple[int, int, int]
 Windows = tuple[tuple[ir.Window, int, int], ...]
 
-CHANNELS = ((1, 8), (3, 5), (4, 4), (7, 6), (8, 16), (16, 9), (20, 3), (24, 24))
+CHANNELS = ((1, 1), (1, 8), (2, 3), (3, 5), (4, 4), (7, 6), (8, 16), (16, 9), (20, 3), (24, 24))
 WINDOWS: Windows = (
     (ir.Window((3, 3), (1, 1), (1, 1, 1, 1)), 6, 6),
     (ir.Window((3, 3), (2, 2), (0, 0, 1, 1)), 10, 9),
@@ -38,11 +38,20 @@ WIDE: Windows = (
     (ir.Window((3, 3), (1, 1), (2, 2, 2, 2)), 4, 4),
     (ir.Window((3, 3)), 3, 19),
 )
+# Signals: one pixel a row, and one row.
+LINES: Windows = (
+    (ir.Window((5, 1), (2, 1), (2, 0, 2, 0)), 31, 1),
+    (ir.Window((3, 1), (1, 1), (1, 0, 1, 0)), 16, 1),
+    (ir.Window((1, 5), (1, 2), (0, 2, 0, 2)), 1, 31),
+)
 POINTWISE: Windows = (
     (ir.Window((1, 1)), 1, 1),
+    (ir.Window((1, 1)), 24, 1),
     (ir.Window((1, 1)), 6, 6),
     (ir.Window((1, 1)), 3, 7),
     (ir.Window((1, 1), (2, 2)), 8, 8),
+    (ir.Window((1, 1), (2, 1)), 31, 1),
+    (ir.Window((1, 1), (2, 2)), 5, 13),
 )
 GLOBAL: Windows = ((ir.Window((6, 6)), 6, 6), (ir.Window((4, 3)), 4, 3))
 SIZES: tuple[Dims, ...] = tuple(itertools.product((1, 4, 7), (1, 5), (1, 3, 8, 33)))
@@ -50,7 +59,8 @@ AXES = ((0, 1), (2,), (1, 2), (0, 2))
 PADDINGS = ((1, 1, 1, 1), (0, 1, 0, 1), (3, 0, 2, 0))
 
 
-HELD_OUT = 24
+HELD_OUT = 40
+SIGNALS = 0.25  # share of them with one pixel a row
 
 
 def shapes(kernel: Kernel) -> Iterator[OpShape]:
@@ -83,8 +93,10 @@ def held_out(kernel: Kernel, count: int = HELD_OUT) -> Iterator[OpShape]:
 
 def _random_shape(op: type[ir.Node], rng: np.random.Generator, pointwise: bool) -> OpShape:
     height, width = (int(size) for size in rng.integers(3, 13, 2))
-    in_c, out_c = (int(count) for count in rng.integers(1, 41, 2))
+    in_c, out_c = (int(count) for count in rng.integers(1, rng.choice([5, 41]), 2))
     kernel = (1, 1) if pointwise else tuple(int(size) for size in rng.integers(1, min(height, width, 6), 2))
+    if rng.random() < SIGNALS:
+        height, width, kernel = height * width, 1, (kernel[0], 1)
     stride = tuple(int(step) for step in rng.integers(1, 3, 2))
     pads = (0, 0, 0, 0) if pointwise else tuple(int(rng.integers(0, size)) for size in kernel * 2)
     window = ir.Window(kernel, stride, pads)  # type: ignore[arg-type]
@@ -125,13 +137,14 @@ def _elementwise(op: type[ir.Node], dims: Dims, second: Dims | None = None) -> O
 
 
 def _convolutions() -> Iterator[OpShape]:
-    for (window, height, width), (in_c, out_c) in itertools.product(WINDOWS + WIDE + POINTWISE, CHANNELS):
+    windows = WINDOWS + WIDE + LINES + POINTWISE
+    for (window, height, width), (in_c, out_c) in itertools.product(windows, CHANNELS):
         node = ir.Conv2d("x", ("i",), "w", "b", window)
         yield OpShape(node, ((height, width, in_c),), (*window.output_size(height, width), out_c))
 
 
 def _depthwise() -> Iterator[OpShape]:
-    for (window, height, width), (channels, _) in itertools.product(WINDOWS + CUT, CHANNELS):
+    for (window, height, width), (channels, _) in itertools.product(WINDOWS + CUT + LINES, CHANNELS):
         node = ir.DepthwiseConv2d("x", ("i",), "w", "b", window)
         yield _same_channels(node, window, (height, width, channels))
 
@@ -142,12 +155,12 @@ def _linear() -> Iterator[OpShape]:
 
 
 def _max_pools() -> Iterator[OpShape]:
-    for (window, height, width), (channels, _) in itertools.product(WINDOWS + GLOBAL, CHANNELS):
+    for (window, height, width), (channels, _) in itertools.product(WINDOWS + GLOBAL + LINES, CHANNELS):
         yield _same_channels(ir.MaxPool2d("x", ("i",), window), window, (height, width, channels))
 
 
 def _average_pools() -> Iterator[OpShape]:
-    for (window, height, width), (channels, _) in itertools.product(WINDOWS + GLOBAL, CHANNELS):
+    for (window, height, width), (channels, _) in itertools.product(WINDOWS + GLOBAL + LINES, CHANNELS):
         yield _same_channels(ir.AveragePool2d("x", ("i",), window), window, (height, width, channels))
 
 

@@ -10,12 +10,18 @@ from mcuprune.graph import ir
 from mcuprune.graph.ir import Quantization, QuantizedGraph, Window
 from mcuprune.quantize.scheme import FIXED_OUTPUT, SOFTMAX_OUTPUT
 
+Size = int | tuple[int, int]
+
 
 class Builder:
-    """Grows a QuantizedGraph node by node; every method returns the new tensor's name."""
+    """Grows a QuantizedGraph node by node; every method returns the new tensor's name.
 
-    def __init__(self, name: str, shape: tuple[int, ...], seed: int = 0) -> None:
-        self.name, self.rng = name, np.random.default_rng(seed)
+    With ``trained`` tensors are quantized as training leaves those behind a ReLU: from 0 on, so that no layer
+    has to clamp.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], seed: int = 0, trained: bool = False) -> None:
+        self.name, self.rng, self.trained = name, np.random.default_rng(seed), trained
         self.nodes: list[ir.Node] = []
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.quantization: dict[str, Quantization] = {}
@@ -31,24 +37,24 @@ class Builder:
         self,
         x: str,
         channels: int,
-        kernel: int = 3,
-        stride: int = 1,
+        kernel: Size = 3,
+        stride: Size = 1,
         pad: int | None = None,
         activation: str | None = "relu",
         bias: bool = True,
     ) -> str:
         name, weight = self._names("conv")
-        window = self._window(kernel, stride, kernel // 2 if pad is None else pad)
-        in_c = self.shapes[x][2]
-        self._weights(weight, (channels, kernel, kernel, in_c), channels, kernel * kernel * in_c, x, bias)
+        window, in_c = self._window(kernel, stride, pad), self.shapes[x][2]
+        taps = int(np.prod(window.kernel))
+        self._weights(weight, (channels, *window.kernel, in_c), channels, taps * in_c, x, bias)
         node = ir.Conv2d(name, (x,), weight, f"{weight}_bias" if bias else None, window, activation)
         return self._add(node, (*window.output_size(*self.shapes[x][:2]), channels), self._target())
 
-    def depthwise(self, x: str, multiplier: int = 1, stride: int = 1, kernel: int = 3) -> str:
+    def depthwise(self, x: str, multiplier: int = 1, stride: Size = 1, kernel: Size = 3) -> str:
         name, weight = self._names("depthwise")
-        window = self._window(kernel, stride, kernel // 2)
-        channels = self.shapes[x][2] * multiplier
-        self._weights(weight, (kernel, kernel, channels), channels, kernel * kernel, x, True)
+        window = self._window(kernel, stride)
+        channels, taps = self.shapes[x][2] * multiplier, int(np.prod(window.kernel))
+        self._weights(weight, (*window.kernel, channels), channels, taps, x, True)
         node = ir.DepthwiseConv2d(name, (x,), weight, f"{weight}_bias", window, multiplier, "relu6")
         return self._add(node, (*window.output_size(*self.shapes[x][:2]), channels), self._target())
 
@@ -107,10 +113,16 @@ class Builder:
         name = f"{word}{len(self.nodes)}"
         return name, f"{name}.weight"
 
-    def _window(self, kernel: int, stride: int, pad: int) -> Window:
-        return Window((kernel, kernel), (stride, stride), (pad, pad, pad, pad))
+    def _window(self, kernel: Size, stride: Size, pad: int | None = None) -> Window:
+        """Padded by half the kernel, or as told."""
+        high, wide = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        down, right = stride if isinstance(stride, tuple) else (stride, stride)
+        pads = (high // 2, wide // 2) if pad is None else (pad, pad)
+        return Window((high, wide), (down, right), pads * 2)
 
     def _target(self) -> Quantization:
+        if self.trained:
+            return Quantization(float(np.float32(self.rng.uniform(0.01, 6.0 / 255.0))), -128)
         return Quantization(float(np.float32(self.rng.uniform(0.02, 0.06))), int(self.rng.integers(-128, 40)))
 
     def _weights(

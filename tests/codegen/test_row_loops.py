@@ -95,7 +95,7 @@ def test_loops_equal_the_specification(isa: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("board", ["stm32f4", "rpi-pico", "esp32c3"])
 def test_a_loop_on_the_core_costs_what_is_predicted(board: str, tmp_path: Path) -> None:
-    b = Builder("rows", (20, 20, 3), 5)
+    b = Builder("rows", (20, 20, 3), 5, trained=True)
     x = b.conv("input", 16)
     x = block(b, block(b, x, 16, 1), 8, 2)
     graph = b.graph(b.linear(b.flatten(b.global_pool(x)), 4))

@@ -116,7 +116,7 @@ def test_figures_are_there_for_every_core_that_runs_the_kernel(name: str) -> Non
         assert catalogue.code_bytes(kernel, core.name) > 0
         assert catalogue.stack_bytes(name, core.name) >= 0
         if core.timing is not None:
-            assert 0.0 <= catalogue.cycle_error(kernel, core.name) < 0.15
+            assert 0.0 <= catalogue.cycle_excess(kernel, core.name) < 0.15
 
 
 def facts(kernel: Kernel) -> dict[str, Callable[[OpShape], Any]]:

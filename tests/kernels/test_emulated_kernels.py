@@ -23,7 +23,7 @@ from mcuprune.quantize.run_int8 import evaluate
 
 pytest.importorskip("unicorn")
 pytest.importorskip("ziglang")
-from mcuprune.verify.calibrate import BOARDS, Bench, largest_error, samples
+from mcuprune.verify.calibrate import BOARDS, Bench, largest_excess, samples
 from mcuprune.verify.calibration_shapes import held_out
 from mcuprune.verify.qemu import why_not
 from mcuprune.verify.qemu_bench import QemuBench
@@ -142,4 +142,4 @@ def test_cycle_formulas_hold(bench: Bench | QemuBench) -> None:
         if bench.has(kernel) and kernel.isa in own:
             found = samples(bench, kernel, held_out(kernel, count=3))
             coefficients = catalogue.coefficients(kernel, core)
-            assert largest_error(coefficients, found) <= catalogue.cycle_error(kernel, core), kernel.name
+            assert largest_excess(coefficients, found) <= catalogue.cycle_excess(kernel, core), kernel.name

@@ -85,7 +85,7 @@ def test_what_only_wider_layers_reach_is_reached() -> None:
         assert model.exact(levels)["flash"] <= least
 
 
-@pytest.mark.parametrize("seed", [80, 137, 148, 160, 590, 657])
+@pytest.mark.parametrize("seed", [80, 137, 148, 161, 590, 658])
 def test_the_smallest_network_is_found(seed: int) -> None:
     """Among the networks of all widths, where one channel everywhere is not the smallest."""
     graph = random_graph(seed)
@@ -126,3 +126,15 @@ def test_kernels_are_chosen_so_that_the_network_has_room() -> None:
     impossible = {"flash": models[2].exact(ones)["flash"] - 1}
     with pytest.raises(BudgetError, match="smallest"):
         best_target(graph, models, impossible)
+
+
+def test_what_cannot_be_reached_is_said_of_the_kernels_that_come_nearest() -> None:
+    """In the terms of the budget: cycles are a latency where the clock is known."""
+    graph = random_graph(3)
+    models = [ResourceModel(graph, CORES["cortex-m4"], objective=o, clock_hz=1e6) for o in ("cycles", "size")]
+    full = {group: graph.widths[group] for group in prunable(graph)}
+    least = [m.exact(smallest_levels(full, m.exact, {"cycles": 0}))["cycles"] for m in models]
+    assert least[0] < least[1]
+    says = f"latency=0.001ms .* smallest this model gets is {least[0] / 1e3:.4g}ms"
+    with pytest.raises(BudgetError, match=says):
+        best_target(graph, models, {"cycles": 1.0})
