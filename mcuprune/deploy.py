@@ -21,6 +21,7 @@ from mcuprune.plan.make import make_plan
 from mcuprune.verify.prove import SAMPLES, Subject
 from mcuprune.verify.sizes import ImageSizes, measure
 from mcuprune.verify.toolchain import Toolchain, build_firmware, find_toolchain
+from mcuprune.workspace import refuse_several
 
 MANIFEST, BOARD, TFLITE, ONNX, ELF, SOURCE = (
     "deploy.json",
@@ -136,6 +137,7 @@ def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
 
 
 def read_manifest(folder: Path) -> Manifest:
+    refuse_several(folder)
     try:
         values = json.loads(_read(folder / MANIFEST))
         picked = values.pop("picked", None)

@@ -24,9 +24,9 @@ from mcuprune.report.model import Report
 from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
 from mcuprune.report.verdict import judge
 from mcuprune.terminal import to_json
-from mcuprune.workspace import CONFIG, TRAINING
+from mcuprune.workspace import CONFIG, SWEEP, TRAINING
 
-FILES = ("sweep.json", "sweep.html", "sweep.txt")
+FILES = (SWEEP, "sweep.html", "sweep.txt")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mcuprune.errors import UsageError
 
 TRAINING = ".training"  # checkpoints of an unfinished run
 CONFIG = "run.toml"
+SWEEP = "sweep.json"  # where the folders of several runs lie
 BUILD = ".build"  # what will be published; a run that was killed leaves it to the next
 
 
@@ -62,6 +63,13 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
         for folder in created:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def refuse_several(folder: Path) -> None:
+    """UsageError for the folder of a sweep or of several budgets, where that of one run is asked for."""
+    if (folder / SWEEP).is_file():
+        runs = ", ".join(sorted(path.parent.name for path in folder.glob("*/report.json")))
+        raise UsageError(f"'{folder}' holds several runs, which sweep.html compares; give one: {runs}")
 
 
 def _create(out: Path, training: Path, config: str, resume: bool) -> Path:

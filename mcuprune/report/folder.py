@@ -8,8 +8,7 @@ from mcuprune.errors import UsageError
 from mcuprune.report.html import write_html
 from mcuprune.report.model import Report, Times
 from mcuprune.report.serialize import report_from_json, times_from_json
-
-SWEEP = "sweep.json"
+from mcuprune.workspace import refuse_several
 
 
 def read_report(path: Path) -> tuple[Report, Times | None]:
@@ -18,9 +17,7 @@ def read_report(path: Path) -> tuple[Report, Times | None]:
     Raises :class:`UsageError` when there is none, or none that this version reads.
     """
     file = path / "report.json" if path.is_dir() else path
-    if path.is_dir() and not file.exists() and (path / SWEEP).is_file():
-        runs = ", ".join(sorted(found.parent.name for found in path.glob("*/report.json")))
-        raise UsageError(f"{path}: holds several runs, and sweep.html compares them; give one of {runs}")
+    refuse_several(path)
     try:
         report = report_from_json(file.read_text(encoding="utf-8"))
     except OSError as error:

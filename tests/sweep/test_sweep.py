@@ -11,7 +11,9 @@ from mcuprune import engine as engine_module
 from mcuprune import share
 from mcuprune import sweep as sweeps
 from mcuprune.config import RunConfig
+from mcuprune.deploy import read_manifest
 from mcuprune.errors import BudgetError, ToolchainError, UsageError
+from mcuprune.report.folder import read_report
 from mcuprune.report.model import Accuracy, BoardSummary, Report, Resource, TaskSummary
 from mcuprune.report.serialize import to_json
 from mcuprune.sweep import Grid, configurations, sweep
@@ -101,6 +103,14 @@ def test_a_sweep_reports_failures_and_goes_on(base, compressor):
     assert str(base.out) not in (base.out / "sweep.json").read_text()
     assert "stm32f4: 90.5 %" in (base.out / "sweep.txt").read_text()
     assert (base.out / "sweep.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("read", [read_report, read_manifest])
+def test_the_folder_of_several_runs_is_refused_where_one_is_asked_for(base, compressor, read):
+    found = sweep(base, Grid(budgets=("flash=8K", "flash=9K")), jobs=1)
+    first, second = (Path(cell.folder).name for cell in found.cells)
+    with pytest.raises(UsageError, match=f"several runs, .*give one: {first}, {second}"):
+        read(base.out)
 
 
 def test_finished_runs_are_not_repeated(base, compressor):
