@@ -119,7 +119,7 @@ def _train(
         for number, (aim, target, member) in enumerate(zip(aims, targets, found, strict=True)):
             own = folder / f"controls-{number}"
             rest = (graph, aim, replace(setting, folder=own), member, progress)
-            whole = Whole(problem.graph, target, replace(given, folder=own))
+            whole = Whole(problem.graph, target, replace(given, folder=own), common=given.folder)
             controls = {name: control(name, *rest, whole) for name in names}
             outcomes.append(Outcome(member, dense, controls, parts))
     return outcomes

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from mcuprune.graph.channels import build_graph, prunable
 from mcuprune.graph.ir import Constant, Flatten, Graph, Input, Linear, Node, Softmax, ends_in_softmax
-from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.importance import filter_scores
-from mcuprune.prune.method import best_units, curve
 from mcuprune.prune.shrink import Keep, shrink
-from mcuprune.prune.target import Target
+from mcuprune.prune.target import Target, cut
 from mcuprune.training.graph_module import reinitialise
 
 
@@ -46,16 +42,11 @@ def linear(initial: Graph) -> Graph:
 
 def magnitude(trained: Graph, target: Target) -> Graph:
     """A trained dense network cut to the budgets by filter norms in one shot (to be fine-tuned)."""
-    return _cut(trained, target, filter_scores(trained))
+    return shrink(trained, cut(target, filter_scores(trained)))
 
 
 def random(trained: Graph, target: Target, seed: int) -> Graph:
     """The same by scores drawn by chance: what floors and allocator give without any knowledge."""
     generator = np.random.default_rng(seed)
-    return _cut(trained, target, {g: generator.random(trained.widths[g]) for g in prunable(trained)})
-
-
-def _cut(trained: Graph, target: Target, scores: Mapping[str, np.ndarray]) -> Graph:
-    curves = {group: curve(scores[group]) for group in prunable(trained)}
-    problem = Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact)
-    return shrink(trained, best_units(scores, allocate(problem)))
+    scores = {group: generator.random(trained.widths[group]) for group in prunable(trained)}
+    return shrink(trained, cut(target, scores))

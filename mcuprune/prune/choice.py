@@ -21,7 +21,7 @@ from mcuprune.progress import SILENT, Progress
 from mcuprune.prune import checkpoint
 from mcuprune.prune.constrain import Augmented, Multipliers, Observed, pressure
 from mcuprune.prune.gated import Gated
-from mcuprune.prune.method import Context, Site, State
+from mcuprune.prune.method import Context, Site, State, random_of
 from mcuprune.prune.run import learned
 from mcuprune.prune.setting import Setting
 from mcuprune.training.divergence import check_finite, check_state, safe_epoch
@@ -130,7 +130,7 @@ def _context(
     x: Tensor,
     y: Tensor,
 ) -> Context:
-    recipe, multipliers = setting.recipe, run.multipliers
+    multipliers = run.multipliers
 
     def loss() -> Tensor:
         return setting.loss(choice.forward(run.module, x, run.state), y)
@@ -138,7 +138,7 @@ def _context(
     def price(expected: Mapping[str, Tensor]) -> Tensor:
         return pressure(choice.usage(expected), bounds, multipliers, BINDING)
 
-    random = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+    random = random_of(setting.recipe.seed, step)
     return Context(run.module, choice.sites, run.state, run.optimizer, loss, price, random, step, progress)
 
 

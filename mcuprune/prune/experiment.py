@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
@@ -42,11 +43,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Whole:
-    """The network before inputs and blocks were chosen: what controls start from."""
+    """The network before inputs and blocks were chosen: what controls start from.
+
+    ``common``: where trainings are kept that are the same for every target; None: where ``setting`` says.
+    """
 
     graph: Graph
     target: Target
     setting: Setting
+    common: Path | None = None
+
+    @property
+    def shared(self) -> Setting:
+        return self.setting if self.common is None else replace(self.setting, folder=self.common)
 
 
 def run_experiment(
@@ -111,7 +120,7 @@ def control(
         graph = baselines.uniform(whole.graph, whole.target, recipe.seed)
         return trained(name, graph, whole.setting, progress)
     if name == "linear":
-        plain = replace(whole.setting, recipe=whole.setting.recipe.without_norms())
+        plain = replace(whole.shared, recipe=whole.setting.recipe.without_norms())
         return trained(name, baselines.linear(whole.graph), plain, progress)
     if name == "magnitude":
         return _one_shot(name, baselines.magnitude, whole, progress)
@@ -132,11 +141,11 @@ def equal_epochs(dense: Graph, narrow: Graph, epochs: int) -> int:
 
 def _one_shot(name: str, cut: Callable[[Graph, Target], Graph], whole: Whole, progress: Progress) -> Trained:
     """Dense training, one cut, fine-tuning; as many epochs altogether as everybody has."""
-    setting = whole.setting
-    before = max(1, round(BEFORE_CUT * setting.recipe.epochs))
-    after = max(1, setting.recipe.epochs - before)
-    first = replace(setting, recipe=replace(setting.recipe, epochs=before))
-    second = replace(setting, recipe=replace(setting.recipe, epochs=after))
+    recipe = whole.setting.recipe
+    before = max(1, round(BEFORE_CUT * recipe.epochs))
+    after = max(1, recipe.epochs - before)
+    first = replace(whole.shared, recipe=replace(recipe, epochs=before))
+    second = replace(whole.setting, recipe=replace(recipe, epochs=after))
     shared = trained("one-shot-dense", whole.graph, first, progress)
     after_cut = trained(name, cut(shared.graph, whole.target), second, progress)
     return replace(after_cut, seconds=shared.seconds + after_cut.seconds)

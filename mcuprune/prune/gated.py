@@ -24,8 +24,7 @@ LEAST = 1e-3  # preference of a unit that the method has given up: the order amo
 class Gated(Method):
     """Base class of methods with one gate per unit.
 
-    Its own gates are binary and follow what the allocator assigns; a subclass that learns its gates overrides
-    ``parameters``, ``draw``, ``learn``, ``settled`` and ``preference``.
+    Its own gates are binary and follow what the allocator assigns.
     """
 
     decay: ClassVar[float] = 0.95  # of the running mean of squared gate gradients
@@ -96,6 +95,20 @@ class Gated(Method):
             k: (v / correction * wanted[k].detach().clamp_min(LEAST)).double().numpy()
             for k, v in state["saliency"].items()
         }
+
+
+class Learned(Gated):
+    """Base class of methods whose gates learn, with prices of budgets pressing on them.
+
+    A subclass overrides ``parameters``, ``draw``, ``expected``, ``learn`` and ``preference``.
+    """
+
+    def settled(self, state: State) -> dict[str, Tensor]:
+        """Open where the method rather wants the unit than not."""
+        return {k: (wanted.detach() > 0.5).float() for k, wanted in self.preference(state).items()}
+
+    def widths(self, state: State) -> dict[str, int]:
+        return {k: int((gate > 0).sum()) for k, gate in self.settled(state).items()}
 
 
 def assign_masks(state: State, keep: Keep) -> None:

@@ -71,6 +71,11 @@ class Context:
         return loss.detach()
 
 
+def random_of(seed: int, step: int) -> torch.Generator:
+    """What a step draws its random numbers from, whether the run was interrupted or not."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
 class Method:
     """Base class: does nothing to training and has no opinion.  Subclasses live in ``prune/methods/``."""
 

@@ -23,7 +23,7 @@ from mcuprune.progress import SILENT, Progress
 from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import filter_scores
-from mcuprune.prune.method import Context, Method, State, best_units
+from mcuprune.prune.method import Context, Method, State, best_units, random_of
 from mcuprune.prune.run import Found, Run, learned, sites_of
 from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
@@ -152,8 +152,7 @@ class Search:
             usage = self.target.resources.relaxed({**run.graph.widths, **expected}, paid)
             return pressure(usage, budgets, run.multipliers, self.binding)
 
-        random = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + run.step)
-        progress = self.phases.progress(share)
+        random, progress = random_of(self.recipe.seed, run.step), self.phases.progress(share)
         return Context(
             run.module, run.sites, run.state, run.optimizer, loss, price, random, run.step, progress
         )

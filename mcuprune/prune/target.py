@@ -12,7 +12,17 @@ import numpy as np
 from mcuprune.errors import BudgetError
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
-from mcuprune.prune.allocate import Exact, Levels, check_reached, excess, uniform_levels
+from mcuprune.prune.allocate import (
+    Exact,
+    Levels,
+    Problem,
+    allocate,
+    check_reached,
+    excess,
+    uniform_levels,
+)
+from mcuprune.prune.method import best_units, curve
+from mcuprune.prune.shrink import Keep
 from mcuprune.resources.model import ResourceModel
 from mcuprune.training.recipe import Recipe
 
@@ -39,6 +49,18 @@ class Target:
     def costs(self, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Figures of the budgeted resources only."""
         return self.resources.figures(levels, self.budgets)
+
+    def problem(
+        self, curves: Mapping[str, np.ndarray], budgets: Mapping[str, float] | None = None
+    ) -> Problem:
+        """What the allocator solves for a network that nothing trains on meanwhile: figures are exact."""
+        return Problem(curves, self.costs, budgets or self.budgets, self.floors, self.resources.exact)
+
+
+def cut(target: Target, scores: Mapping[str, np.ndarray], budgets: Mapping[str, float] | None = None) -> Keep:
+    """The best units that fit the target, or ``budgets`` on the way to it; ``scores`` of its groups."""
+    curves = {group: curve(scores[group]) for group in target.floors}
+    return best_units(scores, allocate(target.problem(curves, budgets)))
 
 
 def make_target(

@@ -18,7 +18,7 @@ from mcuprune.problem import probability_loss
 from mcuprune.prune import baselines
 from mcuprune.prune.checkpoint import next_epoch, restore, values
 from mcuprune.prune.constrain import Multipliers
-from mcuprune.prune.experiment import ALL_CONTROLS, equal_epochs, run_experiment
+from mcuprune.prune.experiment import ALL_CONTROLS, Whole, control, equal_epochs, run_experiment
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.shrink import shrink
@@ -51,6 +51,21 @@ def test_all_controls_stand_beside_the_result_within_the_same_budgets() -> None:
     assert len(outcome.controls["scratch-b"].history) == equal_epochs(
         graph, outcome.controls["scratch"].graph, setting().recipe.epochs
     )
+
+
+def test_what_no_budget_changes_is_trained_once_for_several(tmp_path: Path) -> None:
+    graph, _ = problem()
+    kept, common = dict[str, set[str]](), tmp_path / "common"
+    for share in (0.6, 0.3):
+        (_, target), own = problem(share), setting(folder=tmp_path / str(share))
+        whole = Whole(graph, target, own, common)
+        for name in ("magnitude", "random", "linear", "uniform"):
+            widths = control(name, graph, target, own, whole=whole).graph.widths
+            figures = target.resources.exact({g: widths[g] for g in target.floors if g in widths})
+            assert name == "linear" or all(figures[k] <= b for k, b in target.budgets.items())
+        kept[str(share)] = {path.name for path in (tmp_path / str(share)).iterdir()}
+    assert kept["0.6"] == kept["0.3"] == {"magnitude.pt", "random.pt", "uniform.pt"}
+    assert {path.name for path in common.iterdir()} == {"one-shot-dense.pt", "linear.pt"}
 
 
 def test_every_seed_draws_another_random_cut() -> None:

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_method_runs import problem
 
-from mcuprune.prune.methods.imp import cut, split_epochs
+from mcuprune.prune.importance import filter_scores
+from mcuprune.prune.methods.imp import split_epochs
 from mcuprune.prune.shrink import shrink
+from mcuprune.prune.target import cut
 from mcuprune.training.schedules import allr_start, llr
 
 
@@ -77,5 +79,5 @@ def test_a_group_of_one_unit_stays_in_the_next_cut() -> None:
     free = replace(target, floors=dict.fromkeys(target.floors, 1))
     figures = target.resources.exact(levels)
     budgets = {resource: figures[resource] for resource in target.budgets}
-    again = cut(narrow, free, budgets)
+    again = cut(free, filter_scores(narrow), budgets)
     assert {group: len(units) for group, units in again.items()} == levels

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated, straight_through
+from mcuprune.prune.gated import Learned, straight_through
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
 
 
 @dataclass(frozen=True)
-class Bernoulli(Gated):
+class Bernoulli(Learned):
     """``theta`` per unit by projected gradient: ``E[L | on] - E[L | off]`` plus a constant price.
 
     The flattening hyper-prior makes the regulariser ``theta * log(gamma)``, linear, so the objective is
@@ -65,12 +65,6 @@ class Bernoulli(Gated):
             state["low"][key] = torch.where(theta < self.lost, state["low"][key] + 1, gone * self.patience)
             theta[gone] = 0.0
             theta.grad = None
-
-    def settled(self, state: State) -> dict[str, Tensor]:
-        return {k: (v.detach() > 0.5).float() for k, v in state["theta"].items()}
-
-    def widths(self, state: State) -> dict[str, int]:
-        return {k: int((v > 0.5).sum()) for k, v in state["theta"].items()}
 
     def preference(self, state: State) -> dict[str, Tensor]:
         return {k: v.detach() for k, v in state["theta"].items()}

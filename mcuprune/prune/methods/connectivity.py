@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated, straight_through
+from mcuprune.prune.gated import Learned, straight_through
 from mcuprune.prune.method import Context, Method, Site, State
 from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
@@ -29,7 +29,7 @@ def switched(mask: Tensor, before: Tensor, band: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Connectivity(Gated):
+class Connectivity(Learned):
     """One mask variable per unit; the step's surrogate derivative is 1, which never loses a unit.
 
     The data's gradient is normalised over the units of a group; the price of a unit is relative to its
@@ -75,9 +75,6 @@ class Connectivity(Gated):
 
     def settled(self, state: State) -> dict[str, Tensor]:
         return dict(state["on"])
-
-    def widths(self, state: State) -> dict[str, int]:
-        return {k: int(v.sum()) for k, v in state["on"].items()}
 
     def preference(self, state: State) -> dict[str, Tensor]:
         return {k: (1 + v.detach()) / 2 for k, v in state["mask"].items()}

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated, descend, straight_through
+from mcuprune.prune.gated import Learned, descend, straight_through
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.training.graph_module import GraphModule
 
 
 @dataclass(frozen=True)
-class Duccio(Gated):
+class Duccio(Learned):
     """One ``alpha`` per unit, binarised at 0.5 with straight-through gradients, under a ramped penalty.
 
     The penalty alone promises nothing; here the allocator still makes every budget hold at the freeze.
@@ -39,12 +39,6 @@ class Duccio(Gated):
     def learn(self, context: Context, slopes: dict[str, Tensor]) -> None:
         for value in context.state["alpha"].values():
             descend(value, self.gate_rate, 0.0, 1.0)
-
-    def settled(self, state: State) -> dict[str, Tensor]:
-        return {k: (v.detach() > 0.5).float() for k, v in state["alpha"].items()}
-
-    def widths(self, state: State) -> dict[str, int]:
-        return {k: int((v > 0.5).sum()) for k, v in state["alpha"].items()}
 
     def preference(self, state: State) -> dict[str, Tensor]:
         return {k: v.detach() for k, v in state["alpha"].items()}

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated, straight_through
+from mcuprune.prune.gated import Gated, Learned, straight_through
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.methods.bernoulli import Bernoulli
 from mcuprune.prune.methods.hard_concrete import HardConcrete
@@ -24,7 +24,7 @@ SPREAD = {"hard_concrete": 0.5, "bernoulli": 0.05}  # standard deviation of the 
 
 
 @dataclass(frozen=True)
-class Ensemble(Gated):
+class Ensemble(Learned):
     """``size`` gate layers of the ``member`` method over shared weights.
 
     Each batch draws one member, in turn, which alone is applied and learns: the cost of a single layer.  The
@@ -88,12 +88,6 @@ class Ensemble(Gated):
             for member in members:
                 for key, value in member.items():
                     value.lerp_(mean[key], PULL)
-
-    def settled(self, state: State) -> dict[str, Tensor]:
-        return {k: (v > 0.5).float() for k, v in self.preference(state).items()}
-
-    def widths(self, state: State) -> dict[str, int]:
-        return {k: int((v > 0.5).sum()) for k, v in self.preference(state).items()}
 
     def preference(self, state: State) -> dict[str, Tensor]:
         return _mean([self.inner.preference(member) for member in self.members(state)])

@@ -14,7 +14,7 @@ from mcuprune.graph.channels import prunable, unit_of_element
 from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import Progress
-from mcuprune.prune.allocate import Problem, allocate
+from mcuprune.prune.allocate import allocate
 from mcuprune.prune.run import Found
 from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.shrink import Keep, shrink
@@ -66,9 +66,7 @@ class ExactOBS(Stage):
         layers = measure(graph, calibration)
         traces = {group: removal_trace(group, graph.widths[group], layers) for group in prunable(graph)}
         curves = {group: losses[::-1] for group, (_, losses) in traces.items()}
-        levels = allocate(
-            Problem(curves, target.costs, target.budgets, target.floors, target.resources.exact)
-        )
+        levels = allocate(target.problem(curves))
         keep = {g: np.sort(traces[g][0][graph.widths[g] - n :]).astype(np.int64) for g, n in levels.items()}
         return shrink(compensate(graph, keep, layers), keep), keep
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated, descend
+from mcuprune.prune.gated import Learned, descend
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
@@ -34,7 +34,7 @@ def median(logits: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class HardConcrete(Gated):
+class HardConcrete(Learned):
     """One gate per unit, sampled per batch; the price of the expected widths enters the loss.
 
     Gates follow plain SGD at a rate that is never decayed (Gallego-Posada et al. 2022, sections 3 and 4).
@@ -73,9 +73,6 @@ class HardConcrete(Gated):
 
     def settled(self, state: State) -> dict[str, Tensor]:
         return {k: median(v.detach()) for k, v in state["logits"].items()}
-
-    def widths(self, state: State) -> dict[str, int]:
-        return {k: int((median(v.detach()) > 0).sum()) for k, v in state["logits"].items()}
 
     def preference(self, state: State) -> dict[str, Tensor]:
         return {k: active_probability(v) for k, v in state["logits"].items()}

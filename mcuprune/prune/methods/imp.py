@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,14 @@ from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import Progress
-from mcuprune.prune.allocate import Problem, allocate
 from mcuprune.prune.constrain import homotopy
 from mcuprune.prune.importance import filter_scores
-from mcuprune.prune.method import best_units, curve
 from mcuprune.prune.options import require
 from mcuprune.prune.run import Found
 from mcuprune.prune.setting import Setting, kept
-from mcuprune.prune.shrink import Keep, shrink
+from mcuprune.prune.shrink import shrink
 from mcuprune.prune.stage import Stage
-from mcuprune.prune.target import Target
+from mcuprune.prune.target import Target, cut
 from mcuprune.training.int8 import train_int8
 from mcuprune.training.loop import Trained, train
 from mcuprune.training.schedules import allr_start, linear_with_warmup, llr, weights_of
@@ -64,7 +62,7 @@ class IMP(Stage):
         for cycle, length in enumerate(parts, start=1):
             dense = target.resources.exact({})
             budgets = homotopy(dense, target.budgets, cycle / len(parts))
-            now = cut(graph, target, budgets)
+            now = cut(target, filter_scores(graph), budgets)  # groups of one unit too: they count
             keep = {group: keep[group][now[group]] for group in keep}
             narrow = shrink(graph, now)
             rate = self._rate(graph, narrow, setting, length / epochs)
@@ -107,14 +105,6 @@ def split_epochs(
     parts = [rest // count] * count
     parts[-1] += rest - sum(parts)
     return (first if budgeted else epochs), tuple(parts), int8
-
-
-def cut(graph: Graph, target: Target, budgets: Mapping[str, float]) -> Keep:
-    """The units of ``graph`` that fit the budgets, by squared filter norms."""
-    scores = filter_scores(graph)
-    curves = {group: curve(scores[group]) for group in target.floors}  # those of one unit too
-    problem = Problem(curves, target.costs, budgets, target.floors, target.resources.exact)
-    return best_units(scores, allocate(problem))
 
 
 def _train(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated, descend, straight_through
+from mcuprune.prune.gated import Learned, descend, straight_through
 from mcuprune.prune.importance import unit_norms
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.options import require
@@ -44,7 +44,7 @@ def attach_ratio(probability: Tensor, ratio: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class KeepRatio(Gated):
+class KeepRatio(Learned):
     """``alpha = sigmoid(a)`` per group steers how many of its most important units are kept.
 
     Masks are Bernoulli draws with straight-through gradients; importance is the norm of the producing
@@ -88,12 +88,6 @@ class KeepRatio(Gated):
     def learn(self, context: Context, slopes: dict[str, Tensor]) -> None:
         for value in context.state["ratio"].values():
             descend(value, self.gate_rate, -6.0, 6.0)
-
-    def settled(self, state: State) -> dict[str, Tensor]:
-        return {k: (v > 0.5).float() for k, v in state["probability"].items()}
-
-    def widths(self, state: State) -> dict[str, int]:
-        return {k: int((v > 0.5).sum()) for k, v in state["probability"].items()}
 
     def preference(self, state: State) -> dict[str, Tensor]:
         return state["probability"]
