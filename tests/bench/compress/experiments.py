@@ -124,7 +124,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "wand",
         "Digits drawn with a wand",
         "wand",
-        shares(2, 4),
+        shares(2, 4, 6),
         methods=ALL_METHODS,
         folds=FIVE,
         note="As for the accelerometer, a step of this network is nearly all overhead.",
