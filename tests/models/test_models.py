@@ -127,6 +127,8 @@ def test_siren_keeps_the_spread_of_its_activations():
 def test_options_of_networks():
     wide = build_model("small_resnet:width=32", (3, 32, 32), 10)
     assert sum(p.numel() for p in wide.parameters() if p.dim() == 4) == 306_016
+    deep = build_model("small_resnet:blocks=3", (3, 32, 32), 10)
+    assert sum(p.numel() for p in deep.parameters()) == 272_474  # 0.27 M, as published for 20 layers
     perceptron = build_model("mlp:hidden=300/100", (1, 28, 28), 10)
     assert sum(p.numel() for p in perceptron.parameters()) == 266_610  # as published
     one = build_model("mlp:hidden=7", (64,), 10)

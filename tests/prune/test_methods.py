@@ -21,7 +21,7 @@ from mcuprune.prune.method import Site, best_units, curve
 from mcuprune.prune.methods import METHODS, find_method
 from mcuprune.prune.methods.exact_obs import compensate, measure, removal_trace
 from mcuprune.prune.methods.hard_concrete import HIGH, LOW, active_probability, median, sample
-from mcuprune.prune.methods.keep_ratio import attach_ratio, keep_probability
+from mcuprune.prune.methods.keep_ratio import attach_ratio, keep_probabilities
 from mcuprune.prune.methods.rigl import revised_mask
 from mcuprune.prune.methods.taylor import Taylor
 from mcuprune.prune.shrink import shrink
@@ -47,23 +47,31 @@ def test_median_gate_thresholds_and_clamp() -> None:
     assert float(active_probability(torch.tensor(math.log(0.7 / 0.3)))) == pytest.approx(0.920, abs=1e-3)
 
 
-def test_keep_probability_has_the_wanted_mean_and_order() -> None:
-    importance = torch.rand(50, generator=torch.Generator().manual_seed(1)) + 0.01
-    for ratio in (0.1, 0.5, 0.9):
-        found = keep_probability(importance, ratio, 4.0)
-        assert float(found.mean()) == pytest.approx(ratio, abs=1e-4)
-        assert (found[importance.argsort()].diff() >= 0).all()
+def test_keep_probabilities_have_the_wanted_means_and_order() -> None:
+    """Groups of different sizes are solved together, each as by itself."""
+    random = torch.Generator().manual_seed(1)
+    groups = [torch.rand(size, generator=random) + 0.01 for size in (50, 7, 1, 20)]
+    for ratios in ((0.1, 0.5, 0.9, 0.99), (0.9, 0.3, 0.2, 0.5)):
+        together = keep_probabilities(groups, torch.tensor(ratios), 4.0)
+        for importance, found, ratio in zip(groups, together, ratios, strict=True):
+            assert float(found.mean()) == pytest.approx(ratio, abs=1e-4)
+            assert (found[importance.argsort()].diff() >= 0).all()
+            (alone,) = keep_probabilities([importance], torch.tensor([ratio]), 4.0)
+            assert torch.allclose(found, alone, atol=1e-6)
 
 
 def test_keep_ratio_gradient_is_the_implicit_one() -> None:
     """d p_i / d ratio against finite differences of the solved threshold."""
     importance = torch.rand(20, generator=torch.Generator().manual_seed(2)).double() + 0.05
     weights = torch.randn(20, generator=torch.Generator().manual_seed(3))
+
+    def solved(ratio: float) -> torch.Tensor:
+        return keep_probabilities([importance], torch.tensor([ratio], dtype=torch.float64), 3.0)[0]
+
     ratio = torch.tensor(0.4, requires_grad=True)
-    soft = attach_ratio(keep_probability(importance, 0.4, 3.0), ratio)
+    soft = attach_ratio(solved(0.4), ratio)
     (soft * weights).sum().backward()
-    ahead, behind = (keep_probability(importance, 0.4 + d, 3.0) for d in (1e-3, -1e-3))
-    expected = float(((ahead - behind) * weights).sum() / 2e-3)
+    expected = float(((solved(0.4 + 1e-3) - solved(0.4 - 1e-3)) * weights).sum() / 2e-3)
     assert float(ratio.grad) == pytest.approx(expected, rel=1e-3)
 
 

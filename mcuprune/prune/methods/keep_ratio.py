@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mcuprune.prune.gated import Learned, descend, straight_through
 from mcuprune.prune.importance import unit_norms
@@ -14,23 +17,29 @@ from mcuprune.prune.options import require
 from mcuprune.training.graph_module import GraphModule
 
 PARTS, ROUNDS = 32, 7  # 2^35 in all: further than the interval has digits in float32
+RENEWAL = 10  # steps between two looks at the filters: their norms change slowly
 
 
-def keep_probability(importance: Tensor, ratio: float, steepness: float) -> Tensor:
+def keep_probabilities(importance: Sequence[Tensor], ratios: Tensor, steepness: float) -> list[Tensor]:
     """``p_i = 1 / (1 + (b / importance_i) ** steepness)`` with ``b`` solved so that ``mean(p) = ratio``.
 
-    Ning et al. 2020 (differentiable sparsity allocation), eq. 4.  ``log b`` lies in an interval of which the
-    right one of :data:`PARTS` parts is taken, :data:`ROUNDS` times: the mean falls as ``b`` grows.
+    Ning et al. 2020 (differentiable sparsity allocation), eq. 4; ``importance`` (units,) and ratio of every
+    group, which are solved together.  ``log b`` lies in an interval of which the right one of :data:`PARTS`
+    parts is taken, :data:`ROUNDS` times: the mean falls as ``b`` grows.
     """
-    log_importance = importance.clamp_min(1e-12).double().log()
-    low, high = (float(end) for end in log_importance.aminmax())
-    low, high = low - 50 / steepness, high + 50 / steepness
+    known = [values.clamp_min(1e-12).double().log() for values in importance]
+    logs = pad_sequence(known, batch_first=True, padding_value=-math.inf)  # kept with probability 0
+    sums = ratios.detach().double() * torch.tensor([len(values) for values in known])
+    low = torch.stack([values.min() for values in known]) - 50 / steepness
+    high = torch.stack([values.max() for values in known]) + 50 / steepness
+    grid = torch.linspace(0.0, 1.0, PARTS + 1, dtype=torch.float64)
     for _ in range(ROUNDS):
-        ends = torch.linspace(low, high, PARTS + 1, dtype=torch.float64)
-        means = torch.sigmoid(steepness * (log_importance - ends[:, None])).mean(1)
-        right = min(max(int((means > ratio).sum()), 1), PARTS)
-        low, high = float(ends[right - 1]), float(ends[right])
-    return torch.sigmoid(steepness * (log_importance - (low + high) / 2)).float()
+        ends = low[:, None] + (high - low)[:, None] * grid
+        kept = torch.sigmoid(steepness * (logs[:, None, :] - ends[:, :, None])).sum(2)
+        right = (kept > sums[:, None]).sum(1, keepdim=True).clamp(1, PARTS)
+        low, high = ends.gather(1, right - 1)[:, 0], ends.gather(1, right)[:, 0]
+    found = torch.sigmoid(steepness * (logs - (low + high)[:, None] / 2)).float()
+    return [row[: len(values)] for row, values in zip(found, known, strict=True)]
 
 
 def attach_ratio(probability: Tensor, ratio: Tensor) -> Tensor:
@@ -68,16 +77,20 @@ class KeepRatio(Learned):
         return {
             "ratio": {s.key: torch.tensor(self.start, requires_grad=True) for s in sites},
             "probability": {s.key: torch.ones(s.size) for s in sites},
+            "norm": unit_norms(module),
         }
 
     def draw(self, context: Context) -> dict[str, Tensor]:
-        state, norms = context.state, unit_norms(context.module)
+        state = context.state
+        if context.step % RENEWAL == 0:
+            state["norm"] = unit_norms(context.module)
+        keys = list(state["ratio"])
+        ratios = torch.sigmoid(torch.stack(list(state["ratio"].values())))
         steepness = self.soft + (self.steep - self.soft) * context.progress
+        found = keep_probabilities([state["norm"][key] for key in keys], ratios, steepness)
+        state["probability"] = dict(zip(keys, found, strict=True))
         drawn = {}
-        for key, logit in state["ratio"].items():
-            ratio = torch.sigmoid(logit)
-            probability = keep_probability(norms[key], float(ratio.detach()), steepness)
-            state["probability"][key] = probability
+        for key, probability, ratio in zip(keys, found, ratios, strict=True):
             on = (torch.rand(len(probability), generator=context.random) < probability + 0.01).float()
             drawn[key] = straight_through(on, attach_ratio(probability, ratio))
         return drawn
