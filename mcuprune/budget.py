@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from decimal import Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any
 
 from mcuprune.errors import UsageError
@@ -27,6 +27,7 @@ _UNITS: Mapping[str, Mapping[str, Decimal | int]] = {
     "macs": _COUNT,
     "latency": _SECONDS,
 }
+DIGITS = 4  # of a latency in a message
 EXAMPLE = "flash=64K,ram=32K,macs=2M,latency=20ms"
 
 
@@ -108,7 +109,9 @@ class Budget:
 
     def __str__(self) -> str:
         """The form that :func:`parse_budget` reads back to an equal budget; empty when nothing is limited."""
-        latency = None if self.latency_s is None else _write_seconds(self.latency_s)
+        latency = None
+        if self.latency_s is not None:
+            latency = f"latency={_write_seconds(Decimal(repr(self.latency_s)))}"
         flash, ram = (_write(name, getattr(self, name), 1024) for name in ("flash", "ram"))
         return ",".join(part for part in (flash, ram, _write("macs", self.macs, 1000), latency) if part)
 
@@ -163,13 +166,15 @@ def _write(name: str, value: int | None, base: int) -> str | None:
     return f"{name}={value}"
 
 
-def _write_seconds(value: float) -> str:
-    """In the largest unit of which it is one or more."""
-    seconds = Decimal(repr(value))
+def _write_seconds(seconds: Decimal) -> str:
+    """In seconds, or the largest unit of which it is one or more, or in the smallest."""
     unit = next((unit for unit, size in _SECONDS.items() if seconds >= size), "us")
-    return f"latency={(seconds / Decimal(_SECONDS[unit])).normalize():f}{unit}"
+    return f"{(seconds / Decimal(_SECONDS[unit])).normalize():f}{unit}"
 
 
-def figure(resource: str, value: float) -> str:
-    """``flash=5,120``, ``density=0.33``."""
-    return f"{resource}={value:,.0f}" if value >= 100 else f"{resource}={value:.4g}"
+def quote(resource: str, value: float, clock_hz: float | None = None) -> tuple[str, str]:
+    """Name and amount for messages: flash 5,120; cycles at a known clock as a latency, rounded up."""
+    if resource == "cycles" and clock_hz is not None:
+        seconds = Decimal(repr(value)) / Decimal(repr(clock_hz))
+        return "latency", _write_seconds(Context(prec=DIGITS, rounding=ROUND_CEILING).plus(seconds))
+    return resource, f"{value:,.0f}" if value >= 100 else f"{value:.4g}"

@@ -137,7 +137,7 @@ def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    refuse_several(folder)
+    refuse_several(folder, MANIFEST)
     try:
         values = json.loads(_read(folder / MANIFEST))
         picked = values.pop("picked", None)

@@ -18,7 +18,7 @@ from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
 from mcuprune.errors import UsageError
 from mcuprune.form import Compressed, Form, check_form
-from mcuprune.identity import identity
+from mcuprune.identity import digests
 from mcuprune.package import Clock, package
 from mcuprune.pipeline import control_names, find_form, find_limits, find_target, ready_board
 from mcuprune.problem import Problem, load_problem, make_setting
@@ -46,24 +46,23 @@ def compress_family(
     UsageError for budgets that do not go from loose to tight, and for methods that cannot branch.
     """
     board = ready_board(config)
-    method = _gating(config.method)
+    method, marks = _gating(config.method), digests(config)
+    members = [_member(config, budget) for budget in config.family]
     progress.stage("load model and data")
     problem = load_problem(config)
     limits = [find_limits(problem, budget, board, config, progress) for budget in config.family]
     _check_order(config.family, [limit.limits(board.clock_hz) for limit in limits])
     targets = [find_target(problem, board, config, limit) for limit in limits]
     check_form(problem, config)
-    members = [_member(config, budget) for budget in config.family]
-    named = [identity(member) for member in members]  # of the files that training reads
-    with open_workspace(config.out, identity(config), config.resume) as space:
+    with open_workspace(config.out, config.to_toml() + marks, config.resume) as space:
         form = find_form(problem, targets[-1], limits[-1], board, config, space.training, progress)
         aims = targets
         if form.problem is not problem:
             aims = [find_target(form.problem, board, config, limit) for limit in limits]
         outcomes = _train(problem, targets, form, aims, method, config, space.training, progress)
         cells = []
-        for member, text, aim, outcome in zip(members, named, aims, outcomes, strict=True):
-            with open_workspace(member.out, text) as own:
+        for member, aim, outcome in zip(members, aims, outcomes, strict=True):
+            with open_workspace(member.out, member.to_toml() + marks) as own:
                 compressed = Compressed(problem, form, aim, outcome)
                 made = package(compressed, board, member, own.build, Clock(), progress)
                 own.publish()

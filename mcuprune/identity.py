@@ -16,12 +16,13 @@ def identity(config: RunConfig) -> str:
     Runs of equal identity give equal results: what an interrupted one left may be used, and what a finished
     one left need not be made again.
     """
-    lines = [config.to_toml()]
-    for field in FILES:
-        path = _path(getattr(config, field))
-        if path is not None:
-            lines.append(f"# {field}: {_digest(path)}\n")
-    return "".join(lines)
+    return config.to_toml() + digests(config)
+
+
+def digests(config: RunConfig) -> str:
+    """The comments alone.  To be taken before the files are read: what trains is never newer then."""
+    paths = {field: _path(getattr(config, field)) for field in FILES}
+    return "".join(f"# {field}: {_digest(path)}\n" for field, path in paths.items() if path is not None)
 
 
 def _path(spec: str | Path | None) -> Path | None:

@@ -52,9 +52,9 @@ def compress(
     """
     if config.family:
         raise UsageError("several budgets of one run: call mcuprune.family.compress_family")
-    board = ready_board(config)
+    board, named = ready_board(config), identity(config)
     progress.stage("load model and data")
-    return compress_problem(load_problem(config), board, config, progress, finished)
+    return compress_problem(load_problem(config), board, config, progress, finished, named)
 
 
 def compress_module(
@@ -103,12 +103,14 @@ def compress_problem(
     config: RunConfig,
     progress: Progress,
     finished: Finished | None = None,
+    named: str | None = None,
 ) -> tuple[Report, Times]:
+    """``named``: the identity of the run, taken before its files were read."""
     clock = Clock()
     limits = find_limits(problem, problem.budget, board, config, progress)
     target = find_target(problem, board, config, limits)
     check_form(problem, config)
-    with open_workspace(config.out, identity(config), config.resume) as space:
+    with open_workspace(config.out, named or identity(config), config.resume) as space:
         form = find_form(problem, target, limits, board, config, space.training, progress)
         aim = target if form.problem is problem else find_target(form.problem, board, config, limits)
         outcome = _train(problem, target, form, aim, config, space.training, progress)
@@ -170,7 +172,8 @@ def find_limits(
     if problem.task.front_end is not None:
         own["flash"] -= reserve(problem.task.front_end, problem.name, board, config.toolchain).flash
     limits = Budget(**own)
-    for part in budget.beyond(limits):
+    given = budget == config.budget or budget in config.family  # not one of the demonstration's own
+    for part in budget.beyond(limits) if given else ():
         progress.note(f"--budget {budget}: {part} is what {board.name} has for it, and holds")
     return budget.within(limits)
 

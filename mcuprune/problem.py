@@ -26,6 +26,7 @@ from mcuprune.tasks.image import is_image
 from mcuprune.tasks.load import load_task
 from mcuprune.tasks.narrow import resized
 from mcuprune.tasks.task import Task, check_task
+from mcuprune.training.augment import AUGMENTS
 from mcuprune.training.compute import Compute
 from mcuprune.training.loop import Arrays, predict
 from mcuprune.training.recipe import Recipe, is_normalized
@@ -143,7 +144,7 @@ def make_problem(model: nn.Module | Graph, task: Task, config: RunConfig) -> Pro
 
 
 def _problem(build: Build, task: Task, config: RunConfig, name: str, note: str = "") -> Problem:
-    name = config.name or identifier(name)
+    name, task = config.name or identifier(name), augmented(task, config.augment)
     if (config.min_accuracy or 0.0) >= PERCENT and task.metric != "psnr":
         raise UsageError(
             f"--min-accuracy {config.min_accuracy:g}: task '{task.name}' is judged from 0 to 1; "
@@ -253,6 +254,15 @@ def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
     compute = Compute(config.device, config.precision)
     compute.find_device()  # a missing one is refused before anything is trained
     return replace(recipe, learning_rate=rate, seed=config.seed, compute=compute)
+
+
+def augmented(task: Task, name: str) -> Task:
+    """``task`` with its training images changed as ``--augment`` says; UsageError where they are none."""
+    if name == "task":
+        return task
+    if name in AUGMENTS and (len(task.input_shape) != 3 or task.front_end is not None):
+        raise UsageError(f"--augment {name}: the inputs of '{task.name}' are no images; leave it out")
+    return replace(task, augment=AUGMENTS.get(name))
 
 
 def own_recipe(samples: int) -> Recipe:

@@ -117,7 +117,10 @@ def run(config: RunConfig) -> Cell:
             cell = replace(cell, error=str(failure), exit_code=failure.exit_code)
         except Exception as failure:  # not foreseen, such as memory that ran out: the other runs go on
             cell = replace(cell, error=f"{type(failure).__name__}: {failure}", exit_code=1)
-    return judged(cell, read_report(config.out)[0]) if finished(config.out, wanted) else cell
+    if finished(config.out, wanted):
+        return judged(cell, read_report(config.out)[0])
+    changed = "its model file or data changed while it ran; run the sweep again"
+    return cell if cell.error else replace(cell, error=changed, exit_code=UsageError.exit_code)
 
 
 def judged(cell: Cell, report: Report) -> Cell:

@@ -14,7 +14,7 @@ from mcuprune.errors import UsageError
 TRAINING = ".training"  # checkpoints of an unfinished run
 CONFIG = "run.toml"
 SWEEP = "sweep.json"  # where the folders of several runs lie
-BUILD = ".build"  # what will be published; a run that was killed leaves it to the next
+BUILD = ".build-"  # and the number of the process: what will be published
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
                 folder.rmdir()
 
 
-def refuse_several(folder: Path) -> None:
-    """UsageError for the folder of a sweep or of several budgets, where that of one run is asked for."""
-    if (folder / SWEEP).is_file():
-        runs = ", ".join(sorted(path.parent.name for path in folder.glob("*/report.json")))
-        raise UsageError(f"'{folder}' holds several runs, which sweep.html compares; give one: {runs}")
+def refuse_several(folder: Path, wanted: str) -> None:
+    """UsageError where ``folder`` has no file ``wanted``, because it holds the folders of several runs."""
+    if (folder / SWEEP).is_file() and not (folder / wanted).exists():
+        runs = sorted(path.parent.name for path in folder.glob(f"*/{wanted}"))
+        which = f"give one: {', '.join(runs)}" if runs else "none of them was finished"
+        raise UsageError(f"'{folder}' holds several runs, which sweep.html compares; {which}")
 
 
 def _create(out: Path, training: Path, config: str, resume: bool) -> Path:
@@ -79,14 +80,32 @@ def _create(out: Path, training: Path, config: str, resume: bool) -> Path:
             shutil.rmtree(training, ignore_errors=True)
         training.mkdir(exist_ok=True)
         (training / CONFIG).write_text(config, encoding="utf-8")
-        build = out / BUILD
-        shutil.rmtree(build, ignore_errors=True)
+        _remove_left(out)
+        build = out / f"{BUILD}{os.getpid()}"
         build.mkdir()
         return build
     except OSError as error:
         raise UsageError(
             f"output folder '{out}' cannot be written: {error.strerror}; choose another with --out"
         ) from None
+
+
+def _remove_left(out: Path) -> None:
+    """What runs that were killed had built so far, and an earlier one of this process."""
+    for left in out.glob(f"{BUILD}*"):
+        number = left.name.removeprefix(BUILD)
+        if not number.isdecimal() or int(number) == os.getpid() or not _is_running(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
 
 
 def _check_resumable(out: Path, training: Path, config: str) -> None:

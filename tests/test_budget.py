@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcuprune.budget import Budget, Usage, Violation, did_you_mean, parse_budget
+from mcuprune.budget import Budget, Usage, Violation, did_you_mean, parse_budget, quote
 from mcuprune.errors import UsageError
 
 
@@ -52,6 +52,22 @@ def test_refuses(text: str, says: str) -> None:
 @pytest.mark.parametrize("text", ["latency=358.5us", "latency=20ms", "latency=1.5s", "latency=100s"])
 def test_latencies_are_written_as_people_write_them(text: str) -> None:
     assert str(parse_budget(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("cycles", "clock", "says"),
+    [
+        (168.0, 168e6, "1us"),
+        (15_587.0, 64e6, "243.6us"),  # 243.547: what is said to be enough is enough
+        (160e6, 8e6, "20s"),
+        (1.0, 480e6, "0.002084us"),
+    ],
+)
+def test_cycles_are_quoted_as_a_latency_to_give_back(cycles: float, clock: float, says: str) -> None:
+    assert quote("cycles", cycles, clock) == ("latency", says)
+    assert parse_budget(f"latency={says}").limits(clock)["cycles"] >= cycles
+    assert quote("cycles", 15_587.0) == ("cycles", "15,587")
+    assert quote("density", 0.33) == ("density", "0.33")
 
 
 def test_limits_beyond_another() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcuprune import pipeline
 from mcuprune.config import RunConfig
 from mcuprune.errors import UsageError
 from mcuprune.identity import identity
@@ -74,3 +75,18 @@ def test_a_model_that_was_edited_while_it_trained_is_not_taken_for_what_was_trai
     assert not finished(out, identity(config))
     model.write_text("first")
     assert finished(out, identity(config))
+
+
+def test_the_identity_of_a_run_is_that_of_the_files_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "net.py"
+    model.write_text("first")
+    config = RunConfig(model=f"{model}:Net", task="digits", out=tmp_path / "run")
+    before, seen = identity(config), list[object]()
+    monkeypatch.setattr(pipeline, "ready_board", lambda config: None)
+    monkeypatch.setattr(pipeline, "load_problem", lambda config: model.write_text("second"))
+    monkeypatch.setattr(pipeline, "compress_problem", lambda *given: seen.append(given[-1]))
+    pipeline.compress(config)
+    assert seen == [before]
+    assert identity(config) != before

@@ -20,6 +20,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.problem import (
     DEMO_BUDGET,
     REAL_INPUTS,
+    augmented,
     identifier,
     load_problem,
     make_problem,
@@ -28,6 +29,7 @@ from mcuprune.problem import (
 )
 from mcuprune.quantize.convert import quantize
 from mcuprune.tasks.load import load_task
+from mcuprune.training.augment import flip
 
 NET = """
 from torch import nn
@@ -243,3 +245,12 @@ def test_a_built_in_network_with_options():
         load_problem(RunConfig(model="smal_resnet", task="digits"))
     with pytest.raises(UsageError, match="it takes hidden"):
         load_problem(RunConfig(model="mlp:width=3", task="digits"))
+
+
+def test_augmentation_of_the_task_or_of_the_run(features):
+    images = load_task("digits", None, 0)
+    assert augmented(images, "task") is images
+    assert augmented(images, "flip").augment is flip
+    assert augmented(augmented(images, "crop_and_flip"), "none").augment is None
+    with pytest.raises(UsageError, match=r"--augment flip: the inputs of .* are no images"):
+        augmented(load_task(None, features, 0), "flip")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from mcuprune.errors import UsageError
-from mcuprune.workspace import BUILD, CONFIG, TRAINING, open_workspace
+from mcuprune.workspace import BUILD, CONFIG, SWEEP, TRAINING, open_workspace, refuse_several
 
 
 def broken(out: Path, error: BaseException, trained: bool) -> None:
@@ -39,12 +41,36 @@ def test_nothing_is_left_of_a_run_that_trained_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_was_building_is_gone(tmp_path: Path) -> None:
-    (tmp_path / "run" / BUILD).mkdir(parents=True)
-    (tmp_path / "run" / BUILD / "half.elf").write_text("of another network")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for left in (str(ended.pid), "x1y2"):
+        (tmp_path / "run" / f"{BUILD}{left}").mkdir(parents=True)
+        (tmp_path / "run" / f"{BUILD}{left}" / "half.elf").write_text("of another network")
     with open_workspace(tmp_path / "run") as space:
         (space.build / "report.json").write_text("{}")
         space.publish()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.json"]
+
+
+def test_what_another_run_is_building_stays(tmp_path: Path) -> None:
+    other = tmp_path / "run" / f"{BUILD}{os.getppid()}"
+    other.mkdir(parents=True)
+    with open_workspace(tmp_path / "run") as space:
+        (space.build / "report.json").write_text("{}")
+        space.publish()
+    assert other.is_dir()
+
+
+def test_a_run_after_several_in_the_same_folder_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / SWEEP).write_text("{}")
+    with pytest.raises(UsageError, match=r"several runs, .* none of them was finished"):
+        refuse_several(tmp_path, "report.json")
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "report.json").write_text("{}")
+    with pytest.raises(UsageError, match="give one: first"):
+        refuse_several(tmp_path, "report.json")
+    (tmp_path / "report.json").write_text("{}")
+    refuse_several(tmp_path, "report.json")
 
 
 def test_an_error_after_the_end_is_the_one_that_is_seen(tmp_path: Path) -> None:

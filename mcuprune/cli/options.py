@@ -24,15 +24,15 @@ Lossless = Annotated[
 RunFolder = Annotated[Path, typer.Argument(help="Folder that `compress` or `export` wrote.")]
 
 
-def not_empty(text: T) -> T:
+def given_budget(text: T) -> T:
     """A budget as given; UsageError for "", which a variable that is not set leaves of it."""
     given = [text] if isinstance(text, str) else text or []
-    if not all(part.strip() for part in given):
+    if not all(part.strip(" ,") for part in given):
         raise UsageError(f"--budget is empty; leave it out for the board's own, or give e.g. {EXAMPLE}")
     return text
 
 
-BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}", callback=not_empty)]
+BudgetText = Annotated[str | None, typer.Option("--budget", help=f"E.g. {EXAMPLE}", callback=given_budget)]
 OPTIMIZE = "speed, size, ram or balanced: what kernels are chosen for."
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 

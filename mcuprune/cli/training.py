@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcuprune.budget import EXAMPLE
-from mcuprune.cli.options import OPTIMIZE, Json, not_empty, show, show_report
+from mcuprune.cli.options import OPTIMIZE, Json, given_budget, show, show_report
 from mcuprune.config import RunConfig, load_config
 from mcuprune.errors import UsageError
 from mcuprune.progress import open_progress
@@ -62,7 +62,7 @@ def compress(
         typer.Option(
             help=f"E.g. {EXAMPLE}; what is left out is the board's limit. Several, loose to tight: all from "
             "one run.",
-            callback=not_empty,
+            callback=given_budget,
             rich_help_panel=TARGETS,
         ),
     ] = None,
@@ -162,6 +162,14 @@ def compress(
         str | None,
         typer.Option(
             help=f"Where training computes: auto, cpu or cuda. (default: {DEFAULT.device})",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="How training images are changed in every batch: task, none, flip or crop_and_flip. "
+            f"(default: {DEFAULT.augment})",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -269,7 +277,7 @@ def sweep(
     data: Annotated[str | None, typer.Option(help="As for `compress`.")] = None,
     board: Annotated[list[str] | None, typer.Option("--board", "-b", help="Repeat for several.")] = None,
     budget: Annotated[
-        list[str] | None, typer.Option(help=f"Repeat for several, e.g. {EXAMPLE}", callback=not_empty)
+        list[str] | None, typer.Option(help=f"Repeat for several, e.g. {EXAMPLE}", callback=given_budget)
     ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Repeat for several.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeat for several.")] = None,

@@ -11,7 +11,8 @@ from mcuprune.models.blocks import ConvNorm, Residual, image_shape
 class SmallResNet(nn.Module):
     """ResNet-8 of MLPerf Tiny (Banbury et al. 2021, arXiv 2106.07597): three residual blocks, 16-32-64.
 
-    With ``blocks`` = 3 for every size of map it is the ResNet-20 of He et al. (2016, section 4.2).
+    With ``blocks`` = 3 for every size of map it is the ResNet-20 of He et al. (2016, section 4.2), with 1x1
+    convolutions as shortcuts.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcuprune.budget import figure
+from mcuprune.budget import quote
 from mcuprune.errors import BudgetError
 
 Levels = dict[str, int]
@@ -81,15 +81,15 @@ def check_feasible(problem: Problem) -> None:
 
 
 def check_reached(
-    smallest: Mapping[str, float], budgets: Mapping[str, float], quote: Callable[[str, float], str] = figure
+    smallest: Mapping[str, float], budgets: Mapping[str, float], clock_hz: float | None = None
 ) -> None:
-    """Raise BudgetError, which ``quote`` writes the figures of, unless the smallest fit every budget."""
+    """Raise BudgetError unless the smallest figures fit every budget."""
     for resource, budget in budgets.items():
         if smallest[resource] > budget:
-            least = quote(resource, smallest[resource]).partition("=")[2]
+            (name, wanted), (_, least) = (quote(resource, v, clock_hz) for v in (budget, smallest[resource]))
             raise BudgetError(
-                f"budget {quote(resource, budget)} cannot be reached: the smallest this model gets is "
-                f"{least}; raise the budget or start from a smaller model"
+                f"budget {name}={wanted} cannot be reached: the smallest this model gets is {least}; raise "
+                "the budget or start from a smaller model"
             )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 
+from mcuprune.budget import quote
 from mcuprune.errors import BudgetError
 from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
@@ -54,7 +55,8 @@ class Target:
         self, curves: Mapping[str, np.ndarray], budgets: Mapping[str, float] | None = None
     ) -> Problem:
         """What the allocator solves for a network that nothing trains on meanwhile: figures are exact."""
-        return Problem(curves, self.costs, budgets or self.budgets, self.floors, self.resources.exact)
+        wanted = self.budgets if budgets is None else budgets
+        return Problem(curves, self.costs, wanted, self.floors, self.resources.exact)
 
 
 def cut(target: Target, scores: Mapping[str, np.ndarray], budgets: Mapping[str, float] | None = None) -> Keep:
@@ -75,7 +77,7 @@ def make_target(
     """
     full = {group: graph.widths[group] for group in prunable(graph)}
     smallest = smallest_levels(full, resources.exact, budgets)
-    _check_feasible(full, resources, budgets, smallest)
+    _check_feasible(full, [resources], budgets)
 
     def fits(levels: Mapping[str, int]) -> bool:
         figures = resources.exact(levels)
@@ -123,24 +125,26 @@ def _fewer(full: Mapping[str, int], over: Callable[[Levels], float], levels: Lev
 
 
 def _check_feasible(
-    full: Mapping[str, int],
-    resources: ResourceModel,
-    budgets: Mapping[str, float],
-    smallest: Mapping[str, int],
+    full: Mapping[str, int], models: Sequence[ResourceModel], budgets: Mapping[str, float]
 ) -> None:
-    exact, quote = resources.exact, resources.quote
-    figures = exact(smallest)
-    exceeded = [k for k, budget in budgets.items() if figures[k] > budget]
-    for resource in exceeded:
-        alone = exact(smallest_levels(full, exact, {resource: 0.0}))
-        check_reached({resource: alone[resource]}, {resource: budgets[resource]}, quote)
-    if exceeded:
-        together = ", ".join(quote(k, b) for k, b in budgets.items())
-        names = " or ".join(quote(k, 0.0).partition("=")[0] for k in exceeded)
-        raise BudgetError(
-            f"budgets {together} cannot be reached together, only each by itself; raise {names} or start "
-            "from a smaller model"
-        )
+    """BudgetError unless one of the models reaches all budgets, by the figures of the best for each."""
+    if any(excess(_smallest(full, model, budgets), budgets) <= 0 for model in models):
+        return
+    clock_hz = models[0].clock_hz
+    for resource, budget in budgets.items():
+        least = min(_smallest(full, model, {resource: 0.0})[resource] for model in models)
+        check_reached({resource: least}, {resource: budget}, clock_hz)
+    together = ", ".join("=".join(quote(k, b, clock_hz)) for k, b in budgets.items())
+    raise BudgetError(
+        f"budgets {together} cannot be reached together, only each by itself; raise one of them or start "
+        "from a smaller model"
+    )
+
+
+def _smallest(
+    full: Mapping[str, int], model: ResourceModel, budgets: Mapping[str, float]
+) -> Mapping[str, float]:
+    return model.exact(smallest_levels(full, model.exact, budgets))
 
 
 def best_target(
@@ -151,22 +155,13 @@ def best_target(
 ) -> Target:
     """The first model, in the order given, whose kernels leave about as large a network as any other's.
 
-    Fast kernels are large: of a few kilobytes of flash they can leave nothing to the network.  Where none is
-    feasible, raises the BudgetError of the model that comes nearest.
+    Fast kernels are large: of a few kilobytes of flash they can leave nothing to the network.  Raises
+    BudgetError where none is feasible.
     """
-    found, errors = [], []
+    _check_feasible({group: graph.widths[group] for group in prunable(graph)}, models, budgets)
+    found = []
     for model in models:
-        try:
+        with suppress(BudgetError):
             found.append(make_target(graph, model, budgets, widths))
-        except BudgetError as error:
-            errors.append((_distance(graph, model, budgets), error))
-    if not found:
-        raise min(errors, key=itemgetter(0))[1]
     sizes = [target.resources.exact(target.uniform)["macs"] for target in found]
     return next(target for target, size in zip(found, sizes, strict=True) if ROOM * size >= max(sizes))
-
-
-def _distance(graph: Graph, model: ResourceModel, budgets: Mapping[str, float]) -> float:
-    """How far above the budgets the smallest network is."""
-    full = {group: graph.widths[group] for group in prunable(graph)}
-    return excess(model.exact(smallest_levels(full, model.exact, budgets)), budgets)

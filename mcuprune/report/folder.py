@@ -17,7 +17,7 @@ def read_report(path: Path) -> tuple[Report, Times | None]:
     Raises :class:`UsageError` when there is none, or none that this version reads.
     """
     file = path / "report.json" if path.is_dir() else path
-    refuse_several(path)
+    refuse_several(path, "report.json")
     try:
         report = report_from_json(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from mcuprune.board import FlashTiming
-from mcuprune.budget import figure
 from mcuprune.core import Core
 from mcuprune.graph.ir import Graph, axis_width
 from mcuprune.graph.op_shape import Number, OpShape, op_shape
@@ -92,12 +91,6 @@ class ResourceModel:
     def named(self, usage: Breakdown) -> dict[str, float]:
         """The figures of a planned network by resource."""
         return {k: getattr(usage, k) for k in RESOURCES} | {"cycles": usage.latency.high}
-
-    def quote(self, resource: str, value: float) -> str:
-        """``flash=5,120``; cycles as the latency that was asked for, where the clock is known."""
-        if resource == "cycles" and self.clock_hz is not None:
-            return f"latency={1e3 * value / self.clock_hz:.4g}ms"
-        return figure(resource, value)
 
     def plan(self, network: Network) -> Plan:
         return make_plan(network, self.core.isa, self.objective, placement_limit=PLACEMENTS)

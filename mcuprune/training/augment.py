@@ -23,3 +23,15 @@ def crop_and_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mirrored = rng.random(count) < 0.5
     columns[mirrored] = columns[mirrored, ::-1]
     return np.asarray(padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]])
+
+
+def flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Photographs (N, height, width, channels), mirrored half the time.
+
+    For networks too small to learn the training images by heart: of crops they only learn less.
+    """
+    mirrored = rng.random(len(x)) < 0.5
+    return np.where(mirrored[:, None, None, None], x[:, :, ::-1], x)
+
+
+AUGMENTS = {"flip": flip, "crop_and_flip": crop_and_flip}

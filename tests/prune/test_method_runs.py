@@ -103,6 +103,16 @@ def test_every_method_keeps_every_budget_and_learns(name: str) -> None:
     assert all(np.isfinite(record.loss) for record in found.history)
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_network_without_anything_to_choose_is_trained(name: str) -> None:
+    torch.manual_seed(0)
+    graph = trace(nn.Sequential(nn.Flatten(), nn.Linear(128, 3)), (2, 8, 8), "net")
+    resources = ResourceModel(run_passes(graph), CORES["cortex-m4"], objective="size")
+    target = make_target(graph, resources, {"flash": 2 * resources.exact({})["flash"]})
+    found = finished(make_search(name, target), graph)
+    assert found.history[-1].score > 0.6
+
+
 @pytest.mark.parametrize("name", [name for name, kind in METHOD_KINDS.items() if kind == "weight"])
 @pytest.mark.parametrize("epochs", [1, 6])
 def test_masks_of_weights_hold_from_the_freeze_on(name: str, epochs: int) -> None:

@@ -105,12 +105,29 @@ def test_a_sweep_reports_failures_and_goes_on(base, compressor):
     assert (base.out / "sweep.html").read_text().startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("read", [read_report, read_manifest])
-def test_the_folder_of_several_runs_is_refused_where_one_is_asked_for(base, compressor, read):
+def test_the_folder_of_several_runs_is_refused_where_one_is_asked_for(base, compressor):
     found = sweep(base, Grid(budgets=("flash=8K", "flash=9K")), jobs=1)
     first, second = (Path(cell.folder).name for cell in found.cells)
     with pytest.raises(UsageError, match=f"several runs, .*give one: {first}, {second}"):
-        read(base.out)
+        read_report(base.out)
+    with pytest.raises(UsageError, match="several runs"):
+        read_manifest(base.out)
+
+
+def test_data_that_change_meanwhile_are_told(base, compressor, tmp_path):
+    data = tmp_path / "data.npz"
+    data.write_bytes(b"before")
+    changed = base.model_copy(update={"task": None, "data": str(data)})
+
+    def edited(config: RunConfig) -> None:
+        compressor(config)
+        data.write_bytes(b"after")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweeps, "compress", edited)
+        (cell,) = sweep(changed, Grid(budgets=("flash=8K",)), jobs=1).cells
+    assert "changed while it ran" in cell.error
+    assert cell.exit_code == 2
 
 
 def test_finished_runs_are_not_repeated(base, compressor):

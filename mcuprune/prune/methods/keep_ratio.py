@@ -77,14 +77,15 @@ class KeepRatio(Learned):
         return {
             "ratio": {s.key: torch.tensor(self.start, requires_grad=True) for s in sites},
             "probability": {s.key: torch.ones(s.size) for s in sites},
-            "norm": unit_norms(module),
         }
 
     def draw(self, context: Context) -> dict[str, Tensor]:
         state = context.state
-        if context.step % RENEWAL == 0:
-            state["norm"] = unit_norms(context.module)
         keys = list(state["ratio"])
+        if not keys:
+            return {}
+        if context.step % RENEWAL == 0 or "norm" not in state.tensors:
+            state["norm"] = unit_norms(context.module)
         ratios = torch.sigmoid(torch.stack(list(state["ratio"].values())))
         steepness = self.soft + (self.steep - self.soft) * context.progress
         found = keep_probabilities([state["norm"][key] for key in keys], ratios, steepness)

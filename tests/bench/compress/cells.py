@@ -112,7 +112,8 @@ def recipe_of(experiment: Experiment, seed: int) -> Recipe:
 def _base(cell: Cell) -> list[Any]:
     recipe = asdict(recipe_of(cell.experiment, cell.unit.seed))
     del recipe["widths"]  # no matter of the dense network
-    return [cell.unit.task, cell.experiment.model, recipe, DEFAULTS]
+    changed = [] if cell.experiment.augment == "task" else [cell.experiment.augment]
+    return [cell.unit.task, cell.experiment.model, recipe, DEFAULTS, *changed]
 
 
 def _within(cell: Cell) -> list[Any]:

@@ -110,14 +110,17 @@ def _task(name: str, seed: int) -> Task:
 
 
 def _problem(cell: Cell) -> Problem:
-    return _built(cell.unit.task, cell.unit.seed, cell.experiment.model, cell.experiment.epochs)
+    experiment = cell.experiment
+    given = {"seed": cell.unit.seed, "epochs": experiment.epochs, "augment": experiment.augment}
+    return _built(cell.unit.task, experiment.model, tuple(given.items()))
 
 
 @lru_cache(maxsize=1)
-def _built(task_name: str, seed: int, model: str | None, epochs: int | None) -> Problem:
-    task = _task(task_name, seed)
-    network = build_network(model or OWN_MODELS.get(task.name, task.name), task, seed)
-    return make_problem(network, task, load_config(None, {"seed": seed, "epochs": epochs}))
+def _built(task_name: str, model: str | None, given: tuple[tuple[str, Any], ...]) -> Problem:
+    config = load_config(None, dict(given))
+    task = _task(task_name, config.seed)
+    network = build_network(model or OWN_MODELS.get(task.name, task.name), task, config.seed)
+    return make_problem(network, task, config)
 
 
 def _target(problem: Problem, cell: Cell, board: Board, limits: Mapping[str, float] | None = None) -> Target:
