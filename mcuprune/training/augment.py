@@ -28,7 +28,7 @@ def crop_and_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Photographs (N, height, width, channels), mirrored half the time.
 
-    For networks too small to learn the training images by heart: of crops they only learn less.
+    Networks too small to learn the training images by heart learn as much from it as from crops, and faster.
     """
     mirrored = rng.random(len(x)) < 0.5
     return np.where(mirrored[:, None, None, None], x[:, :, ::-1], x)

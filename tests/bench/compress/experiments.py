@@ -262,11 +262,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         model="small_mobilenet",
         epochs=40,
         seeds=(0, 1, 2),
-        augment="flip",
         drop_blocks=None,
-        note=EXACT
-        + "RAM is the arena with the input in it, which that paper leaves out. Images are mirrored, "
-        "not cropped: networks of this size learn less of crops (docs/explain/compression.md).",
+        note=EXACT + "RAM is the arena with the input in it, which that paper leaves out.",
     ),
     Experiment(
         "cifar-256k",
