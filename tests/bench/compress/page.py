@@ -27,8 +27,8 @@ a validation part of the training set decides everything, the test set is read o
   pairs; repetitions of a fold (`+1`) are averaged first. The best control is the one with the best mean.
 * Ours int8 ends in int8 training; int8 of the dense network is rounded after training.
 * Flash is constants and code, RAM arena (input included) and stack of the generated C for stm32f4; cycles are
-  the upper bound of the model without wait states. A "nominal" saving (MACs, parameters) of which less than
-  half arrives (cycles, flash) is named as not realised.
+  the upper bound of the model without wait states, as it was when the network was trained. A "nominal" saving
+  (MACs, parameters) of which less than half arrives (cycles, flash) is named as not realised.
 * Training time is the processor time of our training phases over that of the dense network's training.
 * The results themselves are in `docs/results/compress/*.jsonl`, one line per trained network.
 """
