@@ -18,10 +18,10 @@ from mcuprune.graph.ir import QuantizedGraph
 from mcuprune.lossless.optimise import optimise
 from mcuprune.lossless.record import Folded
 from mcuprune.plan.make import make_plan
+from mcuprune.report.folder import refuse_several
 from mcuprune.verify.prove import SAMPLES, Subject
 from mcuprune.verify.sizes import ImageSizes, measure
 from mcuprune.verify.toolchain import Toolchain, build_firmware, find_toolchain
-from mcuprune.workspace import refuse_several
 
 MANIFEST, BOARD, TFLITE, ONNX, ELF, SOURCE = (
     "deploy.json",

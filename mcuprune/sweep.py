@@ -19,12 +19,12 @@ from mcuprune.engine import spread
 from mcuprune.errors import McupruneError, UsageError, error_of
 from mcuprune.identity import identity
 from mcuprune.pipeline import check_names, compress
-from mcuprune.report.folder import read_report
+from mcuprune.report.folder import SWEEP, read_report
 from mcuprune.report.model import Report
 from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
 from mcuprune.report.verdict import judge
 from mcuprune.terminal import to_json
-from mcuprune.workspace import CONFIG, SWEEP, TRAINING
+from mcuprune.workspace import CONFIG, TRAINING
 
 FILES = (SWEEP, "sweep.html", "sweep.txt")
 

@@ -13,7 +13,6 @@ from mcuprune.errors import UsageError
 
 TRAINING = ".training"  # checkpoints of an unfinished run
 CONFIG = "run.toml"
-SWEEP = "sweep.json"  # where the folders of several runs lie
 BUILD = ".build-"  # and the number of the process: what will be published
 
 
@@ -63,14 +62,6 @@ def open_workspace(out: Path, config: str = "", resume: bool = False) -> Iterato
         for folder in created:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-
-
-def refuse_several(folder: Path, wanted: str) -> None:
-    """UsageError where ``folder`` has no file ``wanted``, because it holds the folders of several runs."""
-    if (folder / SWEEP).is_file() and not (folder / wanted).exists():
-        runs = sorted(path.parent.name for path in folder.glob(f"*/{wanted}"))
-        which = f"give one: {', '.join(runs)}" if runs else "none of them was finished"
-        raise UsageError(f"'{folder}' holds several runs, which sweep.html compares; {which}")
 
 
 def _create(out: Path, training: Path, config: str, resume: bool) -> Path:

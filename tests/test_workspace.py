@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mcuprune.errors import UsageError
-from mcuprune.workspace import BUILD, CONFIG, SWEEP, TRAINING, open_workspace, refuse_several
+from mcuprune.report.folder import SWEEP, refuse_several
+from mcuprune.workspace import BUILD, CONFIG, TRAINING, open_workspace
 
 
 def broken(out: Path, error: BaseException, trained: bool) -> None:

@@ -8,7 +8,16 @@ from mcuprune.errors import UsageError
 from mcuprune.report.html import write_html
 from mcuprune.report.model import Report, Times
 from mcuprune.report.serialize import report_from_json, times_from_json
-from mcuprune.workspace import refuse_several
+
+SWEEP = "sweep.json"  # where the folders of several runs lie
+
+
+def refuse_several(folder: Path, wanted: str) -> None:
+    """UsageError where ``folder`` has no file ``wanted``, because it holds the folders of several runs."""
+    if (folder / SWEEP).is_file() and not (folder / wanted).exists():
+        runs = sorted(path.parent.name for path in folder.glob(f"*/{wanted}"))
+        which = f"give one: {', '.join(runs)}" if runs else "none of them was finished"
+        raise UsageError(f"'{folder}' holds several runs, which sweep.html compares; {which}")
 
 
 def read_report(path: Path) -> tuple[Report, Times | None]:
