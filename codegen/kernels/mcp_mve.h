@@ -180,11 +180,11 @@ static inline mcp_words mcp_scale_down(mcp_words values, mcp_words multipliers, 
     return vrshlq_s32(vqdmlahq_n_s32(values, values, 1), shifts);
 }
 
-/* values + offset as eight bytes in the order of channels, clamped. */
+/* values + offset, modulo 2^32, as eight bytes in the order of channels, clamped. */
 static inline void mcp_output_lanes(int8_t *to, mcp_lanes values, int32_t offset, int32_t low, int32_t high)
 {
-    mcp_halves halves = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), values.even), values.odd);
-    halves = vqaddq_n_s16(halves, (int16_t)offset);
+    const mcp_words even = vaddq_n_s32(values.even, offset), odd = vaddq_n_s32(values.odd, offset);
+    mcp_halves halves = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), even), odd);
     halves = vminq_s16(vmaxq_s16(halves, vdupq_n_s16((int16_t)low)), vdupq_n_s16((int16_t)high));
     vstrbq_s16(to, halves);
 }

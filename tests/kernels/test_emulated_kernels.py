@@ -135,6 +135,35 @@ def test_every_rounding_of_a_sum_is_that_of_the_specification(bench: Bench | Qem
         np.testing.assert_array_equal(result, expected, kernel.name)
 
 
+@pytest.mark.parametrize("offset", [-43, 43])
+def test_a_sum_beyond_32_bits_wraps_as_specified(bench: Bench | QemuBench, offset: int) -> None:
+    """What is scaled to the ends of the range, plus the offset; the weights are zero, the bias is the sum."""
+    bias = np.array([2, 1, -(2**31), 2**31 - 1, -1, 0, 6, 5] * 2, np.int32)
+    parameters = quantized.Conv2dParameters(
+        **dict.fromkeys(("in_h", "in_w", "out_h", "out_w", "kernel_h", "kernel_w"), 1),
+        **dict.fromkeys(("stride_h", "stride_w", "dilation_h", "dilation_w"), 1),
+        in_c=16,
+        out_c=16,
+        pad_top=0,
+        pad_left=0,
+        input_offset=0,
+        output_offset=offset,
+        clamp_min=-128,
+        clamp_max=127,
+        weight=np.zeros((1, 1, 16), np.int8),
+        bias=bias,
+        multiplier=np.full(16, 2**31 - 1, np.int32),
+        shift=np.repeat([30, 0], 8).astype(np.int8),
+    )
+    node = ir.DepthwiseConv2d("node", ("x",), "w", "b", ir.Window((1, 1)))
+    case = Case(OpShape(node, ((1, 1, 16),), (1, 1, 16)), parameters, (np.zeros((1, 1, 16), np.int8),))
+    expected = evaluate(node, parameters, case.inputs[0][None]).reshape(-1)
+    kernels = [k for k in catalogue.KERNELS if k.op is ir.DepthwiseConv2d and k.accepts(case.shape)]
+    for kernel in filter(bench.has, kernels):
+        _, result = bench.run(kernel, PlacedCase(case))
+        np.testing.assert_array_equal(result, expected, kernel.name)
+
+
 def test_cycle_formulas_hold(bench: Bench | QemuBench) -> None:
     core = bench.board.core.name
     own = {"mve"} if core == "cortex-m55" else bench.board.core.isa  # the others are timed as on an M33
