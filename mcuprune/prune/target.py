@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,9 +74,15 @@ def make_target(
 
     Raises BudgetError naming the resource and the smallest figure that this network can reach.
     """
-    full = {group: graph.widths[group] for group in prunable(graph)}
-    smallest = smallest_levels(full, resources.exact, budgets)
-    _check_feasible(full, [resources], budgets)
+    _check_feasible(_full(graph), [resources], budgets)
+    return _target(graph, resources, budgets, widths)
+
+
+def _target(
+    graph: Graph, resources: ResourceModel, budgets: Mapping[str, float], widths: tuple[float, float]
+) -> Target:
+    """That of a model which reaches the budgets."""
+    full = _full(graph)
 
     def fits(levels: Mapping[str, int]) -> bool:
         figures = resources.exact(levels)
@@ -85,7 +90,7 @@ def make_target(
 
     uniform = uniform_levels(full, fits)
     if not fits(uniform):
-        uniform = smallest
+        uniform = smallest_levels(full, resources.exact, budgets)
     low, high = widths
     floors = {group: max(1, math.floor(low * width)) for group, width in uniform.items()}
     ceilings = {
@@ -128,7 +133,7 @@ def _check_feasible(
     full: Mapping[str, int], models: Sequence[ResourceModel], budgets: Mapping[str, float]
 ) -> None:
     """BudgetError unless one of the models reaches all budgets, by the figures of the best for each."""
-    if any(excess(_smallest(full, model, budgets), budgets) <= 0 for model in models):
+    if any(_reaches(full, model, budgets) for model in models):
         return
     clock_hz = models[0].clock_hz
     for resource, budget in budgets.items():
@@ -139,6 +144,14 @@ def _check_feasible(
         f"budgets {together} cannot be reached together, only each by itself; raise one of them or start "
         "from a smaller model"
     )
+
+
+def _full(graph: Graph) -> dict[str, int]:
+    return {group: graph.widths[group] for group in prunable(graph)}
+
+
+def _reaches(full: Mapping[str, int], model: ResourceModel, budgets: Mapping[str, float]) -> bool:
+    return excess(_smallest(full, model, budgets), budgets) <= 0
 
 
 def _smallest(
@@ -158,10 +171,8 @@ def best_target(
     Fast kernels are large: of a few kilobytes of flash they can leave nothing to the network.  Raises
     BudgetError where none is feasible.
     """
-    _check_feasible({group: graph.widths[group] for group in prunable(graph)}, models, budgets)
-    found = []
-    for model in models:
-        with suppress(BudgetError):
-            found.append(make_target(graph, model, budgets, widths))
+    full = _full(graph)
+    _check_feasible(full, models, budgets)
+    found = [_target(graph, m, budgets, widths) for m in models if _reaches(full, m, budgets)]
     sizes = [target.resources.exact(target.uniform)["macs"] for target in found]
     return next(target for target, size in zip(found, sizes, strict=True) if ROOM * size >= max(sizes))
