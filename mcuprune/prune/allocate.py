@@ -22,7 +22,6 @@ Costs = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 Exact = Callable[[Mapping[str, int]], Mapping[str, float]]
 EXHAUSTIVE_LIMIT = 60_000  # candidates that are all tried
 EXACT_LIMIT = 100  # of them, in order of predicted loss, that are tried under the exact figures
-LEEWAY = 1.35  # the exact figure may be this much below the approximation: another kernel, less code
 _TINY = 1e-12
 
 
@@ -65,13 +64,13 @@ def allocate(
     check_feasible(problem)
     if not problem.curves:
         return {}
-    if refine and _search_size(problem) <= EXHAUSTIVE_LIMIT:
-        levels = _fill(problem, _exhaustive(problem)) if problem.exact is None else _exhaustive(problem)
-    else:
-        levels = _fill(problem, _remove(problem, chunk, start or problem.full))
-        if refine:
-            levels = _swap(problem, levels)
-    return levels if problem.exact is None else _settle(problem, levels)
+    levels = _fill(problem, _remove(problem, chunk, start or problem.full))
+    small = refine and _search_size(problem) <= EXHAUSTIVE_LIMIT
+    if refine and not small:
+        levels = _swap(problem, levels)
+    if problem.exact is not None:
+        levels = _settle(problem, levels)
+    return _exhausted(problem, levels) if small else levels
 
 
 def check_feasible(problem: Problem) -> None:
@@ -230,27 +229,34 @@ def _search_size(problem: Problem) -> float:
     return math.prod(float(len(c) - problem.floors[s]) for s, c in problem.curves.items())
 
 
-def _exhaustive(problem: Problem) -> Levels:
-    """The feasible levels of least predicted loss, by trying all of them.
+def _exhausted(problem: Problem, known: Levels) -> Levels:
+    """The levels of least predicted loss, by weighing all of them; ``known`` hold, and are the result where
+    none are better.
 
-    Under exact figures, which take a plan each, of the :data:`EXACT_LIMIT` candidates of least loss that fit
-    approximately (most of them do not fit exactly), or greedy levels.
+    Exact figures take a plan each.  So they are expected to be the same multiple of the approximate ones
+    everywhere as at ``known``, and at most :data:`EXACT_LIMIT` of those expected to fit are looked at.
     """
     sites = list(problem.curves)
     grids = np.meshgrid(*[np.arange(problem.floors[s], len(problem.curves[s])) for s in sites], indexing="ij")
     candidates = {site: grid.reshape(-1) for site, grid in zip(sites, grids, strict=True)}
     loss = sum((np.asarray(problem.curves[s])[candidates[s]] for s in sites), np.zeros(1))
-    figures = problem.costs(candidates)
-    fits = _fits(problem, figures, len(loss))
-    if problem.exact is not None:
-        roomy = replace(problem, budgets={k: LEEWAY * b for k, b in problem.budgets.items()})
-        fits = _fits(roomy, figures, len(loss))
-    order = np.argsort(loss, kind="stable")
-    for index in order[fits[order]][:EXACT_LIMIT]:
+    fits = _fits(_expected(problem, known), problem.costs(candidates), len(loss))
+    better = np.flatnonzero(fits & (loss < problem.loss(known)))
+    for index in better[np.argsort(loss[better], kind="stable")][:EXACT_LIMIT]:
         levels = {site: int(candidates[site][index]) for site in sites}
-        if problem.exact is None or _holds(problem, levels):
-            return levels
-    return _fill(problem, _remove(problem, 0.0, problem.full))
+        if problem.exact is None:
+            return _fill(problem, levels)
+        if _holds(problem, levels):
+            return _exact_fill(problem, levels)
+    return known
+
+
+def _expected(problem: Problem, known: Levels) -> Problem:
+    """The problem with budgets in terms of the approximate figures."""
+    if problem.exact is None:
+        return problem
+    near, exact = _figures(problem, known), problem.exact(known)
+    return replace(problem, budgets={k: b * near[k] / exact[k] for k, b in problem.budgets.items()})
 
 
 def _holds(problem: Problem, levels: Mapping[str, int]) -> bool:

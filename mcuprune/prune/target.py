@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,7 +96,8 @@ def _target(
     ceilings = {
         group: min(full[group], max(LEAST_START, math.ceil(high * width))) for group, width in uniform.items()
     }
-    return Target(resources, budgets, floors if fits(floors) else uniform, uniform, ceilings)
+    near = replace(resources, usual=uniform)
+    return Target(near, budgets, floors if fits(floors) else uniform, uniform, ceilings)
 
 
 def smallest_levels(full: Mapping[str, int], exact: Exact, budgets: Mapping[str, float]) -> Levels:

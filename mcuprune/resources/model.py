@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,7 +46,11 @@ class ResourceModel:
     Flash counts constants, tables and code; RAM the arena, with input and output in it, and the stack; cycles
     are the upper bound of the cycle model, as far as latency is concerned: with ``timing`` they include what
     waiting for flash takes, and the error of such estimates on silicon.  ``clock_hz`` serves messages alone.
+    ``figures`` and ``relaxed`` are exact at the ``usual`` widths, by default those of the graph: they assume
+    the kernels of there, and that the plan needs as much more or less than its largest step as there.
     """
+
+    by_step: ClassVar[tuple[str, ...]] = ("ram",)  # resources with a figure for every step of the schedule
 
     graph: Graph
     core: Core
@@ -53,37 +58,42 @@ class ResourceModel:
     objective: str = "cycles"
     timing: FlashTiming | None = None
     clock_hz: float | None = None
+    usual: Mapping[str, int] = field(default_factory=dict)
     _memo: dict[tuple[int, ...], dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
+    _scales: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def steps(self) -> tuple[LiveStep, ...]:
-        return live_steps(self.graph, self.core.isa, self.objective)
+        return live_steps(self._at(self.usual), self.core.isa, self.objective)
 
     def figures(
         self, levels: Mapping[str, np.ndarray], wanted: Collection[str] = RESOURCES
     ) -> dict[str, np.ndarray]:
         """Costs of candidates; ``levels``: group -> (candidates,) widths, a group left out keeps its own.
 
-        RAM has one row per schedule step: (steps, candidates).  Kernels are those of the present widths.
+        RAM has one row per schedule step: (steps, candidates).
         """
         found = self._costs({**self.graph.widths, **levels}, wanted)
         count = max((len(v) for v in levels.values()), default=1)
-        rows = {k: np.stack([np.broadcast_to(r, (count,)) for r in v]) for k, v in found.items()}
-        return {k: v if k == "ram" else v[0] for k, v in rows.items()}
+        rows = {
+            k: self._scale(k) * np.stack([np.broadcast_to(r, (count,)) for r in v]) for k, v in found.items()
+        }
+        return {k: v if k in self.by_step else v[0] for k, v in rows.items()}
 
     def relaxed(self, widths: Widths, wanted: Collection[str] = RESOURCES) -> dict[str, Tensor]:
         """The same costs of scalar tensors, differentiable; RAM is (steps,)."""
         found = self._costs(widths, wanted)
         rows = {
-            k: torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v]) for k, v in found.items()
+            k: self._scale(k) * torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v])
+            for k, v in found.items()
         }
-        return {k: v if k == "ram" else v[0] for k, v in rows.items()}
+        return {k: v if k in self.by_step else v[0] for k, v in rows.items()}
 
     def exact(self, levels: Mapping[str, int]) -> dict[str, float]:
         """Costs of integer widths by the real planner."""
-        key = tuple(int(levels.get(g, w)) for g, w in self.graph.widths.items())
+        narrow = self._at(levels)
+        key = tuple(narrow.widths.values())
         if key not in self._memo:
-            narrow = replace(self.graph, widths=dict(zip(self.graph.widths, key, strict=True)))
             usage = breakdown(narrow, self.plan(narrow), self.core, self.toolchain, self.timing)
             self._memo[key] = self.named(usage)
         return self._memo[key]
@@ -94,6 +104,17 @@ class ResourceModel:
 
     def plan(self, network: Network) -> Plan:
         return make_plan(network, self.core.isa, self.objective, placement_limit=PLACEMENTS)
+
+    def _at(self, widths: Mapping[str, int]) -> Graph:
+        given = {group: int(widths.get(group, n)) for group, n in self.graph.widths.items()}
+        return replace(self.graph, widths=given)
+
+    def _scale(self, resource: str) -> float:
+        """The exact figure over the approximate one at the usual widths."""
+        if resource not in self._scales:
+            near = max(self._costs(self._at(self.usual).widths, (resource,))[resource], default=0)
+            self._scales[resource] = self.exact(self.usual)[resource] / float(near) if near else 1.0
+        return self._scales[resource]
 
     def _costs(self, widths: Widths, wanted: Collection[str]) -> dict[str, Sequence[Number]]:
         shape_of = self._shape_of(widths)

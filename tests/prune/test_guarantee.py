@@ -119,7 +119,7 @@ def test_kernels_are_chosen_so_that_the_network_has_room() -> None:
     models = [ResourceModel(graph, CORES["cortex-m4"], objective=o) for o in ("cycles", "balanced", "size")]
     ones = dict.fromkeys(prunable(graph), 1)
     plenty = {"flash": 10 * max(model.exact({})["flash"] for model in models)}
-    assert best_target(graph, models, plenty).resources is models[0]
+    assert best_target(graph, models, plenty).resources.objective == "cycles"
     scarce = {"flash": 1.2 * models[2].exact(ones)["flash"]}
     chosen = best_target(graph, models, scarce)
     alone = make_target(graph, models[2], scarce)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,20 @@ def test_arrays_and_tensors_count_alike(seed: int, draw: int) -> None:
             alone = model.relaxed(widths, (resource,))
             assert list(alone) == [resource]
             assert torch.equal(alone[resource], tensors[resource])
+
+
+@given(seed=st.integers(0, 400), objective=st.sampled_from(["cycles", "balanced", "size", "ram"]))
+@settings(max_examples=40, deadline=None)
+def test_at_the_usual_widths_nothing_is_approximate(seed: int, objective: str) -> None:
+    """Far from them kernels and packing may differ; a search needs the truth where it looks."""
+    graph = random_graph(seed)
+    usual = {group: max(1, graph.widths[group] // 3) for group in prunable(graph)}
+    model = ResourceModel(graph, CORES["cortex-m4"], objective=objective, usual=usual)
+    exact = model.exact(usual)
+    figures = {
+        k: float(v.max()) for k, v in model.figures({k: np.array([n]) for k, n in usual.items()}).items()
+    }
+    assert figures == pytest.approx({k: exact[k] for k in RESOURCES}, rel=1e-9)
 
 
 @given(seed=st.integers(0, 400))

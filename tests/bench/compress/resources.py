@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-from torch import Tensor
-
-from mcuprune.resources.model import RESOURCES, Breakdown, ResourceModel, Widths
+from mcuprune.graph.op_shape import Number
+from mcuprune.resources.model import Breakdown, ResourceModel, Widths
 
 WHOLE = {"constants": "flash", "arena": "ram"}  # part -> the resource it is a part of
 
@@ -17,19 +16,13 @@ WHOLE = {"constants": "flash", "arena": "ram"}  # part -> the resource it is a p
 class Parts(ResourceModel):
     """Also ``constants``, the bytes of flash that are not code, and ``arena``, the RAM without the stack."""
 
-    def figures(
-        self, levels: Mapping[str, np.ndarray], wanted: Collection[str] = (*RESOURCES, *WHOLE)
-    ) -> dict[str, np.ndarray]:
-        found = super().figures(levels, {WHOLE.get(k, k) for k in wanted})
-        return {k: found[WHOLE.get(k, k)] - self._rest(k) for k in wanted}
-
-    def relaxed(self, widths: Widths, wanted: Collection[str] = (*RESOURCES, *WHOLE)) -> dict[str, Tensor]:
-        found = super().relaxed(widths, {WHOLE.get(k, k) for k in wanted})
-        return {k: found[WHOLE.get(k, k)] - self._rest(k) for k in wanted}
+    by_step: ClassVar[tuple[str, ...]] = (*ResourceModel.by_step, "arena")
 
     def named(self, usage: Breakdown) -> dict[str, float]:
         return super().named(usage) | {"constants": usage.constants, "arena": usage.memory}
 
-    def _rest(self, resource: str) -> int:
+    def _costs(self, widths: Widths, wanted: Collection[str]) -> dict[str, Sequence[Number]]:
+        found = super()._costs(widths, {WHOLE.get(k, k) for k in wanted})
         code, stack = self._code_and_stack
-        return {"constants": code, "arena": stack}.get(resource, 0)
+        rest = {"constants": code, "arena": stack}
+        return {k: [row - rest.get(k, 0) for row in found[WHOLE.get(k, k)]] for k in wanted}
