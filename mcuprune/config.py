@@ -81,7 +81,7 @@ class RunConfig(BaseModel):
     drop_blocks   leave out layers that the network does better without: residual blocks, and stretches of a
                   plain chain; None: those stretches only, False: nothing
     inputs        how many channels (sensors, features) or columns (coefficients) the network may read
-    input_axis    which of the two: ``channels`` or ``columns``
+    input_axis    which of the two: ``channels``, also where nothing is said, or ``columns``
     resolution    rows of the images that the network reads, averaged down to them
     controls      also train what the result is compared with: dense, uniform, scratch, magnitude
     all_controls  and from scratch for the same computation, and cut by chance
@@ -102,7 +102,7 @@ class RunConfig(BaseModel):
     distill: float = Field(0.0, ge=0, le=1)
     drop_blocks: bool | None = None
     inputs: int | None = Field(None, ge=1)
-    input_axis: Literal["channels", "columns"] = "channels"
+    input_axis: Literal["channels", "columns"] | None = None
     resolution: int | None = Field(None, ge=1)
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$")
     epochs: int | None = Field(None, ge=1)
@@ -126,6 +126,11 @@ class RunConfig(BaseModel):
         """What kernels may be chosen for, in the catalogue's words, the preferred first."""
         return _FITTING if self.optimize == "fit" else (objective_of(self.optimize),)
 
+    @property
+    def axis(self) -> Literal["channels", "columns"]:
+        """What ``inputs`` counts."""
+        return self.input_axis or "channels"
+
     def to_toml(self) -> str:
         """The run as TOML, without ``out`` and ``resume``; :func:`load_config` reads it back."""
         values = self.model_dump(mode="json", exclude=set(PLACES), exclude_none=True)
@@ -142,15 +147,18 @@ def objective_of(optimize: str) -> str:
 def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None = None) -> RunConfig:
     """The file's values, overridden by the flags that are not ``None``.
 
-    Raises :class:`UsageError` for a file that cannot be read, an unknown key (with the nearest known one) or
-    a value out of range.
+    Raises :class:`UsageError` for a file that cannot be read, an unknown key (with the nearest known one), a
+    value out of range, or one that only says more about another that is missing.
     """
     values = _read(Path(path)) if path is not None else {}
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     try:
-        return RunConfig(**(values | given))
+        config = RunConfig(**(values | given))
     except ValidationError as error:
         raise UsageError(_explain(error, path, given)) from None
+    if config.input_axis is not None and config.inputs is None:
+        raise UsageError(f"--input-axis {config.input_axis} says what --inputs counts; give --inputs too")
+    return config
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:

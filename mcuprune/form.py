@@ -88,7 +88,7 @@ class Compressed:
 def check_form(problem: Problem, config: RunConfig) -> None:
     """UsageError, before any training, for a choice that this problem does not offer."""
     if config.inputs is not None:
-        check_choice(problem.task, config.input_axis, config.inputs)
+        check_choice(problem.task, config.axis, config.inputs)
     if config.drop_blocks and not (branches(problem.graph) or runs(problem.graph)):
         raise UsageError(
             f"--drop-blocks: '{problem.name}' has no residual block, and no layers in a row that keep the "
@@ -137,7 +137,7 @@ def _short(problem: Problem, config: RunConfig, folder: Path, share: float) -> S
 
 
 def _fewer_inputs(form: Form, config: RunConfig, count: int, setting: Setting, progress: Progress) -> Form:
-    problem, axis = form.problem, config.input_axis
+    problem, axis = form.problem, config.axis
     size = problem.task.input_shape[AXES[axis]]
     if count == size:
         return form

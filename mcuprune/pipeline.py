@@ -173,9 +173,17 @@ def find_limits(
         own["flash"] -= reserve(problem.task.front_end, problem.name, board, config.toolchain).flash
     limits = Budget(**own)
     given = budget == config.budget or budget in config.family  # not one of the demonstration's own
-    for part in budget.beyond(limits) if given else ():
-        progress.note(f"--budget {budget}: {part} is what {board.name} has for it, and holds")
+    for note in beyond(budget, limits, board) if given else ():
+        progress.note(note)
     return budget.within(limits)
+
+
+def beyond(budget: Budget, limits: Budget, board: Board) -> tuple[str, ...]:
+    """A line for every part of a budget that the board's own limit is below."""
+    return tuple(
+        f"--budget {budget}: {part} is what {board.name} has for it, and holds"
+        for part in budget.beyond(limits)
+    )
 
 
 def _train(

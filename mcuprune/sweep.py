@@ -14,11 +14,12 @@ from itertools import product
 from pathlib import Path
 
 from mcuprune.board import load_board
+from mcuprune.budget import Budget
 from mcuprune.config import RunConfig, load_config
 from mcuprune.engine import spread
 from mcuprune.errors import McupruneError, UsageError, error_of
 from mcuprune.identity import identity
-from mcuprune.pipeline import check_names, compress
+from mcuprune.pipeline import beyond, check_names, compress
 from mcuprune.report.folder import SWEEP, read_report
 from mcuprune.report.model import Report
 from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
@@ -92,10 +93,12 @@ def sweep(
 ) -> Sweep:
     """Run everything that is not finished yet; write :data:`FILES` into ``base.out``.
 
-    ``jobs`` and ``engine`` as for :func:`mcuprune.engine.spread`; ``tell`` is called with a line when a run
-    ends.  A run that fails is a row that says why, and stops nothing.
+    ``jobs`` and ``engine`` as for :func:`mcuprune.engine.spread`; ``tell`` is called with a line for every
+    budget beyond its board, and when a run ends.  A run that fails is a row that says why, and stops nothing.
     """
     wanted = configurations(base, grid)
+    for note in dict.fromkeys(note for config in wanted for note in _beyond(config)):
+        tell(note)
     cells = []
     for cell in spread(run, wanted, jobs, engine):
         cells.append(cell)
@@ -103,6 +106,11 @@ def sweep(
     result = Sweep(tuple(cells), rows(cells))
     write(result, base.out)
     return result
+
+
+def _beyond(config: RunConfig) -> tuple[str, ...]:
+    board = load_board(config.board)
+    return beyond(config.budget, Budget(**board.budget()), board)
 
 
 def run(config: RunConfig) -> Cell:

@@ -67,6 +67,8 @@ def test_where_results_go_is_not_part_of_what_is_computed() -> None:
         ("widths = [0.5, 0.9]", "give LOW:HIGH"),
         ("widths = 0.75", "give LOW:HIGH"),
         ('widths = "0.5:inf"', "give LOW:HIGH"),
+        ('input_axis = "columns"', "give --inputs too"),
+        ('input_axis = "rows"\ninputs = 2', "'channels' or 'columns'"),
     ],
 )
 def test_refuses(tmp_path: Path, text: str, says: str) -> None:

@@ -10,7 +10,6 @@ import typer
 from mcuprune.budget import EXAMPLE
 from mcuprune.cli.options import OPTIMIZE, Json, given_budget, show, show_report
 from mcuprune.config import RunConfig, load_config
-from mcuprune.errors import UsageError
 from mcuprune.progress import open_progress
 
 if TYPE_CHECKING:
@@ -107,8 +106,7 @@ def compress(
     input_axis: Annotated[
         str | None,
         typer.Option(
-            help="What --inputs counts: channels, or columns (coefficients of a spectrogram). "
-            f"(default: {DEFAULT.input_axis})",
+            help="What --inputs counts: channels (default), or columns (coefficients of a spectrogram).",
             rich_help_panel=FORM,
         ),
     ] = None,
@@ -235,8 +233,6 @@ def compress(
     if budget:  # whatever the file says: one, or a family
         given |= {"budget": budget[0], "family": ()} if len(budget) == 1 else {"family": tuple(budget)}
     run = load_config(config, given)
-    if input_axis is not None and run.inputs is None:
-        raise UsageError(f"--input-axis {input_axis} says what --inputs counts; give --inputs too")
     if board and len(board) > 1:
         grid = {"boards": tuple(board), "budgets": tuple(map(str, run.family))}
         _sweep(run.model_copy(update={"family": ()}), grid, None, "local", as_json)

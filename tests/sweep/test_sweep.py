@@ -10,6 +10,7 @@ import pytest
 from mcuprune import engine as engine_module
 from mcuprune import share
 from mcuprune import sweep as sweeps
+from mcuprune.board import load_board
 from mcuprune.config import RunConfig
 from mcuprune.deploy import read_manifest
 from mcuprune.errors import BudgetError, ToolchainError, UsageError
@@ -103,6 +104,23 @@ def test_a_sweep_reports_failures_and_goes_on(base, compressor):
     assert str(base.out) not in (base.out / "sweep.json").read_text()
     assert "stm32f4: 90.5 %" in (base.out / "sweep.txt").read_text()
     assert (base.out / "sweep.html").read_text().startswith("<!doctype html>")
+
+
+def test_budgets_beyond_a_board_are_named_once_before_anything_runs(base, compressor):
+    lines: list[str] = []
+    sweep(
+        base,
+        Grid(("stm32f4", "rpi-pico"), ("flash=8K,ram=200K", "flash=8K"), seeds=(0, 1)),
+        1,
+        tell=lines.append,
+    )
+    named = [line for line in lines if "holds" in line]
+    assert lines[: len(named)] == named
+    assert len(named) == len(set(named))
+    for name in ("stm32f4", "rpi-pico"):
+        beyond = load_board(name).budget()["ram"] < 200 * 1024
+        assert any(name in line for line in named) == beyond
+    assert named
 
 
 def test_the_folder_of_several_runs_is_refused_where_one_is_asked_for(base, compressor):
