@@ -26,9 +26,9 @@ def analyze(
 ) -> None:
     """Does the model fit the board as it is?  Costs per layer and its kernel, without training."""
     limits, shape = parse_budget(budget or ""), parse_shape(input_shape)
-    from mcuprune import examine
+    import mcuprune.analyze
 
-    analysis = examine.analyze(model, load_board(board), limits, shape, lossless, optimize)
+    analysis = mcuprune.analyze.analyze(model, load_board(board), limits, shape, lossless, optimize)
     show(analysis, analysis.text(), as_json)
 
 
@@ -48,9 +48,9 @@ def export(
 ) -> None:
     """Turn a trained model into its C package; a float one is quantized after training."""
     found = load_board(board)
-    from mcuprune import examine
+    import mcuprune.export
 
-    exported = examine.export(model, found, out, name, board, toolchain, optimize, data, lossless)
+    exported = mcuprune.export.export(model, found, out, name, board, toolchain, optimize, data, lossless)
     result = {"out": exported.out, "sizes": exported.deployment.sizes, "quality": exported.quality}
     result["price"] = exported.price
     show(result, exported.text(), as_json)

@@ -18,9 +18,9 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Prove that specification, TensorFlow Lite Micro, host C and firmware agree byte for byte."""
-    from mcuprune import examine
+    import mcuprune.recheck
 
-    found = examine.verify(directory, inputs=inputs, profile=profile)
+    found = mcuprune.recheck.verify(directory, inputs=inputs, profile=profile)
     result = {"comparisons": found.proof.comparisons, "profile": found.profile, "latency": found.latency}
     show(result, found.text(), as_json)
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from mcuprune.board import Board, load_board
 from mcuprune.errors import BudgetError, McupruneError
-from mcuprune.examine import export
+from mcuprune.export import export
 from mcuprune.resources.model import planned_calls
 from mcuprune.verify.emulator import Emulator
 from mcuprune.verify.oracle import run_tflm

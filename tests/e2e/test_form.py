@@ -81,7 +81,7 @@ def test_the_informative_sensors_are_read_and_said(place: Path, chosen: Report) 
 
 
 def test_a_folder_with_chosen_inputs_opens_again(place: Path, chosen: Report) -> None:
-    from mcuprune.examine import verify
+    from mcuprune.recheck import verify
 
     assert "equal" in verify(place / "run", inputs=20).text()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mcuprune.board import load_board
-from mcuprune.examine import export
+from mcuprune.export import export
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.verify.prove import make_inputs
 from mcuprune.verify.qemu import run_qemu, why_not

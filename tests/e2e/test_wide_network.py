@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mcuprune.board import load_board
-from mcuprune.examine import export
+from mcuprune.export import export
 from mcuprune.verify.prove import make_inputs, prove
 from tests.frontends.tflite_files import FileBuilder, Quantization
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
+from mcuprune.analyze import analyze
 from mcuprune.board import load_board
 from mcuprune.budget import Budget
 from mcuprune.errors import UsageError
-from mcuprune.examine import analyze, export
+from mcuprune.export import export
 from mcuprune.frontends.load import load_model
 from mcuprune.graph.ir import Graph
 from mcuprune.posttrain import post_train, sqnr

@@ -13,7 +13,7 @@ from mcuprune.board import load_board
 from mcuprune.budget import parse_budget
 from mcuprune.check import CheckResult, check
 from mcuprune.errors import BudgetError, MismatchError, UsageError
-from mcuprune.examine import export
+from mcuprune.export import export
 from mcuprune.verify.toolchain import compiler_environment, find_toolchain
 
 pytest.importorskip("ziglang")
