@@ -35,8 +35,9 @@ from mcuprune.graph.passes.fold_batchnorm import fold_batchnorm
 from mcuprune.graph.passes.fuse import CLAMPING, fuse_pad, is_clamp
 from mcuprune.graph.passes.remove_noops import is_noop, remove_noops
 from mcuprune.graph.passes.rewrite import only_reader, readers, rebuilt, remove_dead
+from mcuprune.graph.sharing import KEEPS_QUANTIZATION
 from mcuprune.quantize.convert import BIAS_LIMIT, CHANNEL_AXIS, channel_scales
-from mcuprune.quantize.scheme import FIXED_OUTPUT, KEEPS_QUANTIZATION
+from mcuprune.quantize.scheme import FIXED_OUTPUT
 
 GRID = 1e-2  # steps by which a weight may miss its grid before it is quantized anew; float32 misses by 1e-5
 Weighted = Conv2d | DepthwiseConv2d | Linear

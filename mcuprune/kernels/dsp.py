@@ -76,6 +76,7 @@ DSP: tuple[Kernel, ...] = (
         features=features.conv2d_dsp,
         layout="row_pairs",
         needs=(*_PAIRS, *_WINDOW),
+        clamps_after=True,
     ),
     Kernel(
         name="mcp_conv2d_3x3_s8_dsp",
@@ -88,6 +89,7 @@ DSP: tuple[Kernel, ...] = (
         features=features.conv2d_3x3_dsp,
         layout="row_pairs_three_columns",
         needs=("mcp_pairs.h", *_WINDOW),
+        clamps_after=True,
     ),
     Kernel(
         name="mcp_conv2d_small_s8_dsp",
@@ -112,6 +114,7 @@ DSP: tuple[Kernel, ...] = (
         features=features.pointwise_dsp,
         layout="row_pairs_apart",
         needs=(*_PAIRS, *_FLAT),
+        clamps_after=True,
     ),
     Kernel(
         name="mcp_depthwise_conv2d_s8_dsp",
@@ -124,6 +127,7 @@ DSP: tuple[Kernel, ...] = (
         features=features.depthwise_dsp,
         layout="channel_fours",
         needs=_WINDOW,
+        clamps_after=True,
     ),
     Kernel(
         name="mcp_depthwise_conv2d_3x3_s8_dsp",
@@ -138,6 +142,7 @@ DSP: tuple[Kernel, ...] = (
         layout="channels",
         folds_input_offset=True,
         needs=_FLAT,
+        clamps_after=True,
     ),
     Kernel(
         name="mcp_depthwise_conv2d_small_s8_dsp",
@@ -162,6 +167,7 @@ DSP: tuple[Kernel, ...] = (
         layout="row_fours",
         folds_input_offset=True,
         needs=_FLAT,
+        clamps_after=True,
     ),
     Kernel(
         name="mcp_add_s8_dsp",
@@ -173,6 +179,7 @@ DSP: tuple[Kernel, ...] = (
         constants=constants.elementwise,
         features=features.elementwise,
         needs=_FLAT,
+        clamps_after=True,
     ),
     _MAX_POOL,
     replace(_MAX_POOL, name="mcp_average_pool2d_s8_dsp", op=ir.AveragePool2d, accepts=accepts.up_to_255_taps),

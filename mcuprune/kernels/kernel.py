@@ -27,6 +27,7 @@ class Kernel:
     folds_input_offset   the bias constant already holds ``-input_zero_point * sum(weights)``
     constants   bytes in flash: weights, biases, multipliers, shifts, tables and the parameter struct
     calls_per_input      it is called once for each input of the node
+    clamps_after         to less than int8 it clamps in a pass of its own, where it has to
     features    the terms of its cycle formula, multiplied with the calibrated coefficients per core
     """
 
@@ -43,3 +44,4 @@ class Kernel:
     folds_input_offset: bool = False
     needs: tuple[str, ...] = ()
     calls_per_input: bool = False
+    clamps_after: bool = False

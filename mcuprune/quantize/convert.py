@@ -22,10 +22,11 @@ from mcuprune.graph.ir import (
     unsupported,
 )
 from mcuprune.graph.run_float import run_tensors
+from mcuprune.graph.sharing import scale_owners
 from mcuprune.quantize.observers import OBSERVERS, Range, activation_quantization, minmax, weight_scales
 from mcuprune.quantize.resolution import Weighted, coarsen
 from mcuprune.quantize.run_int8 import run_int8
-from mcuprune.quantize.scheme import FIXED_OUTPUT, KEEPS_QUANTIZATION
+from mcuprune.quantize.scheme import FIXED_OUTPUT
 
 CHANNEL_AXIS: dict[type[Node], int] = {Conv2d: 0, DepthwiseConv2d: -1, Linear: 0}
 BIAS_LIMIT = 2**29  # of |bias| in the accumulator's units: as much again for the products, and a shift by one
@@ -110,17 +111,6 @@ def tensor_quantization(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, 
         name: q if name in fixed else replace(q, scale=float(np.float32(scales[name])))
         for name, q in found.items()
     }
-
-
-def scale_owners(graph: Graph) -> dict[str, str]:
-    """Tensor -> a representative of the tensors that must have its quantization."""
-    owner = {name: name for name in graph.tensors}
-    for node in graph.nodes:
-        if isinstance(node, KEEPS_QUANTIZATION):
-            merged = {owner[name] for name in (node.name, *node.inputs)}
-            leader = owner[node.inputs[0]]
-            owner = {name: leader if held in merged else held for name, held in owner.items()}
-    return owner
 
 
 def fixed_quantization(graph: Graph) -> dict[str, Quantization]:

@@ -55,7 +55,6 @@ from mcuprune.quantize.wide import wide_function
 
 __all__ = [
     "FIXED_OUTPUT",
-    "KEEPS_QUANTIZATION",
     "SOFTMAX_OUTPUT",
     "integer_parameters",
     "quantize_multiplier",
@@ -63,9 +62,8 @@ __all__ = [
 
 SOFTMAX_OUTPUT = ir.Quantization(1.0 / 256.0, -128)
 
-# For converters: outputs whose quantization TFLM fixes, and nodes whose output shares their input's.
+# For converters: outputs whose quantization TFLM fixes.
 FIXED_OUTPUT = MappingProxyType({"softmax": SOFTMAX_OUTPUT, "sigmoid": LOGISTIC_OUTPUT, "tanh": TANH_OUTPUT})
-KEEPS_QUANTIZATION = (ir.MaxPool2d, ir.AveragePool2d, ir.Concat, ir.Flatten, ir.Pad)
 
 
 @integer_parameters.register(ir.Input)

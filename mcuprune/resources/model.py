@@ -26,6 +26,7 @@ from mcuprune.plan.ir import Call, Plan, row_loops
 from mcuprune.plan.live import LiveStep, Network, ShapeOf, step_bytes
 from mcuprune.plan.make import live_steps, make_plan
 from mcuprune.plan.rows import row_shape
+from mcuprune.resources.clamping import clamping
 from mcuprune.resources.cycles import run_cycles, upper_cycles
 from mcuprune.resources.flash import code_bytes, constant_bytes, reset_costs, stored_bytes
 from mcuprune.resources.latency import ErrorBar, Latency, error_bar, latency, linear_share, waiting_cycles
@@ -129,11 +130,17 @@ class ResourceModel:
         return {resource: rules[resource]() for resource in wanted}
 
     def _cycles(self, calls: Sequence[tuple[Kernel, OpShape]]) -> Number:
-        core = run_cycles(len(calls)) + sum(upper_cycles(k, shape, self.core.name) for k, shape in calls)
+        core = run_cycles(len(calls)) + sum(
+            upper_cycles(k, shape, self.core.name, shape.node.name in self._clamping) for k, shape in calls
+        )
         if self.timing is None:
             return core
         waiting = waiting_cycles([(shape, 1) for _, shape in calls], core, self.timing)
         return (core + waiting) * (1 + self._error.high)
+
+    @cached_property
+    def _clamping(self) -> frozenset[str]:
+        return clamping(self.graph)
 
     @cached_property
     def _error(self) -> ErrorBar:
@@ -213,7 +220,11 @@ def breakdown(
     names = [call.kernel.name for call in calls]
     loops = row_loops(plan)
     resets = reset_costs(network, (*names, *loop_functions(loops)))
-    cycles = sum(upper_cycles(call.kernel, call.shape, core.name) * call.times for call in calls)
+    clamped = clamping(network)
+    cycles = sum(
+        upper_cycles(call.kernel, call.shape, core.name, call.shape.node.name in clamped) * call.times
+        for call in calls
+    )
     cycles += run_cycles(len(plan.steps)) + loop_cycles(loops, core.name)
     return Breakdown(
         constants=int(constant_bytes([(call.kernel, call.shape) for call in calls]))

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Flatten, Graph, Linear, MaxPool2d, Pad
 from mcuprune.graph.passes import run_passes
+from mcuprune.graph.sharing import scale_owners
 from mcuprune.progress import Progress
-from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization, scale_owners
+from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization
 from mcuprune.quantize.observers import activation_quantization
 from mcuprune.training.divergence import RETRIES, DivergedError
 from mcuprune.training.graph_module import GraphModule

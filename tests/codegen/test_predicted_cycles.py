@@ -11,7 +11,7 @@ from networks import Builder, inputs_of
 
 from mcuprune.board import load_board
 from mcuprune.codegen import emit
-from mcuprune.graph.ir import AveragePool2d, MaxPool2d, QuantizedGraph
+from mcuprune.graph.ir import Add, AveragePool2d, MaxPool2d, QuantizedGraph
 from mcuprune.plan.make import make_plan
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.resources.cycles import run_cycles
@@ -38,9 +38,19 @@ def image(width: int) -> QuantizedGraph:
     return b.graph(b.linear(b.flatten(b.pool(x, AveragePool2d, 2, 2)), 2))
 
 
+def joined(width: int) -> QuantizedGraph:
+    """Layers behind a ReLU that share their scale with signed numbers, so that they must clamp."""
+    b = Builder("joined", (10, 9, 2), width)
+    x = b.conv("input", width, 3)
+    parts = (b.conv(x, width, 1), b.conv(x, width, 1, activation=None), b.depthwise(x), b.conv(x, width, 5))
+    x = b.concat(*parts)
+    x = b.join(Add, b.conv(x, width, 3), b.conv(x, width, 1))
+    return b.graph(b.linear(b.flatten(x), 40, activation="relu"))
+
+
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("objective", ["cycles", "size"])
-@pytest.mark.parametrize("network", [signal, image])
+@pytest.mark.parametrize("network", [signal, image, joined])
 def test_no_run_takes_longer_than_promised(
     board: str, objective: str, network: Callable[[int], QuantizedGraph], tmp_path: Path
 ) -> None:

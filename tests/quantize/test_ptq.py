@@ -15,17 +15,17 @@ from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Constant, Graph, QuantizedGraph
 from mcuprune.graph.passes import run_passes
 from mcuprune.graph.run_float import run_tensors
+from mcuprune.graph.sharing import KEEPS_QUANTIZATION, scale_owners
 from mcuprune.quantize.convert import (
     fixed_quantization,
     layer_sqnr,
     measure_ranges,
     quantize,
-    scale_owners,
     tensor_quantization,
 )
 from mcuprune.quantize.observers import OBSERVERS
 from mcuprune.quantize.run_int8 import run_int8
-from mcuprune.quantize.scheme import FIXED_OUTPUT, KEEPS_QUANTIZATION, integer_parameters
+from mcuprune.quantize.scheme import FIXED_OUTPUT, integer_parameters
 
 FLOOR_DB = {"chain": 22.0, "residual": 28.0, "separable": 26.0, "concat_flatten": 28.0, "siren": 18.0}
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import AveragePool2d, Concat, Graph
 from mcuprune.graph.passes import run_passes
-from mcuprune.quantize.convert import scale_owners
+from mcuprune.graph.sharing import scale_owners
 from mcuprune.training.divergence import DivergedError
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import DECAY, FakeQuantizer
