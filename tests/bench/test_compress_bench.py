@@ -18,6 +18,7 @@ from tests.bench.compress.page import write_page
 from tests.bench.compress.paired import difference, mean
 from tests.bench.compress.records import append, path_of, read
 from tests.bench.compress.rows import Row, current, gather, judged, tightest, verdict
+from tests.bench.compress.sides import as_lines, side_by_side
 from tests.bench.compress.training import check_fits
 
 LIMITS = {"hidden_0": 0.3, "head": 0.5}
@@ -189,6 +190,25 @@ def test_page_and_picture(tmp_path: Path) -> None:
         part in words for part in ("taylor", "uniform (control)", "dense 89.0", "flash, bytes", "MACs")
     )
     assert write_page([POOLED, TINY], results).read_text() == text
+
+
+def test_methods_stand_side_by_side_over_the_units_that_all_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = {"taylor": (0.7, 0.8, 0.9), "magnitude": (0.6, 0.9, 0.9), "imp": (0.5, 0.5)}
+    records = [row("1/4", unit, CONTROL, "uniform", 0.5) for unit in POOLED.folds]
+    for method, found in scores.items():
+        records += [row("1/4", unit, METHOD, method, s) for unit, s in zip(POOLED.folds, found, strict=False)]
+    rows = gather(POOLED, records)
+    assert side_by_side(rows) == []  # two methods have all three folds
+    monkeypatch.setattr("tests.bench.compress.sides.LEAST_UNITS", 2)
+    (side,) = side_by_side(rows)
+    assert (side.name, side.n) == ("pooled, 1/4", 2)
+    assert side.methods == pytest.approx({"taylor": 75.0, "magnitude": 75.0, "imp": 50.0})
+    assert side.others == pytest.approx({"uniform": 50.0})
+    head, (line, last) = as_lines([side])
+    assert head[:5] == ["experiment, budget", "n", "`taylor`", "`magnitude`", "`imp`"]
+    assert line[4:7] == ["50.00", "-", "50.00"]
+    assert "**75.00**" in line
+    assert last[:5] == ["mean of 1, to the best", "", "+0.00", "+0.00", "-25.00"]
 
 
 def test_a_line_that_was_cut_off_is_made_good(tmp_path: Path) -> None:

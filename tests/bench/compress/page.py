@@ -10,6 +10,7 @@ from tests.bench.compress.experiments import DEFAULT_METHOD, Experiment
 from tests.bench.compress.plots import draw
 from tests.bench.compress.records import Record, path_of, read
 from tests.bench.compress.rows import Row, current, gather, judged, verdict
+from tests.bench.compress.sides import Side, as_lines, side_by_side
 
 INTRODUCTION = """\
 # Compressed networks beside their controls
@@ -69,6 +70,12 @@ OVERVIEW = (
     "uniform, tightest two",
     "cost",
 )
+METHODS = """\
+## Methods side by side
+
+Float accuracy in percent over the units that all methods of a line have, the best of them in bold. Last line:
+what a method lacks to the best of a line.
+"""
 SHORT = {True: "", False: "**not reached**: ", None: ""}
 MARKS = {True: "reached", False: "**not reached**", None: "told"}
 
@@ -76,6 +83,7 @@ MARKS = {True: "reached", False: "**not reached**", None: "told"}
 def write_page(experiments: Sequence[Experiment], results: Path) -> Path:
     """Writes the page beside the folder of results, and a picture for every experiment that has any."""
     page, parts, missing, first = results.with_suffix(".md"), list[str](), list[str](), list[list[str]]()
+    sides = list[Side]()
     for experiment in experiments:
         records = read(path_of(results, experiment.name))
         found = current(experiment, records)
@@ -84,6 +92,7 @@ def write_page(experiments: Sequence[Experiment], results: Path) -> Path:
             missing.append(f"`{experiment.name}`")
             continue
         first += _overview(rows)
+        sides += side_by_side(rows)
         parts.append(_head(experiment))
         picture = results / f"{experiment.name}.svg"
         picture.write_text(draw(rows, experiment.title), encoding="utf-8")
@@ -93,8 +102,14 @@ def write_page(experiments: Sequence[Experiment], results: Path) -> Path:
     if missing:
         parts.append(f"Described but not run with its present settings: {', '.join(missing)}.\n")
     overview = f"## In short: `{DEFAULT_METHOD}`, the default\n\n{_table(OVERVIEW, first)}"
-    page.write_text("\n".join([INTRODUCTION, *([overview] if first else []), *parts]), encoding="utf-8")
+    shown = [*([overview] if first else []), *([_methods(sides)] if sides else [])]
+    page.write_text("\n".join([INTRODUCTION, *shown, *parts]), encoding="utf-8")
     return page
+
+
+def _methods(sides: Sequence[Side]) -> str:
+    head, lines = as_lines(sides)
+    return f"{METHODS}\n{_table(head, lines)}"
 
 
 def _overview(rows: Sequence[Row]) -> list[list[str]]:
