@@ -23,7 +23,14 @@ from mcuprune.graph.ir import (
 )
 from mcuprune.graph.run_float import run_tensors
 from mcuprune.graph.sharing import scale_owners
-from mcuprune.quantize.observers import OBSERVERS, Range, activation_quantization, minmax, weight_scales
+from mcuprune.quantize.observers import (
+    EMPTY_CHANNEL_SCALE,
+    OBSERVERS,
+    Range,
+    activation_quantization,
+    minmax,
+    weight_scales,
+)
 from mcuprune.quantize.resolution import Weighted, coarsen
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.quantize.scheme import FIXED_OUTPUT
@@ -104,7 +111,9 @@ def tensor_quantization(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, 
         found[name] = activation_quantization(low, high)
 
     def step(node: Weighted, source: float) -> float:
-        return source * float(channel_scales(graph, node, source).max())
+        weights, biases = _weight_and_bias_scales(graph, node, source)
+        finest = min(weights[weights != EMPTY_CHANNEL_SCALE], default=0.0)
+        return source * max(float(finest), float(biases.max()))
 
     scales = coarsen(graph, {name: q.scale for name, q in found.items()}, owner, step)
     return {
@@ -129,8 +138,8 @@ def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization
         raise unsupported(node, "quantization (fold it first)")
     if not isinstance(node, Conv2d | DepthwiseConv2d | Linear):
         return {}
-    source = float(np.float32(quantization[node.inputs[0]].scale))
-    scales = channel_scales(graph, node, source)
+    source, target = (float(np.float32(quantization[name].scale)) for name in (node.inputs[0], node.name))
+    scales = channel_scales(graph, node, source, target)
     found = {}
     if node.bias is not None:
         bias = graph.constants[node.bias].values.astype(np.float64)
@@ -145,17 +154,25 @@ def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization
     return found
 
 
-def channel_scales(graph: Graph, node: Weighted, source: float) -> np.ndarray:
-    """(channels,) float32 scales of a layer's weights, widened where its bias would leave the accumulator.
+def channel_scales(graph: Graph, node: Weighted, source: float, target: float = np.inf) -> np.ndarray:
+    """(channels,) float32 scales of a layer's weights.
 
-    ``source`` is the scale of the layer's input.
+    That of the largest weight; widened where the bias would leave the accumulator, and otherwise at most so
+    wide that a step of the accumulator is one of the output: larger weights than that leaves are clipped.
+    They belong to inputs that do not move, of which one step more would cross half of the output's range.
+    ``source`` and ``target`` are the scales of the layer's input and output.
     """
-    weight = graph.constants[node.weight].values.astype(np.float64)
-    scales = weight_scales(weight, CHANNEL_AXIS[type(node)])
+    weights, biases = _weight_and_bias_scales(graph, node, source)
+    return np.maximum(np.minimum(weights, target / source), biases).astype(np.float32)
+
+
+def _weight_and_bias_scales(graph: Graph, node: Weighted, source: float) -> tuple[np.ndarray, np.ndarray]:
+    """(channels,) finest scales that hold the largest weight, and that hold the bias."""
+    weights = weight_scales(graph.constants[node.weight].values.astype(np.float64), CHANNEL_AXIS[type(node)])
     if node.bias is None:
-        return scales
+        return weights, np.zeros_like(weights)
     bias = np.abs(graph.constants[node.bias].values.astype(np.float64))
-    return np.maximum(scales, bias / (source * BIAS_LIMIT)).astype(np.float32)
+    return weights, bias / (source * BIAS_LIMIT)
 
 
 def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:

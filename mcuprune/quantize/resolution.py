@@ -2,7 +2,9 @@
 
 An output step below one step of the accumulator resolves nothing, and the integer arithmetic would have to
 scale *up*: its 32 bits overflow, or TensorFlow Lite Micro refuses the layer.  Such scales come from tensors
-that are (nearly) constant over the calibration inputs, as behind a layer that pruning has emptied.
+that are (nearly) constant over the calibration inputs, as behind a layer that pruning has emptied.  Where
+that is so of some channels of a layer alone, their weights are clipped instead
+(:func:`mcuprune.quantize.convert.channel_scales`).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ FINEST_LOGITS = 2.0**-20  # a softmax over 255 of these steps is uniform to eigh
 
 Weighted = Conv2d | DepthwiseConv2d | Linear
 Scales = Mapping[str, float]
-AccumulatorStep = Callable[[Weighted, float], float]  # of a layer, given the scale of its input
+AccumulatorStep = Callable[[Weighted, float], float]  # finest of a layer, given the scale of its input
 
 
 def coarsen(

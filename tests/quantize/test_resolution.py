@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mcuprune.errors import UsageError
 from mcuprune.exporters.tflite import write_tflite
 from mcuprune.frontends.torch_export import trace
-from mcuprune.graph.ir import Conv2d, Graph, Linear, QuantizedGraph
+from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Graph, Linear, QuantizedGraph
 from mcuprune.graph.passes import run_passes
 from mcuprune.graph.run_float import run_float
 from mcuprune.quantize.convert import quantize
@@ -112,6 +112,42 @@ def test_constant_tensors_in_tflm(name: str) -> None:
     pytest.importorskip("tflite_micro", reason="tflite_micro, the byte-exact oracle, is not installed")
     _, quantized, stored = quantized_pair(DEGENERATE[name])
     np.testing.assert_array_equal(run_int8(quantized, stored), run_tflm(write_tflite(quantized), stored))
+
+
+class Normalized(nn.Module):
+    """One channel whose ReLU is shut, and what a batch norm makes of a channel without variance."""
+
+    def __init__(self, dead: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(2, 3, 1), nn.Conv2d(3, 3, 3, padding=1, groups=3)
+        self.last = nn.Conv2d(3, 2, 1)
+        with torch.no_grad():
+            self.first.bias[0] = dead
+            self.second.weight[0] *= 1e4
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.second(torch.relu(self.first(x)))))
+
+
+def test_channels_that_do_not_move_cost_the_others_no_resolution() -> None:
+    graph, quantized, stored = quantized_pair(Normalized(-100.0))
+    output = quantized.quantization[quantized.outputs[0]]
+    outputs = run_int8(quantized, stored)
+    assert isinstance(outputs, np.ndarray)
+    values, exact = (outputs.astype(np.float64) - output.zero_point) * output.scale, run_float(graph, X)
+    assert np.abs(values - exact).max() <= 0.03 * np.abs(exact).max()
+    for node in quantized.nodes:
+        assert np.max(getattr(integer_parameters(node, quantized), "shift", 0)) <= 1
+
+
+def test_a_channel_that_moves_keeps_its_largest_weight() -> None:
+    graph, quantized, _ = quantized_pair(Normalized(0.5))
+    node = next(node for node in quantized.nodes if isinstance(node, DepthwiseConv2d))
+    scale = quantized.constants[node.weight].scale
+    assert scale is not None
+    largest = np.abs(graph.constants[node.weight].values).max(axis=(0, 1))
+    np.testing.assert_allclose(scale, largest / 127.0, rtol=1e-6)
 
 
 def test_a_channel_without_weights_keeps_a_fine_bias() -> None:
