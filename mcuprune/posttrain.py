@@ -130,12 +130,9 @@ def _run_float(graph: Graph, x: np.ndarray) -> np.ndarray:
 
 def _run_int8(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
     """(n, outputs) float32, of float inputs."""
-    parts = []
-    for i in range(0, len(x), BATCH):
-        outputs = run_int8(graph, quantize_input(graph, x[i : i + BATCH]))
-        assert isinstance(outputs, np.ndarray)
-        parts.append(dequantize_output(graph, outputs).reshape(len(outputs), -1))
-    return np.concatenate(parts)
+    outputs = run_int8(graph, quantize_input(graph, x))
+    assert isinstance(outputs, np.ndarray)
+    return dequantize_output(graph, outputs).reshape(len(outputs), -1)
 
 
 def _spread(values: np.ndarray, count: int) -> np.ndarray:

@@ -6,6 +6,7 @@ batch.  Convolutions are matrix products in a floating-point width in which ever
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,7 +32,8 @@ from mcuprune.quantize.parameters import (
 from mcuprune.quantize.scheme import integer_parameters
 from mcuprune.quantize.wide import wide_values
 
-_CHUNK_ELEMENTS = 1 << 23  # of the unfolded input of a convolution, so that memory stays bounded
+# Memory stays bounded: of the unfolded input of a convolution, and of all tensors of the samples at a time.
+_CHUNK_ELEMENTS, _BATCH_ELEMENTS = 1 << 23, 1 << 25
 _ACCUMULATION_BITS = 12  # integer bits of the sum of exponentials in a softmax
 
 
@@ -45,12 +47,18 @@ def run_int8(
     ``keep_all``, of every tensor.  The samples go through a network with states one after the other, from
     the reset state; :class:`Session` is for continuing where such a run ended.
     """
-    tensors = Session(qgraph).run(inputs)
+    session = Session(qgraph)
     if keep_all:
-        return tensors
-    if len(qgraph.outputs) == 1:
-        return tensors[qgraph.outputs[0]]
-    return {name: tensors[name] for name in qgraph.outputs}
+        return session.run(inputs)
+    given = _checked_inputs(qgraph, inputs)
+    count = max((len(values) for values in given.values()), default=1)
+    size = max(1, _BATCH_ELEMENTS // sum(math.prod(qgraph.shape(name)) for name in qgraph.shapes))
+    parts = []
+    for start in range(0, max(count, 1), size):
+        tensors = session.run({name: values[start : start + size] for name, values in given.items()})
+        parts.append({name: tensors[name] for name in qgraph.outputs})
+    found = {name: np.concatenate([part[name] for part in parts]) for name in qgraph.outputs}
+    return found if len(qgraph.outputs) > 1 else found[qgraph.outputs[0]]
 
 
 class Session:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,8 +16,10 @@ from mcuprune.quantize.recurrent import SIGMOID_TABLE, sigmoid_int16, tanh_int16
 from mcuprune.quantize.run_int8 import Session, run_int8
 from mcuprune.verify.oracle import sequence_tflm
 from tests.frontends.tflite_files import FileBuilder
+from tests.quantize.int8_graphs import small_network
 from tests.quantize.recurrent_graphs import RECURRENT_FILES, lstm_file
 
+run_int8_module = importlib.import_module("mcuprune.quantize.run_int8")
 EVERY = np.arange(-(2**15), 2**15)
 
 
@@ -57,6 +62,25 @@ def test_states_are_kept_from_run_to_run_and_forgotten_at_a_reset() -> None:
     np.testing.assert_array_equal(session.run(x[:1])["y"], first)
     session.reset()
     assert not np.array_equal(session.run(x[1:])["y"], second)
+
+
+@pytest.mark.parametrize("stateful", [True, False])
+def test_samples_go_through_in_parts_that_fit_in_memory(
+    stateful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = load_tflite(lstm_file(7)) if stateful else small_network()
+    (name,) = graph.inputs
+    x = np.random.default_rng(1).integers(-128, 128, (7, *graph.shape(name))).astype(np.int8)
+    whole, every = run_int8(graph, x), dataclasses.replace(graph, outputs=tuple(graph.shapes))
+    monkeypatch.setattr(run_int8_module, "_BATCH_ELEMENTS", 1)
+    assert isinstance(whole, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(run_int8(graph, x)), whole)
+    assert np.asarray(run_int8(graph, x[:0])).shape == (0, *whole.shape[1:])
+    parts, kept = run_int8(every, x), run_int8(graph, x, keep_all=True)
+    assert isinstance(parts, dict)
+    assert isinstance(kept, dict)
+    for tensor in parts:
+        np.testing.assert_array_equal(parts[tensor], kept[tensor], tensor)
 
 
 def test_a_cell_state_must_have_a_power_of_two_as_scale() -> None:
