@@ -29,6 +29,7 @@ from mcuprune.quantize.observers import (
     Range,
     activation_quantization,
     minmax,
+    snapped,
     weight_scales,
 )
 from mcuprune.quantize.resolution import Weighted, coarsen
@@ -58,6 +59,7 @@ def quantize(
     if any(name not in known for name in graph.tensors):
         known = {**measure_ranges(graph, calibration, observer), **known}
     quantization = tensor_quantization(graph, known)
+    graph = _with_biases_for_clipped_weights(graph, quantization, calibration)
     constants = {
         name: constant
         for node in graph.nodes
@@ -164,6 +166,51 @@ def channel_scales(graph: Graph, node: Weighted, source: float, target: float = 
     """
     weights, biases = _weight_and_bias_scales(graph, node, source)
     return np.maximum(np.minimum(weights, target / source), biases).astype(np.float32)
+
+
+def _with_biases_for_clipped_weights(
+    graph: Graph, quantization: Mapping[str, Quantization], calibration: np.ndarray
+) -> Graph:
+    """Where weights are clipped, biases make up for what that takes of the mean over ``calibration``.
+
+    Of inputs that do not move that is all there is to it (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
+    """
+    found: dict[Weighted, np.ndarray] = {}
+    for node in graph.nodes:
+        if isinstance(node, Conv2d | DepthwiseConv2d | Linear) and node.bias is not None:
+            source, target = (quantization[name].scale for name in (node.inputs[0], node.name))
+            scales = channel_scales(graph, node, source, target)
+            if np.any(scales < channel_scales(graph, node, source)):
+                found[node] = scales
+    if not found or not len(calibration):
+        return graph
+    tensors, constants = run_tensors(graph, calibration), dict(graph.constants)
+    for node, scales in found.items():
+        assert node.bias is not None
+        lost = _lost(graph, node, scales, tensors[node.inputs[0]], quantization[node.inputs[0]])
+        bias = constants[node.bias]
+        constants[node.bias] = replace(bias, values=(bias.values + lost).astype(np.float32))
+    return replace(graph, constants=constants)
+
+
+def _lost(graph: Graph, node: Weighted, scales: np.ndarray, x: np.ndarray, q: Quantization) -> np.ndarray:
+    """(channels,) what clipping to ``scales`` and rounding of the inputs ``x`` take of the mean output.
+
+    0 where nothing is clipped.
+    """
+    weight = np.moveaxis(graph.constants[node.weight].values.astype(np.float64), CHANNEL_AXIS[type(node)], 0)
+    limit = 127.0 * scales.reshape(-1, *[1] * (weight.ndim - 1))
+    places = tuple(range(x.ndim - 1))
+    means = (x.mean(places, dtype=np.float64), snapped(x.astype(np.float64), q).mean(places))
+
+    def response(weight: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        if isinstance(node, DepthwiseConv2d):
+            return np.asarray(weight.sum((1, 2)) * mean.repeat(node.multiplier))
+        return np.asarray((weight @ mean).reshape(len(weight), -1).sum(1))
+
+    before, after = response(weight, means[0]), response(np.clip(weight, -limit, limit), means[1])
+    clips = (np.abs(weight) > limit * (1 + 1e-6)).reshape(len(weight), -1).any(1)  # scales are float32
+    return np.where(clips, before - after, 0.0)
 
 
 def _weight_and_bias_scales(graph: Graph, node: Weighted, source: float) -> tuple[np.ndarray, np.ndarray]:

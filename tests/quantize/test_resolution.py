@@ -141,6 +141,23 @@ def test_channels_that_do_not_move_cost_the_others_no_resolution() -> None:
         assert np.max(getattr(integer_parameters(node, quantized), "shift", 0)) <= 1
 
 
+def test_a_constant_that_is_amplified_and_taken_away_again_leaves_the_others_alone() -> None:
+    """As behind a batch norm of a channel without variance: 10,000 times 2, less 19,999.5."""
+    module = Normalized(0.5)
+    with torch.no_grad():
+        module.first.weight[0] = 0.0
+        module.first.bias[0] = 2.0
+        module.second = nn.Conv2d(3, 3, 1, groups=3)
+        module.second.weight[0] = 1e4
+        module.second.bias[0] = 0.5 - 2e4
+    graph, quantized, stored = quantized_pair(module)
+    output = quantized.quantization[quantized.outputs[0]]
+    outputs = run_int8(quantized, stored)
+    assert isinstance(outputs, np.ndarray)
+    values, exact = (outputs.astype(np.float64) - output.zero_point) * output.scale, run_float(graph, X)
+    assert np.abs(values - exact).max() <= 0.03 * np.abs(exact).max()
+
+
 def test_a_channel_that_moves_keeps_its_largest_weight() -> None:
     graph, quantized, _ = quantized_pair(Normalized(0.5))
     node = next(node for node in quantized.nodes if isinstance(node, DepthwiseConv2d))
