@@ -140,7 +140,7 @@ def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization
         raise unsupported(node, "quantization (fold it first)")
     if not isinstance(node, Conv2d | DepthwiseConv2d | Linear):
         return {}
-    source, target = (float(np.float32(quantization[name].scale)) for name in (node.inputs[0], node.name))
+    source, target = _ends(node, quantization)
     scales = channel_scales(graph, node, source, target)
     found = {}
     if node.bias is not None:
@@ -175,29 +175,28 @@ def _with_biases_for_clipped_weights(
 
     Of inputs that do not move that is all there is to it (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
     """
-    found: dict[Weighted, np.ndarray] = {}
+    found: dict[Weighted, tuple[np.ndarray, np.ndarray]] = {}
     for node in graph.nodes:
         if isinstance(node, Conv2d | DepthwiseConv2d | Linear) and node.bias is not None:
-            source, target = (quantization[name].scale for name in (node.inputs[0], node.name))
+            source, target = _ends(node, quantization)
             scales = channel_scales(graph, node, source, target)
-            if np.any(scales < channel_scales(graph, node, source)):
-                found[node] = scales
+            clipped = scales < channel_scales(graph, node, source)
+            if clipped.any():
+                found[node] = scales, clipped
     if not found or not len(calibration):
         return graph
     tensors, constants = run_tensors(graph, calibration), dict(graph.constants)
-    for node, scales in found.items():
+    for node, (scales, clipped) in found.items():
         assert node.bias is not None
         lost = _lost(graph, node, scales, tensors[node.inputs[0]], quantization[node.inputs[0]])
         bias = constants[node.bias]
-        constants[node.bias] = replace(bias, values=(bias.values + lost).astype(np.float32))
+        values = bias.values + np.where(clipped, lost, 0.0)
+        constants[node.bias] = replace(bias, values=values.astype(np.float32))
     return replace(graph, constants=constants)
 
 
 def _lost(graph: Graph, node: Weighted, scales: np.ndarray, x: np.ndarray, q: Quantization) -> np.ndarray:
-    """(channels,) what clipping to ``scales`` and rounding of the inputs ``x`` take of the mean output.
-
-    0 where nothing is clipped.
-    """
+    """(channels,) what clipping to ``scales`` and rounding of the inputs ``x`` take of the mean output."""
     weight = np.moveaxis(graph.constants[node.weight].values.astype(np.float64), CHANNEL_AXIS[type(node)], 0)
     limit = 127.0 * scales.reshape(-1, *[1] * (weight.ndim - 1))
     places = tuple(range(x.ndim - 1))
@@ -208,9 +207,13 @@ def _lost(graph: Graph, node: Weighted, scales: np.ndarray, x: np.ndarray, q: Qu
             return np.asarray(weight.sum((1, 2)) * mean.repeat(node.multiplier))
         return np.asarray((weight @ mean).reshape(len(weight), -1).sum(1))
 
-    before, after = response(weight, means[0]), response(np.clip(weight, -limit, limit), means[1])
-    clips = (np.abs(weight) > limit * (1 + 1e-6)).reshape(len(weight), -1).any(1)  # scales are float32
-    return np.where(clips, before - after, 0.0)
+    return response(weight, means[0]) - response(np.clip(weight, -limit, limit), means[1])
+
+
+def _ends(node: Weighted, quantization: Mapping[str, Quantization]) -> tuple[float, float]:
+    """The scales of a layer's input and output, as they are stored."""
+    source, target = (float(np.float32(quantization[name].scale)) for name in (node.inputs[0], node.name))
+    return source, target
 
 
 def _weight_and_bias_scales(graph: Graph, node: Weighted, source: float) -> tuple[np.ndarray, np.ndarray]:

@@ -61,7 +61,6 @@ class ResourceModel:
     clock_hz: float | None = None
     usual: Mapping[str, int] = field(default_factory=dict)
     _memo: dict[tuple[int, ...], dict[str, float]] = field(default_factory=dict, repr=False, compare=False)
-    _scales: dict[str, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def steps(self) -> tuple[LiveStep, ...]:
@@ -77,7 +76,7 @@ class ResourceModel:
         found = self._costs({**self.graph.widths, **levels}, wanted)
         count = max((len(v) for v in levels.values()), default=1)
         rows = {
-            k: self._scale(k) * np.stack([np.broadcast_to(r, (count,)) for r in v]) for k, v in found.items()
+            k: self._scales[k] * np.stack([np.broadcast_to(r, (count,)) for r in v]) for k, v in found.items()
         }
         return {k: v if k in self.by_step else v[0] for k, v in rows.items()}
 
@@ -85,7 +84,7 @@ class ResourceModel:
         """The same costs of scalar tensors, differentiable; RAM is (steps,)."""
         found = self._costs(widths, wanted)
         rows = {
-            k: self._scale(k) * torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v])
+            k: self._scales[k] * torch.stack([torch.as_tensor(r, dtype=torch.float32) for r in v])
             for k, v in found.items()
         }
         return {k: v if k in self.by_step else v[0] for k, v in rows.items()}
@@ -110,12 +109,12 @@ class ResourceModel:
         given = {group: int(widths.get(group, n)) for group, n in self.graph.widths.items()}
         return replace(self.graph, widths=given)
 
-    def _scale(self, resource: str) -> float:
-        """The exact figure over the approximate one at the usual widths."""
-        if resource not in self._scales:
-            near = max(self._costs(self._at(self.usual).widths, (resource,))[resource], default=0)
-            self._scales[resource] = self.exact(self.usual)[resource] / float(near) if near else 1.0
-        return self._scales[resource]
+    @cached_property
+    def _scales(self) -> dict[str, float]:
+        """Resource -> the exact figure over the approximate one at the usual widths."""
+        exact = self.exact(self.usual)
+        near = {k: max(v, default=0) for k, v in self._costs(self._at(self.usual).widths, exact).items()}
+        return {k: exact[k] / float(v) if v else 1.0 for k, v in near.items()}
 
     def _costs(self, widths: Widths, wanted: Collection[str]) -> dict[str, Sequence[Number]]:
         shape_of = self._shape_of(widths)
