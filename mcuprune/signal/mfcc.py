@@ -33,7 +33,7 @@ class Mfcc:
     coefficients: int = 10
     low: float = 20.0
     high: float = 4000.0
-    floor: int = -8
+    floor: int = -4
     kept: tuple[int, ...] = ()
 
     @property

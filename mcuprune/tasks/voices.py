@@ -18,11 +18,13 @@ PEAK, NOISE = 12000.0, (0.0, 3.0)  # of a perturbed clip; exponents of the noise
 
 SHIFT = 4  # frames
 TEMPO = 0.25  # largest logarithm of the change of speed
-TRACT = 0.15  # largest logarithm of the change of all frequencies
+UNEVEN, BEATS = 0.1, 7  # deviation of the logarithm of the speed at so many points of a clip
+TRACT = 0.12  # largest logarithm of the change of all frequencies
+BEND, BENDS = 0.2, 4  # the same of what changes at so many points of the mel scale, each by itself
 TILT = 0.6  # of coefficients over a clip, standard deviations
 MASK = 8  # frames at most that are silenced
 ROUGH = 1.0  # of single coefficients at most, standard deviations
-TRACTS = 33  # different ones
+TRACTS = 200  # different ones
 
 
 def perturb(clip: np.ndarray, spec: Mfcc, rng: np.random.Generator) -> np.ndarray:
@@ -49,7 +51,7 @@ def cepstral(front_end: FrontEnd) -> Augment:
         changed = tracts.apply(x[..., 0], rng.integers(0, TRACTS, (count,)))
         tempo = np.exp(rng.uniform(-TEMPO, TEMPO, (count, 1)))
         start = rng.integers(-SHIFT, SHIFT + 1, (count, 1))
-        changed = _frames_at(changed, (np.arange(frames) + start) * tempo)
+        changed = _frames_at(changed, (_uneven(count, frames, rng) + start) * tempo)
         changed += rng.normal(0.0, TILT, (count, 1, coefficients)).astype(np.float32)
         changed[_spans(count, frames, rng)] = 0.0
         rough = rng.uniform(0.0, ROUGH, (count, 1, 1)).astype(np.float32)
@@ -60,9 +62,10 @@ def cepstral(front_end: FrontEnd) -> Augment:
 
 @dataclass(frozen=True)
 class _Tracts:
-    """Vocal tract length perturbation (Jaitly & Hinton 2013) of cepstra, which is affine there.
+    """Vocal tract perturbation of cepstra, which is affine there.
 
-    ``matrices`` (tracts, coefficients, coefficients) and ``offsets`` (tracts, coefficients): what a frame
+    Of two speakers neither all frequencies differ by one factor (Jaitly & Hinton 2013) nor every formant by
+    its own: here one factor, bent along the mel scale.  ``matrices`` (tracts, coefficients, coefficients) and ``offsets`` (tracts, coefficients): what a frame
     becomes when the spectrum that its coefficients describe is read at other frequencies.
     """
 
@@ -73,7 +76,8 @@ class _Tracts:
     def of(cls, front_end: FrontEnd) -> _Tracts:
         spec, mean, std = front_end.spec, np.array(front_end.mean), np.array(front_end.std)
         centres = frequency(np.arange(1.0, spec.mels + 1), spec)
-        factors = np.exp(np.linspace(-TRACT, TRACT, TRACTS))
+        bends = np.random.default_rng(0).uniform(-BEND, BEND, (TRACTS, BENDS))
+        factors = np.exp(np.linspace(-TRACT, TRACT, TRACTS)[:, None] + _path(bends, spec.mels))
         read = [np.clip(position(factor * centres, spec) - 1.0, 0.0, spec.mels - 1.0) for factor in factors]
         forward = cosines(spec)
         plain = [forward @ cosines(spec, filters).T for filters in read]
@@ -84,6 +88,20 @@ class _Tracts:
     def apply(self, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """``x`` (N, frames, coefficients), each sample with its tract of ``chosen`` (N,)."""
         return np.asarray(x @ self.matrices[chosen].transpose(0, 2, 1) + self.offsets[chosen, None])
+
+
+def _path(values: np.ndarray, length: int) -> np.ndarray:
+    """``values`` (N, points), evenly spaced and joined by straight lines: (N, length)."""
+    places = np.linspace(0.0, values.shape[1] - 1.0, length)
+    low = np.minimum(places.astype(np.int64), values.shape[1] - 2)
+    part = places - low
+    return np.asarray((1.0 - part) * values[:, low] + part * values[:, low + 1])
+
+
+def _uneven(count: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, frames) times, in frames, of a clip whose speed changes on the way."""
+    speed = np.exp(_path(rng.normal(0.0, UNEVEN, (count, BEATS)), frames))
+    return np.asarray(np.cumsum(speed, axis=1) - speed[:, :1])
 
 
 def _frames_at(x: np.ndarray, places: np.ndarray) -> np.ndarray:

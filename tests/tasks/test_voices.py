@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mcuprune.signal.mfcc import Mfcc, frequency, mfcc, position
+from mcuprune.signal.mfcc import Mfcc, cosines, frequency, mfcc, position
 from mcuprune.tasks import voices
 from mcuprune.tasks.narrow import heard
 from mcuprune.tasks.task import FrontEnd
@@ -15,7 +15,16 @@ from mcuprune.tasks.voices import cepstral, perturb
 
 SPEC = Mfcc()
 FRONT = FrontEnd(SPEC, tuple(float(i) for i in range(10)), tuple(1.0 + 0.1 * i for i in range(10)))
-SILENT = {"SHIFT": 0, "TEMPO": 0.0, "TRACT": 0.0, "TILT": 0.0, "MASK": 0, "ROUGH": 0.0}
+SILENT = {
+    "SHIFT": 0,
+    "TEMPO": 0.0,
+    "UNEVEN": 0.0,
+    "TRACT": 0.0,
+    "BEND": 0.0,
+    "TILT": 0.0,
+    "MASK": 0,
+    "ROUGH": 0.0,
+}
 
 
 def tone(hertz: float, samples: int = 8000) -> np.ndarray:
@@ -66,6 +75,32 @@ def test_another_tract_moves_the_spectrum(monkeypatch: pytest.MonkeyPatch) -> No
     apart = np.linalg.norm(low - high)
     assert (np.minimum(to_low, to_high) < 0.35 * apart).all()
     assert 5 < (to_low < to_high).sum() < 35
+
+
+def test_a_bent_tract_moves_formants_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two tones one rises while the other falls, which no single factor does."""
+    only(monkeypatch, BEND=0.15)
+    front = FrontEnd(replace(SPEC, coefficients=SPEC.mels), (0.0,) * SPEC.mels, (1.0,) * SPEC.mels)
+    both = np.round((tone(500.0) / 2 + tone(2000.0) / 2)).astype(np.int16)
+    x = np.repeat(mfcc(both[None], front.spec)[..., None], 60, axis=0).astype(np.float32)
+    found = cepstral(front)(x, np.random.default_rng(0))[:, 20, :, 0]
+    spectra = found @ cosines(front.spec)
+    split = int(position(np.array(1000.0), SPEC))
+    low, high = spectra[:, :split].argmax(axis=1), split + spectra[:, split:].argmax(axis=1)
+    plain = x[0, 20, :, 0] @ cosines(front.spec)
+    moved = (low - plain[:split].argmax(), high - split - plain[split:].argmax())
+    assert (moved[0] * moved[1] < 0).any()
+    assert (moved[0] * moved[1] > 0).any()
+
+
+def test_speed_changes_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch, UNEVEN=0.1)
+    x = np.zeros((60, 49, 10, 1), np.float32) + np.arange(49, dtype=np.float32)[None, :, None, None]
+    front = replace(FRONT, mean=(0.0,) * 10, std=(1.0,) * 10)
+    speed = np.diff(cepstral(front)(x, np.random.default_rng(0))[:, :40, 0, 0], axis=1)
+    assert (speed > 0.5).all()
+    assert 0.05 < np.log(speed).std() < 0.12
+    assert speed.std(axis=1).min() > 0.01  # within every clip
 
 
 def test_time_is_stretched_and_moved_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
