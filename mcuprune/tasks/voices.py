@@ -65,8 +65,9 @@ class _Tracts:
     """Vocal tract perturbation of cepstra, which is affine there.
 
     Of two speakers neither all frequencies differ by one factor (Jaitly & Hinton 2013) nor every formant by
-    its own: here one factor, bent along the mel scale.  ``matrices`` (tracts, coefficients, coefficients) and ``offsets`` (tracts, coefficients): what a frame
-    becomes when the spectrum that its coefficients describe is read at other frequencies.
+    its own: here one factor, bent along the mel scale.  ``matrices`` (tracts, coefficients, coefficients) and
+    ``offsets`` (tracts, coefficients): what a frame becomes when the spectrum that its coefficients describe
+    is read at other frequencies.
     """
 
     matrices: np.ndarray

@@ -81,7 +81,7 @@ def test_a_bent_tract_moves_formants_apart(monkeypatch: pytest.MonkeyPatch) -> N
     """Of two tones one rises while the other falls, which no single factor does."""
     only(monkeypatch, BEND=0.15)
     front = FrontEnd(replace(SPEC, coefficients=SPEC.mels), (0.0,) * SPEC.mels, (1.0,) * SPEC.mels)
-    both = np.round((tone(500.0) / 2 + tone(2000.0) / 2)).astype(np.int16)
+    both = np.round(tone(500.0) / 2 + tone(2000.0) / 2).astype(np.int16)
     x = np.repeat(mfcc(both[None], front.spec)[..., None], 60, axis=0).astype(np.float32)
     found = cepstral(front)(x, np.random.default_rng(0))[:, 20, :, 0]
     spectra = found @ cosines(front.spec)
