@@ -3,8 +3,8 @@
 Per frame: Hann window, Fourier transform, power, triangular filters on the mel scale, base-2 logarithm,
 cosine transform (Davis and Mermelstein 1980).  Energies count relative to the clip's largest sample, which is
 what normalizing the clip to its peak would give, and are bounded below by :attr:`Mfcc.floor`, under which the
-noise of most recordings stays; both make recordings alike.  :mod:`mcuprune.signal.fixed` is the same in integers, as the firmware
-computes it; the two agree within :data:`mcuprune.signal.fixed.BOUND`.
+noise of most recordings stays; both make recordings alike.  :mod:`mcuprune.signal.fixed` is the same in
+integers, as the firmware computes it; the two agree within :data:`mcuprune.signal.fixed.BOUND`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ class HardConcrete(Learned):
     Gates follow plain SGD at a rate that is never decayed (Gallego-Posada et al. 2022, sections 3 and 4).
     The multipliers live outside the method: one for the model, or one per layer (``prune/density.py``).
     Weights decay plainly, as the optimizer has it, not by their expected norm under the gates, as theirs:
-    where batch norms follow, the size of weights means nothing but their rate.  ``drop`` is the initial drop rate.
+    where batch norms follow, the size of weights means nothing but their rate.  ``drop`` is the initial drop
+    rate.
     """
 
     name = "hard_concrete"
