@@ -131,6 +131,16 @@ def test_folds_are_pooled_and_paired(tmp_path: Path) -> None:
     assert tightest(POOLED) == ("1/8", "1/4")
 
 
+def test_the_best_control_has_every_fold_and_counts_by_pairs(tmp_path: Path) -> None:
+    records = list(read(path_of(written(tmp_path), "pooled")).values())
+    first = gather(POOLED, current(POOLED, records_by_key(records)))[0]
+    again = {f"{unit}+1": {**r, "score": r["score"] + 0.05} for unit, r in first.ours.items()}
+    repeated = replace(first, ours={**first.ours, **again})
+    assert repeated.best == "scratch", "its mean is below ours now, by pairs it is 2 points above"
+    lacking = {unit: r for unit, r in first.controls["scratch"].items() if unit != "eve"}
+    assert replace(repeated, controls={**first.controls, "scratch": lacking}).best == "uniform"
+
+
 def records_by_key(records: list[dict]) -> dict[str, dict]:
     return {record["key"]: record for record in records}
 

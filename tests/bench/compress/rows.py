@@ -56,10 +56,15 @@ class Row:
 
     @property
     def best(self) -> str:
-        """The control with the best mean, of those that have all our units; empty without any."""
-        whole = {k: v for k, v in self.controls.items() if all(unit in v for unit in self.ours)}
-        means = {k: self.percent({u: v[u] for u in self.ours}) for k, v in whole.items()}
-        return max(means, key=lambda k: means[k], default="")
+        """The control that ours gains least on, of those that have all our seeds or folds; empty without any.
+
+        Repetitions of a fold may be missing: only pairs count.
+        """
+        wanted = {group_of(unit) for unit in self.ours}
+        both = {k: [group_of(unit) for unit in v if unit in self.ours] for k, v in self.controls.items()}
+        whole = {k: v for k, v in self.controls.items() if wanted <= set(both[k])}
+        gains = {k: gain.mean for k, v in whole.items() if (gain := self.minus(v))}
+        return min(gains, key=lambda k: gains[k], default="")
 
     @property
     def ratio(self) -> float | None:
