@@ -93,10 +93,8 @@ class _Tracts:
 
 def _path(values: np.ndarray, length: int) -> np.ndarray:
     """``values`` (N, points), evenly spaced and joined by straight lines: (N, length)."""
-    places = np.linspace(0.0, values.shape[1] - 1.0, length)
-    low = np.minimum(places.astype(np.int64), values.shape[1] - 2)
-    part = places - low
-    return np.asarray((1.0 - part) * values[:, low] + part * values[:, low + 1])
+    places = np.broadcast_to(np.linspace(0.0, values.shape[1] - 1.0, length), (len(values), length))
+    return _frames_at(values[..., None], places)[..., 0]
 
 
 def _uneven(count: int, frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -109,7 +107,7 @@ def _frames_at(x: np.ndarray, places: np.ndarray) -> np.ndarray:
     """``x`` (N, frames, coefficients) read at fractional ``places`` (N, frames), the ends repeated."""
     places = np.clip(places, 0.0, x.shape[1] - 1.0)
     low = places.astype(np.int64)
-    part = (places - low).astype(np.float32)[..., None]
+    part = (places - low).astype(x.dtype)[..., None]
     rows = np.arange(len(x))[:, None]
     return np.asarray((1.0 - part) * x[rows, low] + part * x[rows, np.minimum(low + 1, x.shape[1] - 1)])
 

@@ -25,8 +25,8 @@ a validation part of the training set decides everything, the test set is read o
   `scratch-b` for the same computation, at most twice the epochs; `magnitude` and `random` train dense, cut
   once, fine-tune.
 * Differences are those of the float networks, in points, with 95 % bootstrap intervals of the mean over the
-  pairs; repetitions of a fold (`+1`) are averaged first. The best control is the one that
-  ours gains least on, of those that have every seed or fold.
+  pairs; repetitions of a fold (`+1`) are averaged first. The best control is the one that ours
+  gains least on, of those that have every seed or fold.
 * Ours int8 ends in int8 training; int8 of the dense network is rounded after training.
 * Flash is constants and code, RAM arena (input included) and stack of the generated C for stm32f4; cycles are
   the upper bound of the model without wait states, as it was when the network was trained. A "nominal" saving
@@ -147,8 +147,7 @@ def _accuracy(row: Row) -> list[str]:
     cells += [_percent(row, row.ours), f"{row.percent(row.ours, 'int8'):.2f}"]
     cells += [_percent(row, row.controls.get(name, {})) for name in ACCURACY[6:11]]
     gain = row.minus(row.controls.get("uniform", {}))
-    gap = row.minus(row.controls[row.best]) if row.best else None
-    cells += [str(gain or "-"), f"{row.best}: {gap}" if gap else "-"]
+    cells += [str(gain or "-"), f"{row.best}: {row.gains[row.best]}" if row.best else "-"]
     return [*cells, "-" if row.ratio is None else f"{row.ratio:.2f}"]
 
 

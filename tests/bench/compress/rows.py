@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -54,17 +55,21 @@ class Row:
         weights = [self._weight(self.ours[unit]) for unit in both]
         return difference(values[0], values[1], weights, [group_of(unit) for unit in both])
 
+    @cached_property
+    def gains(self) -> dict[str, Difference]:
+        """Ours minus every control that has all our seeds or folds; of a fold, repetitions may be missing."""
+        wanted = {group_of(unit) for unit in self.ours}
+        whole = {
+            name: theirs
+            for name, theirs in self.controls.items()
+            if {group_of(unit) for unit in self.ours if unit in theirs} == wanted
+        }
+        return {name: gain for name, theirs in whole.items() if (gain := self.minus(theirs))}
+
     @property
     def best(self) -> str:
-        """The control that ours gains least on, of those that have all our seeds or folds; empty without any.
-
-        Repetitions of a fold may be missing: only pairs count.
-        """
-        wanted = {group_of(unit) for unit in self.ours}
-        both = {k: [group_of(unit) for unit in v if unit in self.ours] for k, v in self.controls.items()}
-        whole = {k: v for k, v in self.controls.items() if wanted <= set(both[k])}
-        gains = {k: gain.mean for k, v in whole.items() if (gain := self.minus(v))}
-        return min(gains, key=lambda k: gains[k], default="")
+        """The control that ours gains least on; empty without any."""
+        return min(self.gains, key=lambda name: self.gains[name].mean, default="")
 
     @property
     def ratio(self) -> float | None:
@@ -191,9 +196,9 @@ def _cost(row: Row) -> list[Judgement]:
 
 
 def _best(row: Row) -> list[Judgement]:
-    gap = row.minus(row.controls[row.best]) if row.best else None
-    if gap is None:
+    if not row.best:
         return []
+    gap = row.gains[row.best]
     return [(gap.mean >= -TOLERATED, f"{gap.mean:+.2f} points to the best control, {row.best}")]
 
 
