@@ -61,6 +61,9 @@ class Search:
         self.phases = phases or Phases.of(self.total)
         moving = self.total * (self.phases.freeze - self.phases.warmup)
         self.refresh = max(REFRESH, math.ceil(moving / REFRESHES))
+        # Budgets that the approximate costs can reach: at the floors they may exceed the exact ones.
+        least = target.costs({group: np.array([n]) for group, n in target.floors.items()})
+        self.reachable = {k: float(np.max(v)) for k, v in least.items()}
 
     def start(self, graph: Graph) -> Run:
         """From the largest filters: as many as are tried or, as masks of weights free no flash, as fit."""
@@ -195,14 +198,10 @@ class Search:
             return
         if run.step // self.refresh % RESTART == 0:
             run.levels = {}
-        problem = self._problem(run, self._reachable(self._budgets_at(share)))
+        budgets = {k: max(b, self.reachable[k]) for k, b in self._budgets_at(share).items()}
+        problem = self._problem(run, budgets)
         run.levels = allocate(problem, refine=False, chunk=CHUNK, start=run.levels)
         self.method.assign(run.state, best_units(self.method.scores(run.state), run.levels))
-
-    def _reachable(self, budgets: Mapping[str, float]) -> dict[str, float]:
-        """Budgets that the approximate costs can reach: at the floors they may exceed the exact ones."""
-        least = self.target.costs({group: np.array([n]) for group, n in self.target.floors.items()})
-        return {k: max(b, float(np.max(least[k]))) for k, b in budgets.items()}
 
     def _problem(self, run: Run, budgets: Mapping[str, float]) -> Problem:
         weights = {k: 1.0 + v for k, v in run.multipliers.values.items()}

@@ -16,7 +16,7 @@ Range = tuple[float, float]
 HISTOGRAM_BINS = 255 * 10 * 16
 MINIMUM_SCALE = 1e-8  # of activations: a tensor that is constantly zero still needs a scale
 EMPTY_CHANNEL_SCALE = 2.0**-20  # of weights that are all zero
-SMALLEST_SCALE = np.finfo(np.float32).tiny  # of weights: float32 has no full precision below
+SMALLEST_SCALE = float(np.finfo(np.float32).tiny)  # of weights: float32 has no full precision below
 
 
 def minmax(values: np.ndarray) -> Range:
@@ -58,8 +58,7 @@ def activation_quantization(low: float, high: float) -> Quantization:
     """Scale (a float32 number) and zero point of an int8 tensor for a range, widened to include zero."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = float(np.float32(max((high - low) / 255.0, MINIMUM_SCALE)))
-    zero_point = int(np.clip(np.round(-128.0 - low / scale), -128, 127))
-    return Quantization(scale, zero_point)
+    return Quantization(scale, max(-128, min(127, round(-128.0 - low / scale))))
 
 
 def weight_scales(weight: np.ndarray, axis: int) -> np.ndarray:

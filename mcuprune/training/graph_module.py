@@ -41,12 +41,16 @@ from mcuprune.graph.ir import (
     Node,
     Pad,
     Softmax,
+    Window,
     unsupported,
 )
 
 Gates = Mapping[str, Tensor]  # group -> (width,) multipliers
 Hook = Callable[[str, Tensor], Tensor]  # (constant or tensor name, value) -> value to use instead
 MOMENTUM = 0.1
+# Up to here a pointwise convolution of a batch takes half to all of its time as a product of matrices: what a
+# convolution costs beside its arithmetic is more (measured on one thread with AVX-512).
+POINTWISE, FEW_POSITIONS, FEW_MACS = Window((1, 1)), 1700, 1e6
 
 
 class GraphModule(nn.Module):
@@ -198,7 +202,8 @@ def gates_before(node: Conv2d | Linear, graph: Graph, gates: Gates) -> Tensor | 
 
 def gate_vector(axis: Axis, widths: Mapping[str, int], gates: Gates) -> Tensor:
     """Gate of every element along a channel axis; differentiable."""
-    return torch.cat([_expand(block, widths[block.group], gates) for block in axis])
+    blocks = [_expand(block, widths[block.group], gates) for block in axis]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
 def _expand(block: Block, width: int, gates: Gates) -> Tensor:
@@ -217,10 +222,12 @@ def evaluate(node: Node, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
 
 @evaluate.register
 def _(node: Conv2d, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
-    weight = scope.gated(node).permute(0, 3, 1, 2)
-    x, padding = _padding(inputs[0], node.window.padding)
-    window = node.window
-    result = F.conv2d(x, weight, scope.bias(node), window.stride, padding, window.dilation)
+    weight, bias, window = scope.gated(node), scope.bias(node), node.window
+    if window == POINTWISE and _is_few(inputs[0], weight):
+        pixels = F.linear(inputs[0].permute(0, 2, 3, 1), weight.flatten(1), bias)
+        return clamp(pixels.permute(0, 3, 1, 2), node.activation)
+    x, padding = _padding(inputs[0], window.padding)
+    result = F.conv2d(x, weight.permute(0, 3, 1, 2), bias, window.stride, padding, window.dilation)
     return clamp(result, node.activation)
 
 
@@ -316,6 +323,11 @@ def _(node: Pad, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
 def _(node: Softmax, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
     x = inputs[0].float() if inputs[0].dtype == torch.bfloat16 else inputs[0]
     return torch.softmax(node.gain * x, dim=1)
+
+
+def _is_few(x: Tensor, weight: Tensor) -> bool:
+    positions = x.shape[0] * x.shape[2] * x.shape[3]
+    return positions <= FEW_POSITIONS and positions * weight.numel() <= FEW_MACS
 
 
 def clamp(x: Tensor, activation: str | None) -> Tensor:

@@ -20,7 +20,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.graph.sharing import scale_owners
 from mcuprune.progress import Progress
 from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization
-from mcuprune.quantize.observers import activation_quantization
+from mcuprune.quantize.observers import SMALLEST_SCALE, activation_quantization
 from mcuprune.training.divergence import RETRIES, DivergedError
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, Loss, Trained, train
@@ -61,7 +61,7 @@ class FakeQuantizer:
         axis = self._axis[name] % value.dim()
         others = [i for i in range(value.dim()) if i != axis]
         largest = value.detach().abs().amax(others, keepdim=True)
-        scale = torch.where(largest > 0, largest, torch.ones_like(largest)) / 127.0
+        scale = (largest / 127.0).clamp_min_(SMALLEST_SCALE)
         return _rounded(value, scale, -128, 128)  # none beyond 127: no end, every gradient passes
 
     def activation(self, name: str, value: Tensor) -> Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from mcuprune.graph.ir import Graph
-from mcuprune.training.graph_module import GraphModule, reinitialise, run
+from mcuprune.graph.ir import Conv2d, Graph
+from mcuprune.training import graph_module
+from mcuprune.training.graph_module import POINTWISE, GraphModule, reinitialise, run
 
 
 def batch(graph: Graph, count: int = 6) -> tuple[Tensor, Tensor]:
@@ -40,6 +42,30 @@ def test_training_outputs_statistics_and_gradients_agree(network: tuple[nn.Modul
     np.testing.assert_allclose(
         sorted(float(s.sum()) for s in ours.statistics.values()), statistics, rtol=1e-4
     )
+
+
+def test_pointwise_convolutions_are_products_and_large_ones_convolutions(
+    network: tuple[nn.Module, Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways give the same outputs and gradients, and each is taken: it shows in what autograd recorded."""
+    _, graph = network
+    x, _ = batch(graph)
+    pointwise = sum(isinstance(n, Conv2d) and n.window == POINTWISE for n in graph.nodes)
+
+    def trained(macs: float) -> tuple[list[Tensor], int]:
+        monkeypatch.setattr(graph_module, "FEW_MACS", macs)
+        module = GraphModule(graph).train()
+        with torch.profiler.profile() as profile:
+            outputs = module(x)
+        outputs.square().sum().backward()
+        convolutions = sum(e.count for e in profile.key_averages() if e.key == "aten::conv2d")
+        return [outputs, *(p.grad for p in module.values.values() if p.grad is not None)], convolutions
+
+    few, left = trained(1e6)
+    many, all_of_them = trained(0)
+    assert all_of_them - left == pointwise
+    for found, expected in zip(few, many, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_run_is_functional(network: tuple[nn.Module, Graph]) -> None:
