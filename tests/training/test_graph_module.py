@@ -47,7 +47,7 @@ def test_training_outputs_statistics_and_gradients_agree(network: tuple[nn.Modul
 def test_pointwise_convolutions_are_products_and_large_ones_convolutions(
     network: tuple[nn.Module, Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both ways give the same outputs and gradients, and each is taken: it shows in what autograd recorded."""
+    """Both ways give the same outputs and gradients, and each is taken: it shows in what is called."""
     _, graph = network
     x, _ = batch(graph)
     pointwise = sum(isinstance(n, Conv2d) and n.window == POINTWISE for n in graph.nodes)
