@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mcuprune.errors import UsageError
+from mcuprune.tasks.movements import drawn, worn
 from mcuprune.tasks.splits import Splits, make_task
 from mcuprune.tasks.task import Split, Task
 
@@ -30,9 +32,9 @@ def load_har(folder: Path, fold: str | None, seed: int, title: str) -> Task:
     for label, name in enumerate(classes):
         for index, path in enumerate(sorted((folder / name).glob("*.csv"))):
             parts[_part(index, number)].append((windows(read_readings(path), WINDOW, STEP), label))
-    return make_task(
-        "har", Splits(**{part: _join(found, folder) for part, found in parts.items()}), seed, title
-    )
+    splits = Splits(**{part: _join(found, folder) for part, found in parts.items()})
+    task = make_task("har", splits, seed, title)
+    return replace(task, augment=worn(task))
 
 
 def _part(index: int, fold: int) -> str:
@@ -81,7 +83,8 @@ def load_wand(folder: Path, fold: str | None, seed: int, title: str) -> Task:
             part = "test" if (index - number) % FOLDS == 0 else "train"
             parts[part].append((normalize_stroke(points)[None], digit))
     splits = {part: _join(found, folder) for part, found in parts.items() if found}
-    return make_task("wand", Splits(**splits), seed, title)
+    task = make_task("wand", Splits(**splits), seed, title)
+    return replace(task, augment=drawn(task))
 
 
 def _strokes(path: Path) -> list[tuple[np.ndarray, int]]:

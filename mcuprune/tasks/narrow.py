@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mcuprune.errors import UsageError
+from mcuprune.tasks.movements import Moved
 from mcuprune.tasks.task import FrontEnd, Split, Task
 from mcuprune.tasks.voices import cepstral
 
@@ -60,6 +61,8 @@ def picked(task: Task, axis: str, kept: tuple[int, ...]) -> Task:
     mean, std = ((of_kept(v, kept) if axis == "channels" else v) for v in (task.mean, task.std))
     front_end = None if task.front_end is None else heard(task.front_end, kept)
     augment = task.augment if front_end is None else cepstral(front_end)
+    if isinstance(augment, Moved):  # a turn would need all axes
+        augment = replace(augment, mean=mean, std=std, turned=None)
     behind = place + 1 if place >= 0 else place  # the batch comes first
     small = _changed(task, lambda x: np.ascontiguousarray(x.take(kept, behind)), tuple(shape))
     return replace(small, mean=mean, std=std, front_end=front_end, augment=augment)

@@ -11,6 +11,7 @@ import numpy as np
 
 from mcuprune.signal.mfcc import Mfcc, cosines, frequency, position
 from mcuprune.tasks.task import FrontEnd
+from mcuprune.tasks.warp import path, read_at, uneven
 from mcuprune.training.augment import Augment
 
 SPEED, COLOUR = (0.8, 1.25), 0.6  # range of the speed, largest share of the sample before
@@ -51,7 +52,7 @@ def cepstral(front_end: FrontEnd) -> Augment:
         changed = tracts.apply(x[..., 0], rng.integers(0, TRACTS, (count,)))
         tempo = np.exp(rng.uniform(-TEMPO, TEMPO, (count, 1)))
         start = rng.integers(-SHIFT, SHIFT + 1, (count, 1))
-        changed = _frames_at(changed, (_uneven(count, frames, rng) + start) * tempo)
+        changed = read_at(changed, (uneven(count, frames, UNEVEN, BEATS, rng) + start) * tempo)
         changed += rng.normal(0.0, TILT, (count, 1, coefficients)).astype(np.float32)
         changed[_spans(count, frames, rng)] = 0.0
         rough = rng.uniform(0.0, ROUGH, (count, 1, 1)).astype(np.float32)
@@ -78,7 +79,7 @@ class _Tracts:
         spec, mean, std = front_end.spec, np.array(front_end.mean), np.array(front_end.std)
         centres = frequency(np.arange(1.0, spec.mels + 1), spec)
         bends = np.random.default_rng(0).uniform(-BEND, BEND, (TRACTS, BENDS))
-        factors = np.exp(np.linspace(-TRACT, TRACT, TRACTS)[:, None] + _path(bends, spec.mels))
+        factors = np.exp(np.linspace(-TRACT, TRACT, TRACTS)[:, None] + path(bends, spec.mels))
         read = [np.clip(position(factor * centres, spec) - 1.0, 0.0, spec.mels - 1.0) for factor in factors]
         forward = cosines(spec)
         plain = [forward @ cosines(spec, filters).T for filters in read]
@@ -89,27 +90,6 @@ class _Tracts:
     def apply(self, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """``x`` (N, frames, coefficients), each sample with its tract of ``chosen`` (N,)."""
         return np.asarray(x @ self.matrices[chosen].transpose(0, 2, 1) + self.offsets[chosen, None])
-
-
-def _path(values: np.ndarray, length: int) -> np.ndarray:
-    """``values`` (N, points), evenly spaced and joined by straight lines: (N, length)."""
-    places = np.broadcast_to(np.linspace(0.0, values.shape[1] - 1.0, length), (len(values), length))
-    return _frames_at(values[..., None], places)[..., 0]
-
-
-def _uneven(count: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, frames) times, in frames, of a clip whose speed changes on the way."""
-    speed = np.exp(_path(rng.normal(0.0, UNEVEN, (count, BEATS)), frames))
-    return np.asarray(np.cumsum(speed, axis=1) - speed[:, :1])
-
-
-def _frames_at(x: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """``x`` (N, frames, coefficients) read at fractional ``places`` (N, frames), the ends repeated."""
-    places = np.clip(places, 0.0, x.shape[1] - 1.0)
-    low = places.astype(np.int64)
-    part = (places - low).astype(x.dtype)[..., None]
-    rows = np.arange(len(x))[:, None]
-    return np.asarray((1.0 - part) * x[rows, low] + part * x[rows, np.minimum(low + 1, x.shape[1] - 1)])
 
 
 def _spans(count: int, frames: int, rng: np.random.Generator) -> np.ndarray:
