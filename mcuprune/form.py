@@ -27,7 +27,7 @@ from mcuprune.prune.features import choose_inputs
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.shrink import shrink
 from mcuprune.prune.target import Target
-from mcuprune.tasks.narrow import AXES, check_choice, picked
+from mcuprune.tasks.narrow import AXES, apart, check_choice, picked
 from mcuprune.training.recipe import is_normalized
 
 SHARE = 0.25  # of a run's epochs: what each choice by gates trains
@@ -100,7 +100,8 @@ def choose_form(problem: Problem, config: RunConfig, aims: Aims, folder: Path, p
     """The form that ``config`` asks for."""
     form = Form(problem)
     if config.inputs is not None:
-        form = _fewer_inputs(form, config, config.inputs, _short(problem, config, folder, SHARE), progress)
+        setting = _short(replace(problem, task=apart(problem.task)), config, folder, SHARE)
+        form = _fewer_inputs(form, config, config.inputs, setting, progress)
     if config.drop_blocks:
         setting = _short(form.problem, config, folder, SHARE)
         graph = form.problem.graph

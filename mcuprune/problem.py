@@ -24,6 +24,7 @@ from mcuprune.prune.constrain import find_binding
 from mcuprune.prune.setting import Setting
 from mcuprune.tasks.image import is_image
 from mcuprune.tasks.load import load_task
+from mcuprune.tasks.movements import MOTIONS
 from mcuprune.tasks.narrow import resized
 from mcuprune.tasks.task import Task, check_task
 from mcuprune.training.augment import AUGMENTS
@@ -257,10 +258,18 @@ def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
 
 
 def augmented(task: Task, name: str) -> Task:
-    """``task`` with its training images changed as ``--augment`` says; UsageError where they are none."""
+    """``task`` with its training inputs changed as ``--augment`` says; UsageError where they cannot be."""
     if name == "task":
         return task
-    if name in AUGMENTS and (len(task.input_shape) != 3 or task.front_end is not None):
+    shape, plain = task.input_shape, task.front_end is None
+    if name in MOTIONS:
+        axes, made = MOTIONS[name]
+        if not plain or shape[1:] != (1, axes):
+            raise UsageError(
+                f"--augment {name}: the inputs of '{task.name}' are no sequences of {axes} axes; leave it out"
+            )
+        return replace(task, augment=made(task))
+    if name in AUGMENTS and not (plain and len(shape) == 3 and shape[1] > 1):
         raise UsageError(f"--augment {name}: the inputs of '{task.name}' are no images; leave it out")
     return replace(task, augment=AUGMENTS.get(name))
 

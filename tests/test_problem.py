@@ -29,6 +29,9 @@ from mcuprune.problem import (
 )
 from mcuprune.quantize.convert import quantize
 from mcuprune.tasks.load import load_task
+from mcuprune.tasks.movements import Moved
+from mcuprune.tasks.splits import Splits, make_task
+from mcuprune.tasks.task import Split
 from mcuprune.training.augment import flip
 
 NET = """
@@ -254,3 +257,19 @@ def test_augmentation_of_the_task_or_of_the_run(features):
     assert augmented(augmented(images, "crop_and_flip"), "none").augment is None
     with pytest.raises(UsageError, match=r"--augment flip: the inputs of .* are no images"):
         augmented(load_task(None, features, 0), "flip")
+
+
+def test_motion_of_ones_own_moves_as_others_would():
+    rng = np.random.default_rng(0)
+    for axes, name, other in ((3, "worn", "drawn"), (2, "drawn", "worn")):
+        x = rng.normal(size=(30, 40, 1, axes)).astype(np.float32)
+        parts = Splits(Split(x, np.arange(30) % 2))
+        task = make_task("mine", parts, 0)
+        moved = augmented(task, name)
+        assert isinstance(moved.augment, Moved)
+        assert moved.augment.mean == task.mean
+        assert np.abs(moved.augment(task.train.x, rng) - task.train.x).max() > 0.1
+        with pytest.raises(UsageError, match=rf"--augment {other}: .* no sequences of {5 - axes} axes"):
+            augmented(task, other)
+        with pytest.raises(UsageError, match="no images"):
+            augmented(task, "flip")

@@ -166,7 +166,8 @@ def compress(
     augment: Annotated[
         str | None,
         typer.Option(
-            help="How training images are changed in every batch: task, none, flip or crop_and_flip. "
+            help="How training inputs are changed in every batch: task, none, flip or crop_and_flip for "
+            "images, worn (accelerometers) or drawn (strokes) for motion. "
             f"(default: {DEFAULT.augment})",
             rich_help_panel=TRAINING,
         ),

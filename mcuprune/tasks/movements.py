@@ -51,8 +51,11 @@ def worn(task: Task) -> Moved:
 
 
 def drawn(task: Task) -> Moved:
-    """Strokes that lean, and whose speed changes on the way; begin and end stay."""
+    """Strokes that lean, and whose speed changes on the way from beginning to end."""
     return Moved(task.mean, task.std, _leanings, _whole_strokes)
+
+
+MOTIONS = {"worn": (3, worn), "drawn": (2, drawn)}  # name -> how many axes it is about
 
 
 def rotations(axes: np.ndarray, angles: np.ndarray) -> np.ndarray:

@@ -60,12 +60,19 @@ def picked(task: Task, axis: str, kept: tuple[int, ...]) -> Task:
     shape[place] = len(kept)
     mean, std = ((of_kept(v, kept) if axis == "channels" else v) for v in (task.mean, task.std))
     front_end = None if task.front_end is None else heard(task.front_end, kept)
-    augment = task.augment if front_end is None else cepstral(front_end)
-    if isinstance(augment, Moved):  # a turn would need all axes
-        augment = replace(augment, mean=mean, std=std, turned=None)
+    augment = apart(task).augment if front_end is None else cepstral(front_end)
+    if isinstance(augment, Moved):
+        augment = replace(augment, mean=mean, std=std)
     behind = place + 1 if place >= 0 else place  # the batch comes first
     small = _changed(task, lambda x: np.ascontiguousarray(x.take(kept, behind)), tuple(shape))
     return replace(small, mean=mean, std=std, front_end=front_end, augment=augment)
+
+
+def apart(task: Task) -> Task:
+    """The task whose training changes no channel by another, as turning a device does."""
+    if not isinstance(task.augment, Moved):
+        return task
+    return replace(task, augment=replace(task.augment, turned=None))
 
 
 def of_kept(values: tuple[float, ...], kept: tuple[int, ...]) -> tuple[float, ...]:
