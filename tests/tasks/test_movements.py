@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 from data_files import write_har, write_wand
 
+from mcuprune import form
+from mcuprune.config import RunConfig
+from mcuprune.form import Aims
+from mcuprune.graph.ir import Graph
+from mcuprune.problem import load_problem
+from mcuprune.progress import SILENT
+from mcuprune.prune.setting import Setting
 from mcuprune.tasks import movements
 from mcuprune.tasks.load import load_task
 from mcuprune.tasks.movements import Moved, drawn, rotations, worn
 from mcuprune.tasks.narrow import apart, picked
 from mcuprune.tasks.task import Split, Task, classification
 
+NO_AIMS = Aims(lambda graph: {}, lambda graph: pytest.fail("inputs come first"))
 STILL = {"TURN": 0.0, "FORCE": 0.0, "PACE": 0.0, "LEAN": 0.0, "SHEAR": 0.0, "UNEVEN": 0.0}
 
 
@@ -148,3 +156,21 @@ def test_some_axes_are_not_turned(tmp_path) -> None:
     np.testing.assert_allclose(of_two, of_all[..., [2, 0]], atol=1e-4)
     assert np.abs(of_two - two.train.x).max() > 0.1
     assert apart(two).augment == two.augment
+
+
+def test_inputs_are_chosen_among_axes_that_are_kept_apart(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where devices are turned every axis is as good as any other."""
+    config = RunConfig(task="har", data=str(write_har(tmp_path)), inputs=2)
+    problem = load_problem(config)
+    seen: list[Moved] = []
+
+    def chosen(graph: Graph, setting: Setting, *rest: object, **named: object) -> None:
+        assert isinstance(setting.data.augment, Moved)
+        seen.append(setting.data.augment)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(form, "choose_inputs", chosen)
+    with pytest.raises(KeyboardInterrupt):
+        form.choose_form(problem, config, NO_AIMS, tmp_path, SILENT)
+    assert seen == [apart(problem.task).augment]
+    assert seen != [problem.task.augment]
