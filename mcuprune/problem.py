@@ -58,7 +58,7 @@ RECIPES = {  # by task, their rates for AdamW; other data: own_recipe
     "cifar10": Recipe(epochs=30, batch_size=128, learning_rate=3e-3),
     "spoken-digits": Recipe(epochs=12, batch_size=64, learning_rate=8e-3, widths=(1.0, 2.0)),
     "anomaly": Recipe(epochs=40, batch_size=128, learning_rate=2e-3),
-    "har": Recipe(epochs=30, batch_size=64, learning_rate=3e-3),
+    "har": Recipe(epochs=60, batch_size=64, learning_rate=3e-3),
     "wand": Recipe(epochs=80, batch_size=32, learning_rate=3e-3, widths=(1.0, 2.0)),
 }
 OWN_STEPS = 4000  # of the optimizer, for data that have no recipe

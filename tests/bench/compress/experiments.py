@@ -118,8 +118,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         shares(2, 4, 6),
         methods=ALL_METHODS,
         folds=FIVE,
-        repeats=6,
-        note="Folds hold out whole recordings; each is run six times, as two runs of one differ by points. "
+        repeats=3,
+        note="Folds hold out whole recordings; each is run three times, as two runs of one differ by points. "
         "A step of this network takes 2 ms, nearly all of it what calling operators costs, and fewer "
         "channels save little of that: hence ratios of times near and above 1.",
     ),
@@ -130,7 +130,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         shares(2, 4, 6),
         methods=ALL_METHODS,
         folds=FIVE,
-        repeats=6,
+        repeats=3,
         note="As for the accelerometer, a step of this network is nearly all overhead.",
     ),
     Experiment(
