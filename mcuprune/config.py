@@ -72,8 +72,8 @@ class RunConfig(BaseModel):
     widths        ``LOW:HIGH``, the least and the most that is tried, as multiples of uniform scaling's
     distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
     augment       how training inputs are changed in every batch: images by ``flip`` or ``crop_and_flip``,
-                  sequences of three axes as if ``worn``, of two as if ``drawn`` otherwise; ``none``;
-                  ``task``: as the task says, of data of your own not at all
+                  sequences of three axes as if ``worn``, of two as if ``drawn``; ``none``: not at all;
+                  ``task``: as the task says, and data of your own not
     device        where training computes; ``auto``: on a GPU that CUDA finds
     optimizer     of training; ``auto``: sgd for a network with batch norms, otherwise adamw
     learning_rate the largest of its schedule, for that optimizer

@@ -261,15 +261,14 @@ def augmented(task: Task, name: str) -> Task:
     """``task`` with its training inputs changed as ``--augment`` says; UsageError where they cannot be."""
     if name == "task":
         return task
-    shape, plain = task.input_shape, task.front_end is None
     if name in MOTIONS:
         axes, made = MOTIONS[name]
-        if not plain or shape[1:] != (1, axes):
+        if task.input_shape[1:] != (1, axes):
             raise UsageError(
                 f"--augment {name}: the inputs of '{task.name}' are no sequences of {axes} axes; leave it out"
             )
         return replace(task, augment=made(task))
-    if name in AUGMENTS and not (plain and len(shape) == 3 and shape[1] > 1):
+    if name in AUGMENTS and not task.has_images:
         raise UsageError(f"--augment {name}: the inputs of '{task.name}' are no images; leave it out")
     return replace(task, augment=AUGMENTS.get(name))
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,6 @@ class Search:
         self.phases = phases or Phases.of(self.total)
         moving = self.total * (self.phases.freeze - self.phases.warmup)
         self.refresh = max(REFRESH, math.ceil(moving / REFRESHES))
-        # Budgets that the approximate costs can reach: at the floors they may exceed the exact ones.
-        least = target.costs({group: np.array([n]) for group, n in target.floors.items()})
-        self.reachable = {k: float(np.max(v)) for k, v in least.items()}
 
     def start(self, graph: Graph) -> Run:
         """From the largest filters: as many as are tried or, as masks of weights free no flash, as fit."""
@@ -198,10 +196,16 @@ class Search:
             return
         if run.step // self.refresh % RESTART == 0:
             run.levels = {}
-        budgets = {k: max(b, self.reachable[k]) for k, b in self._budgets_at(share).items()}
+        budgets = {k: max(b, self._least[k]) for k, b in self._budgets_at(share).items()}
         problem = self._problem(run, budgets)
         run.levels = allocate(problem, refine=False, chunk=CHUNK, start=run.levels)
         self.method.assign(run.state, best_units(self.method.scores(run.state), run.levels))
+
+    @cached_property
+    def _least(self) -> dict[str, float]:
+        """What the approximate costs can reach: at the floors they may exceed the exact ones."""
+        found = self.target.costs({group: np.array([n]) for group, n in self.target.floors.items()})
+        return {k: float(np.max(v)) for k, v in found.items()}
 
     def _problem(self, run: Run, budgets: Mapping[str, float]) -> Problem:
         weights = {k: 1.0 + v for k, v in run.multipliers.values.items()}

@@ -20,7 +20,7 @@ def resized(task: Task, height: int) -> Task:
 
     UsageError for inputs that are no images, and for a resolution that is not lower.
     """
-    if len(task.input_shape) != 3 or task.input_shape[1] == 1 or task.front_end is not None:
+    if not task.has_images:
         raise UsageError(
             f"--resolution {height}: the inputs of '{task.name}' are no images; leave it out, or choose "
             "among them with --inputs"
@@ -103,7 +103,7 @@ def check_choice(task: Task, axis: str, count: int) -> None:
         raise UsageError(
             f"--inputs {count}: '{task.name}' has one channel; choose coefficients: --input-axis columns"
         )
-    if axis == "columns" and task.augment is not None and task.front_end is None:
+    if axis == "columns" and task.augment is not None and task.has_images:
         raise UsageError(
             f"--input-axis columns: columns of '{task.name}' are moved about in training; "
             "lower --resolution instead"

@@ -79,6 +79,11 @@ class Task:
         return self.classes or int(self.train.y.shape[1])
 
     @property
+    def has_images(self) -> bool:
+        """Whether inputs are images: not vectors, sequences, or what a front end makes of audio."""
+        return len(self.input_shape) == 3 and self.input_shape[1] > 1 and self.front_end is None
+
+    @property
     def chance(self) -> float:
         """What an output that ignores its input scores: the largest class's share, half an area, 0 dB."""
         if not self.classes:

@@ -50,7 +50,8 @@ Hook = Callable[[str, Tensor], Tensor]  # (constant or tensor name, value) -> va
 MOMENTUM = 0.1
 # Up to here a pointwise convolution of a batch takes half to all of its time as a product of matrices: what a
 # convolution costs beside its arithmetic is more (measured on one thread with AVX-512).
-POINTWISE, FEW_POSITIONS, FEW_MACS = Window((1, 1)), 1700, 1e6
+FEW_POSITIONS, FEW_MACS = 1700, 1e6
+POINTWISE = Window((1, 1))
 
 
 class GraphModule(nn.Module):

@@ -25,6 +25,10 @@ NO_AIMS = Aims(lambda graph: {}, lambda graph: pytest.fail("inputs come first"))
 STILL = {"TURN": 0.0, "FORCE": 0.0, "PACE": 0.0, "LEAN": 0.0, "SHEAR": 0.0, "UNEVEN": 0.0}
 
 
+class Chosen(Exception):
+    """Nothing after the choice is of interest."""
+
+
 def only(monkeypatch: pytest.MonkeyPatch, **changes: float) -> None:
     for name, value in {**STILL, **changes}.items():
         monkeypatch.setattr(movements, name, value)
@@ -42,7 +46,8 @@ def readings_after(task: Task, augment: Moved, seed: int = 0) -> tuple[np.ndarra
     x = task.train.x
     found = augment(x, np.random.default_rng(seed))
     assert (found.dtype, found.shape) == (np.dtype(np.float32), x.shape)
-    return tuple((part * np.array(task.std) + np.array(task.mean))[:, :, 0] for part in (x, found))  # type: ignore[return-value]
+    before, after = ((part * np.array(task.std) + np.array(task.mean))[:, :, 0] for part in (x, found))
+    return before, after
 
 
 def walk(axes: int, count: int = 12) -> np.ndarray:
@@ -167,10 +172,10 @@ def test_inputs_are_chosen_among_axes_that_are_kept_apart(tmp_path, monkeypatch:
     def chosen(graph: Graph, setting: Setting, *rest: object, **named: object) -> None:
         assert isinstance(setting.data.augment, Moved)
         seen.append(setting.data.augment)
-        raise KeyboardInterrupt
+        raise Chosen
 
     monkeypatch.setattr(form, "choose_inputs", chosen)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Chosen):
         form.choose_form(problem, config, NO_AIMS, tmp_path, SILENT)
     assert seen == [apart(problem.task).augment]
     assert seen != [problem.task.augment]
