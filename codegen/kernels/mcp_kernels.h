@@ -19,12 +19,13 @@ typedef struct {
     int16_t output_offset; /* the output's zero point */
     int16_t clamp_min, clamp_max;
     const int8_t *weight;      /* as the kernel's file says; of some the stream of all four (mcp_pairs.h) */
-    const int32_t *bias;       /* (out_c) */
-    const int32_t *multiplier; /* (out_c), Q31: 2^30 or more, or 0 with shift 0 */
-    const int8_t *shift;       /* (out_c), -31..30, left if positive */
+    const int32_t *bias;       /* (out_c); _shared: bias << 6 | shift & 63 */
+    const int32_t *multiplier; /* (out_c), Q31: 2^30 or more, or 0 with shift 0; _shared: one for all */
+    const int8_t *shift;       /* (out_c), -31..30, left if positive; _shared: unused */
 } mcp_conv2d;
 
-/* Fully connected: weight (out_c, in_c); per_channel 0: one multiplier and shift for all outputs. */
+/* Fully connected: weight (out_c, in_c); per_channel 0: one multiplier and shift for all outputs.  _shared
+ * as in mcp_conv2d. */
 typedef struct {
     int32_t in_c, out_c;
     int16_t input_offset;
@@ -191,10 +192,15 @@ typedef struct {
 
 /* Windowed and fully connected kernels take scratch, 4-byte aligned; NULL where they need none. */
 void mcp_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_shared_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_1x1_shared_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_depthwise_conv2d_shared_s8(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_fully_connected_s8(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                             void *scratch);
+void mcp_fully_connected_shared_s8(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
+                                   void *scratch);
 void mcp_conv2d_s8_mve(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8_mve(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_s8_mve(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
@@ -206,24 +212,35 @@ void mcp_rows_s8_mve(const mcp_conv2d *op, int32_t length, const int8_t *const *
                      int8_t *output);
 
 void mcp_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_shared_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_conv2d_1x1_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_1x1_shared_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_depthwise_conv2d_shared_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
+                                        void *scratch);
 void mcp_depthwise_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
                                      void *scratch);
+void mcp_depthwise_conv2d_3x3_shared_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
+                                            void *scratch);
 void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                                 void *scratch);
 
 /* In little code. */
 void mcp_conv2d_small_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_small_shared_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 void mcp_depthwise_conv2d_small_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
                                        void *scratch);
+void mcp_depthwise_conv2d_small_shared_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
+                                              void *scratch);
 
 void mcp_conv2d_3x3_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
+void mcp_conv2d_3x3_shared_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);
 
 /* Support of the dsp convolutions: all channels of up to three gathered pixels, 2 * pairs inputs each; the
  * input has room for three. */
-void mcp_rows_s8_dsp(const mcp_conv2d *op, int32_t pairs, const int16_t *input, int32_t pixels,
-                     int8_t *output);
+typedef void mcp_rows(const mcp_conv2d *op, int32_t pairs, const int16_t *input, int32_t pixels,
+                      int8_t *output);
+mcp_rows mcp_rows_s8_dsp, mcp_rows_shared_s8_dsp;
 
 void mcp_max_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);
 void mcp_average_pool2d_s8(const mcp_pool2d *op, const int8_t *input, int8_t *output);

@@ -36,9 +36,11 @@ from mcuprune.graph.passes.fuse import CLAMPING, fuse_pad, is_clamp
 from mcuprune.graph.passes.remove_noops import is_noop, remove_noops
 from mcuprune.graph.passes.rewrite import only_reader, readers, rebuilt, remove_dead
 from mcuprune.graph.sharing import KEEPS_QUANTIZATION
-from mcuprune.quantize.convert import BIAS_LIMIT, CHANNEL_AXIS, channel_scales
+from mcuprune.quantize.convert import channel_scales
+from mcuprune.quantize.multipliers import CHANNEL_AXIS, marked
 from mcuprune.quantize.scheme import FIXED_OUTPUT
 
+ACCUMULATOR = 2**29  # of |bias| in steps: as much again for the products, and a shift by one
 GRID = 1e-2  # steps by which a weight may miss its grid before it is quantized anew; float32 misses by 1e-5
 Weighted = Conv2d | DepthwiseConv2d | Linear
 Marks = dict[str, Quantization]
@@ -69,7 +71,7 @@ def integer_graph(source: Described) -> tuple[QuantizedGraph | None, tuple[str, 
     shapes = {name: graph.shape(name) for name in graph.tensors}
     quantization = {name: marks[name] for name in graph.tensors}
     integers = QuantizedGraph(graph.name, tuple(nodes), graph.outputs, shapes, quantization, constants)
-    return integers, ()
+    return marked(integers), ()
 
 
 def _simplified(graph: Graph, marks: Marks) -> tuple[Graph, Marks]:
@@ -236,4 +238,4 @@ def _bias_fits(node: Weighted, graph: Graph, steps: np.ndarray) -> bool:
     if node.bias is None:
         return True
     bias = graph.constants[node.bias].values.astype(np.float64)
-    return bool(np.all(np.abs(bias / steps) < BIAS_LIMIT))
+    return bool(np.all(np.abs(bias / steps) < ACCUMULATOR))

@@ -20,6 +20,7 @@ from mcuprune.frontends.tflite_states import state_updates
 from mcuprune.frontends.tflite_static import fold
 from mcuprune.graph import ir
 from mcuprune.graph.memory import settle
+from mcuprune.quantize.multipliers import marked
 
 
 def load_any(source: str | Path | bytes, name: str | None = None) -> ir.Graph | ir.QuantizedGraph:
@@ -114,7 +115,7 @@ def _finish(reader: TfliteReader, name: str) -> ir.QuantizedGraph:
         key=lambda node: order[reader.input_names.get(node.name, node.name)],
     )
     rest = [node for node in reader.nodes if not isinstance(node, ir.Input)]
-    return settle(
+    found = settle(
         ir.QuantizedGraph(
             name,
             (*inputs, *rest),
@@ -125,6 +126,7 @@ def _finish(reader: TfliteReader, name: str) -> ir.QuantizedGraph:
             state_updates(reader),
         )
     )
+    return marked(found)
 
 
 def _output(reader: TfliteReader, index: int) -> str:

@@ -118,6 +118,7 @@ class Conv2d(Node):
     window: Window
     activation: str | None = None
     arithmetic: str = "s8"
+    own_multipliers: bool = False  # each channel, instead of one for all and shifts (quantize/multipliers.py)
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class DepthwiseConv2d(Node):
     multiplier: int = 1
     activation: str | None = None
     arithmetic: str = "s8"
+    own_multipliers: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class Linear(Node):
     activation: str | None = None
     arithmetic: str = "s8"
     one_scale: bool = False  # quantized weights share one scale, so outputs share one multiplier and shift
+    own_multipliers: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from mcuprune.kernels.integer_only import INTEGER_ONLY
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.mve import MVE
 from mcuprune.kernels.portable import PORTABLE
+from mcuprune.kernels.sharing import SHARING
 from mcuprune.kernels.wide import WIDE
 
-KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *WIDE, *DSP, *MVE)
+KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *WIDE, *DSP, *MVE, *SHARING)
 
 # Functions that only the reset function of a model with states calls.
 RESET_SUPPORT = ("mcp_fill",)

@@ -6,8 +6,12 @@ have the size that a 32-bit ABI gives them; ``tests/kernels`` compares these num
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mcuprune.graph.ir import ELEMENT_BYTES
 from mcuprune.graph.op_shape import Number, OpShape, ceil_to
+
+Constants = Callable[[OpShape], Number]
 
 WORD = 4
 STRUCT_BYTES = {
@@ -35,6 +39,25 @@ STRUCT_BYTES = {
 def per_channel(out_c: Number) -> Number:
     """Bias, multiplier (int32) and shift (int8) of every output channel."""
     return 8 * out_c + ceil_to(out_c, WORD)
+
+
+def shared(constants: Constants) -> Constants:
+    """``constants`` of a call whose channels share a multiplier: a word for each of them, and that."""
+
+    def counted(shape: OpShape) -> Number:
+        out_c = shape.output[2]
+        return constants(shape) - per_channel(out_c) + WORD * (out_c + 1)
+
+    return counted
+
+
+def pairs_shared(constants: Constants) -> Constants:
+    """The same of :func:`row_pairs`: four bytes for a pair of channels instead of 16, and the multiplier."""
+
+    def counted(shape: OpShape) -> Number:
+        return constants(shape) - 6 * ceil_to(shape.output[2], 2) + WORD
+
+    return counted
 
 
 def filter_size(shape: OpShape) -> Number:
@@ -87,6 +110,11 @@ def depthwise_eights(shape: OpShape) -> Number:
 def fully_connected(shape: OpShape) -> Number:
     in_c, out_c = shape.inputs[0][2], shape.output[2]
     return ceil_to(in_c * out_c, WORD) + _outputs(shape) + STRUCT_BYTES["mcp_fully_connected"]
+
+
+def fully_connected_shared(shape: OpShape) -> Number:
+    in_c, out_c = shape.inputs[0][2], shape.output[2]
+    return ceil_to(in_c * out_c, WORD) + WORD * (out_c + 1) + STRUCT_BYTES["mcp_fully_connected"]
 
 
 def fully_connected_padded_rows(shape: OpShape) -> Number:

@@ -18,7 +18,7 @@ from mcuprune.kernels.portable import (
 )
 
 _WINDOW = ("mcp_arithmetic.h", "mcp_window.h", "mcp_dsp.h")
-_PAIRS = ("mcp_rows_s8_dsp", "mcp_pairs.h")
+_PAIRS = ("mcp_rows_s8_dsp", "mcp_rows_dsp.h", "mcp_pairs.h", "mcp_channels.h")
 _FLAT = ("mcp_arithmetic.h", "mcp_dsp.h")
 
 
@@ -75,7 +75,7 @@ DSP: tuple[Kernel, ...] = (
         constants=constants.conv2d_row_pairs,
         features=features.conv2d_dsp,
         layout="row_pairs",
-        needs=(*_PAIRS, *_WINDOW),
+        needs=("mcp_conv2d_dsp.h", *_PAIRS, *_WINDOW),
         clamps_after=True,
     ),
     Kernel(
@@ -88,7 +88,7 @@ DSP: tuple[Kernel, ...] = (
         constants=constants.conv2d_3x3,
         features=features.conv2d_3x3_dsp,
         layout="row_pairs_three_columns",
-        needs=("mcp_pairs.h", *_WINDOW),
+        needs=("mcp_conv2d_3x3_dsp.h", "mcp_channels.h", "mcp_pairs.h", *_WINDOW),
         clamps_after=True,
     ),
     Kernel(
@@ -101,7 +101,7 @@ DSP: tuple[Kernel, ...] = (
         constants=constants.conv2d_whole_words,
         features=features.conv2d_small_dsp,
         layout="whole_words",
-        needs=_WINDOW,
+        needs=("mcp_conv2d_small_dsp.h", "mcp_channels.h", *_WINDOW),
     ),
     Kernel(
         name="mcp_conv2d_1x1_s8_dsp",
@@ -113,7 +113,7 @@ DSP: tuple[Kernel, ...] = (
         constants=constants.conv2d_row_pairs,
         features=features.pointwise_dsp,
         layout="row_pairs_apart",
-        needs=(*_PAIRS, *_FLAT),
+        needs=("mcp_conv2d_1x1_dsp.h", *_PAIRS, *_FLAT),
         clamps_after=True,
     ),
     Kernel(
@@ -126,7 +126,7 @@ DSP: tuple[Kernel, ...] = (
         constants=constants.depthwise,
         features=features.depthwise_dsp,
         layout="channel_fours",
-        needs=_WINDOW,
+        needs=("mcp_depthwise_conv2d_dsp.h", "mcp_channels.h", *_WINDOW),
         clamps_after=True,
     ),
     Kernel(
@@ -141,7 +141,7 @@ DSP: tuple[Kernel, ...] = (
         features=features.depthwise_3x3_dsp,
         layout="channels",
         folds_input_offset=True,
-        needs=_FLAT,
+        needs=("mcp_depthwise_conv2d_3x3_dsp.h", "mcp_channels.h", *_FLAT),
         clamps_after=True,
     ),
     Kernel(
@@ -153,7 +153,7 @@ DSP: tuple[Kernel, ...] = (
         overlap=whole_pixel,
         constants=constants.depthwise,
         features=features.depthwise_small_dsp,
-        needs=_WINDOW,
+        needs=("mcp_depthwise_conv2d_small_dsp.h", "mcp_channels.h", *_WINDOW),
     ),
     Kernel(
         name="mcp_fully_connected_s8_dsp",

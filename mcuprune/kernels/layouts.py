@@ -120,12 +120,8 @@ def pack_row_pairs(
     -2, or the second row is missing, the multipliers are stored as they are and the shifts less 128.  A
     multiplier of 0 becomes a power of 0.
     """
-    rows = ROW_PAIRS[layout](np.asarray(weight, np.int8))
-    odd = len(rows) % 2
-    rows = np.pad(rows, ((0, odd), (0, 0)))
-    biases, multipliers, shifts = (
-        np.pad(np.asarray(values, np.int64), (0, odd)).reshape(-1, 2) for values in (bias, multiplier, shift)
-    )
+    weights, odd = _alternating(layout, weight)
+    biases, multipliers, shifts = _pairs(bias, multiplier, shift)
     dead = multipliers == 0
     usual = ((shifts < -1) | dead).all(axis=1, keepdims=True)
     usual[len(usual) - odd :] = False
@@ -135,8 +131,66 @@ def pack_row_pairs(
         np.concatenate([2 * multipliers, powers], axis=1),
         np.concatenate([multipliers, shifts + SLOW], axis=1),
     )
-    weights = rows.reshape(len(usual), 2, -1, 2).transpose(0, 2, 3, 1).reshape(len(usual), -1)
     return np.concatenate([_bytes(biases), weights, _bytes(scales)], axis=1).reshape(-1)
+
+
+def pack_shared_row_pairs(
+    layout: str, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """The same of channels that share a multiplier, which is returned apart.
+
+    Scales of a pair are the shifts plus 32 in a byte each, then 0; or SLOW at the end if a shift is above -2,
+    or the second row is missing.  Raises what :func:`pack_channels` raises.
+    """
+    weights, odd = _alternating(layout, weight)
+    shifts, shared = _shared_shifts(multiplier, shift)
+    biases, shifts = _pairs(bias, shifts)
+    usual = np.asarray((shifts < -1).all(axis=1))
+    usual[len(usual) - odd :] = False
+    zeros = np.zeros_like(usual, np.int64)
+    scales = np.stack([*(shifts + 32).T, zeros, np.where(usual, 0, SLOW)], axis=1).astype(np.int8)
+    return np.concatenate([_bytes(biases), weights, scales], axis=1).reshape(-1), shared
+
+
+def _alternating(layout: str, weight: np.ndarray) -> tuple[np.ndarray, int]:
+    """(pairs, bytes) weights of two rows in turn; how many rows were added at the end: 0 or 1."""
+    rows = ROW_PAIRS[layout](np.asarray(weight, np.int8))
+    odd = len(rows) % 2
+    pairs = (len(rows) + odd) // 2
+    rows = np.pad(rows, ((0, odd), (0, 0)))
+    return rows.reshape(pairs, 2, -1, 2).transpose(0, 2, 3, 1).reshape(pairs, -1), odd
+
+
+def _pairs(*channels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(pairs, 2) int64 each, zero for a missing channel."""
+    odd = len(channels[0]) % 2
+    return tuple(np.pad(np.asarray(values, np.int64), (0, odd)).reshape(-1, 2) for values in channels)
+
+
+SHIFT_BITS = 6  # of a channel's word
+
+
+def pack_channels(bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, int]:
+    """Channels (out) as words, biases above shifts, and the multiplier that they share.
+
+    A channel without multiplier (0) gets that of the others and the shift that makes 0 of every sum below
+    2^30.  Raises ValueError for several multipliers and for biases beyond 26 bits: such a layer says that its
+    channels have multipliers of their own (:func:`mcuprune.quantize.multipliers.marked`).
+    """
+    shifts, shared = _shared_shifts(multiplier, shift)
+    limit = 2 ** (31 - SHIFT_BITS)
+    if np.abs(bias).max(initial=0) >= limit:
+        raise ValueError(f"channels that share a multiplier, with biases of {limit} or more")
+    words = (bias.astype(np.int64) << SHIFT_BITS) | (shifts & (2**SHIFT_BITS - 1))
+    return words.astype(np.int32), shared
+
+
+def _shared_shifts(multiplier: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, int]:
+    live = multiplier != 0
+    shared = int(multiplier[live][0]) if live.any() else 0
+    if (multiplier[live] != shared).any():
+        raise ValueError(f"channels with several multipliers: {sorted(set(multiplier[live].tolist()))[:4]}")
+    return np.where(live, np.asarray(shift, np.int64), -31 if shared else 0), shared
 
 
 def _bytes(numbers: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ PORTABLE: tuple[Kernel, ...] = (
         overlap=whole_pixel,
         constants=constants.conv2d,
         features=features.conv2d,
-        needs=WINDOW,
+        needs=("mcp_conv2d.h", "mcp_channels.h", *WINDOW),
     ),
     Kernel(
         name="mcp_conv2d_1x1_s8",
@@ -97,7 +97,7 @@ PORTABLE: tuple[Kernel, ...] = (
         constants=constants.conv2d,
         features=features.pointwise,
         folds_input_offset=True,
-        needs=ARITHMETIC,
+        needs=("mcp_conv2d_1x1.h", "mcp_channels.h", *ARITHMETIC),
     ),
     Kernel(
         name="mcp_depthwise_conv2d_s8",
@@ -108,7 +108,7 @@ PORTABLE: tuple[Kernel, ...] = (
         overlap=channel_by_channel,
         constants=constants.depthwise,
         features=features.window_per_channel,
-        needs=WINDOW,
+        needs=("mcp_depthwise_conv2d.h", "mcp_channels.h", *WINDOW),
     ),
     Kernel(
         name="mcp_fully_connected_s8",
@@ -120,7 +120,7 @@ PORTABLE: tuple[Kernel, ...] = (
         constants=constants.fully_connected,
         features=features.fully_connected,
         folds_input_offset=True,
-        needs=ARITHMETIC,
+        needs=("mcp_fully_connected.h", "mcp_channels.h", *ARITHMETIC),
     ),
     _MAX_POOL,
     replace(_MAX_POOL, name="mcp_average_pool2d_s8", op=ir.AveragePool2d),

@@ -23,6 +23,7 @@ from mcuprune.graph.ir import (
 )
 from mcuprune.graph.run_float import run_tensors
 from mcuprune.graph.sharing import scale_owners
+from mcuprune.quantize.multipliers import BIAS_LIMIT, CHANNEL_AXIS, largest_sums, shared_scales
 from mcuprune.quantize.observers import (
     EMPTY_CHANNEL_SCALE,
     OBSERVERS,
@@ -36,8 +37,7 @@ from mcuprune.quantize.resolution import Weighted, coarsen
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.quantize.scheme import FIXED_OUTPUT
 
-CHANNEL_AXIS: dict[type[Node], int] = {Conv2d: 0, DepthwiseConv2d: -1, Linear: 0}
-BIAS_LIMIT = 2**29  # of |bias| in the accumulator's units: as much again for the products, and a shift by one
+SPAN = 256  # of inputs about their zero point: what weights may add to a bias that takes over the offset
 
 
 def quantize(
@@ -114,8 +114,8 @@ def tensor_quantization(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, 
 
     def step(node: Weighted, source: float) -> float:
         weights, biases = _weight_and_bias_scales(graph, node, source)
-        finest = min(weights[weights != EMPTY_CHANNEL_SCALE], default=0.0)
-        return source * max(float(finest), float(biases.max()))
+        used = shared_scales(weights, _base(weights))[weights != EMPTY_CHANNEL_SCALE]
+        return source * max(float(min(used, default=0.0)), float(biases.max()))
 
     scales = coarsen(graph, {name: q.scale for name, q in found.items()}, owner, step)
     return {
@@ -157,15 +157,15 @@ def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization
 
 
 def channel_scales(graph: Graph, node: Weighted, source: float, target: float = np.inf) -> np.ndarray:
-    """(channels,) float32 scales of a layer's weights.
+    """(channels,) float32 scales of a layer's weights, which are powers of two times each other.
 
-    That of the largest weight; widened where the bias would leave the accumulator, and otherwise at most so
-    wide that a step of the accumulator is one of the output: larger weights than that leaves are clipped.
-    They belong to inputs that do not move, of which one step more would cross half of the output's range.
-    ``source`` and ``target`` are the scales of the layer's input and output.
+    The finest such that hold the largest weight and the bias; but none much wider than that a step of the
+    accumulator is one of the output: larger weights than that leaves are clipped.  They belong to inputs that
+    do not move, of which one step more would cross half of the output's range.  ``source`` and ``target`` are
+    the scales of the layer's input and output.
     """
     weights, biases = _weight_and_bias_scales(graph, node, source)
-    return np.maximum(np.minimum(weights, target / source), biases).astype(np.float32)
+    return shared_scales(np.maximum(np.minimum(weights, target / source), biases), _base(weights))
 
 
 def _with_biases_for_clipped_weights(
@@ -217,12 +217,17 @@ def _ends(node: Weighted, quantization: Mapping[str, Quantization]) -> tuple[flo
 
 
 def _weight_and_bias_scales(graph: Graph, node: Weighted, source: float) -> tuple[np.ndarray, np.ndarray]:
-    """(channels,) finest scales that hold the largest weight, and that hold the bias."""
-    weights = weight_scales(graph.constants[node.weight].values.astype(np.float64), CHANNEL_AXIS[type(node)])
-    if node.bias is None:
-        return weights, np.zeros_like(weights)
-    bias = np.abs(graph.constants[node.bias].values.astype(np.float64))
-    return weights, bias / (source * BIAS_LIMIT)
+    """(channels,) finest scales that hold the largest weight, and that hold the bias with an input offset."""
+    values = graph.constants[node.weight].values.astype(np.float64)
+    held = SPAN * largest_sums(values, type(node))
+    if node.bias is not None:
+        held = held + np.abs(graph.constants[node.bias].values.astype(np.float64)) / source
+    return weight_scales(values, CHANNEL_AXIS[type(node)]), held / BIAS_LIMIT
+
+
+def _base(weights: np.ndarray) -> float:
+    """The widest of the scales of weights; channels of zeros have none that counts."""
+    return float(max(weights[weights != EMPTY_CHANNEL_SCALE], default=EMPTY_CHANNEL_SCALE))
 
 
 def quantize_input(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:

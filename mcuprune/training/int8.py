@@ -19,7 +19,8 @@ from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Flatten, Graph, Linear, M
 from mcuprune.graph.passes import run_passes
 from mcuprune.graph.sharing import scale_owners
 from mcuprune.progress import Progress
-from mcuprune.quantize.convert import CHANNEL_AXIS, fixed_quantization
+from mcuprune.quantize.convert import fixed_quantization
+from mcuprune.quantize.multipliers import CHANNEL_AXIS, EXPONENT, ROUND_UP
 from mcuprune.quantize.observers import SMALLEST_SCALE, activation_quantization
 from mcuprune.training.divergence import RETRIES, DivergedError
 from mcuprune.training.graph_module import GraphModule
@@ -57,11 +58,13 @@ class FakeQuantizer:
         self.observing = True
 
     def weight(self, name: str, value: Tensor) -> Tensor:
-        """Symmetric int8 per output channel."""
+        """Symmetric int8 per output channel, scales as in :mod:`mcuprune.quantize.multipliers`."""
         axis = self._axis[name] % value.dim()
         others = [i for i in range(value.dim()) if i != axis]
-        largest = value.detach().abs().amax(others, keepdim=True)
-        scale = (largest / 127.0).clamp_min_(SMALLEST_SCALE)
+        needed = value.detach().abs().amax(others, keepdim=True).div_(127.0).clamp_min_(SMALLEST_SCALE)
+        base = needed.max()
+        bits = (needed / base).view(torch.int32)
+        scale = bits.add_(ROUND_UP).bitwise_and_(EXPONENT).view(torch.float32).mul_(base)
         return _rounded(value, scale, -128, 128)  # none beyond 127: no end, every gradient passes
 
     def activation(self, name: str, value: Tensor) -> Tensor:

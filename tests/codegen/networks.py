@@ -8,6 +8,7 @@ import numpy as np
 
 from mcuprune.graph import ir
 from mcuprune.graph.ir import Quantization, QuantizedGraph, Window
+from mcuprune.quantize.multipliers import marked
 from mcuprune.quantize.scheme import FIXED_OUTPUT, SOFTMAX_OUTPUT
 
 Size = int | tuple[int, int]
@@ -17,11 +18,14 @@ class Builder:
     """Grows a QuantizedGraph node by node; every method returns the new tensor's name.
 
     With ``trained`` tensors are quantized as training leaves those behind a ReLU: from 0 on, so that no layer
-    has to clamp.
+    has to clamp.  With ``sharing`` the scales of a layer's weights are powers of two times each other.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], seed: int = 0, trained: bool = False) -> None:
+    def __init__(
+        self, name: str, shape: tuple[int, ...], seed: int = 0, trained: bool = False, sharing: bool = False
+    ) -> None:
         self.name, self.rng, self.trained = name, np.random.default_rng(seed), trained
+        self.sharing = sharing
         self.nodes: list[ir.Node] = []
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.quantization: dict[str, Quantization] = {}
@@ -29,8 +33,10 @@ class Builder:
         self._add(ir.Input("input", ()), shape, Quantization(0.03125, 3))
 
     def graph(self, *outputs: str) -> QuantizedGraph:
-        return QuantizedGraph(
-            self.name, tuple(self.nodes), outputs, self.shapes, self.quantization, self.constants
+        return marked(
+            QuantizedGraph(
+                self.name, tuple(self.nodes), outputs, self.shapes, self.quantization, self.constants
+            )
         )
 
     def conv(
@@ -129,6 +135,8 @@ class Builder:
         self, name: str, shape: tuple[int, ...], scales: int, taps: int, x: str, bias: bool, out: int = 0
     ) -> None:
         scale = (self.rng.uniform(0.5, 1.5, scales) / (64 * np.sqrt(taps))).astype(np.float32)
+        if self.sharing:
+            scale = scale[0] * np.exp2(self.rng.integers(-2, 2, scales)).astype(np.float32)
         values = self.rng.integers(-127, 128, shape).astype(np.int8)
         self.constants[name] = ir.Constant(values, scale)
         if bias:
@@ -167,7 +175,7 @@ def residual(seed: int = 0) -> QuantizedGraph:
 
 def separable(seed: int = 0) -> QuantizedGraph:
     """Depthwise-separable with squeeze-and-excitation."""
-    b = Builder("separable", (7, 5, 2), seed)
+    b = Builder("separable", (7, 5, 2), seed, sharing=True)
     x = b.conv(b.depthwise("input", multiplier=3), 8, kernel=1)
     gate = b.conv(b.conv(b.global_pool(x), 2, kernel=1), 8, kernel=1, activation=None)
     x = b.join(ir.Mul, x, b.activation(gate, "hard_sigmoid"))

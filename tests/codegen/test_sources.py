@@ -158,7 +158,7 @@ def test_equal_arrays_are_stored_each_so_that_flash_follows_from_widths() -> Non
         graph,
         nodes=(
             *graph.nodes,
-            ir.Conv2d("again", graph.outputs, "copy", None, window),
+            ir.Conv2d("again", graph.outputs, "copy", None, window, own_multipliers=True),
         ),
         outputs=("again",),
         shapes={**graph.shapes, "again": (4, 4, 2)},
@@ -230,7 +230,10 @@ def test_only_the_kernels_used_are_copied() -> None:
     assert sorted(sources.files) == [
         "include/perceptron.h",
         "src/mcp_arithmetic.h",
+        "src/mcp_channels.h",
+        "src/mcp_fully_connected.h",
         "src/mcp_fully_connected_s8.c",
+        "src/mcp_fully_connected_shared_s8.c",
         "src/mcp_kernels.h",
         "src/mcp_lookup_s8.c",
         "src/mcp_port.h",

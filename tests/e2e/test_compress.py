@@ -157,7 +157,7 @@ def test_verify_and_check_accept_it(place: Path, run: Path) -> None:
     assert "flash" in text
 
 
-@pytest.mark.parametrize("array", ["weight", "shift"])
+@pytest.mark.parametrize("array", ["weight", "bias"])
 def test_a_planted_fault_is_found_and_named(place: Path, run: Path, array: str) -> None:
     faulty = place / f"faulty-{array}"
     shutil.copytree(run, faulty)
@@ -166,7 +166,7 @@ def test_a_planted_fault_is_found_and_named(place: Path, run: Path, array: str) 
     start_of = text.index(f"net_body_{array}[")
     number = re.compile(r"-?\d+").search(text, text.index("{", start_of))
     assert number is not None
-    changed = int(number[0]) - 1 if array == "shift" else (-100 if int(number[0]) > 0 else 100)
+    changed = int(number[0]) - 1 if array == "bias" else (-100 if int(number[0]) > 0 else 100)
     source.write_text(text[: number.start()] + str(changed) + text[number.end() :])
     code, message = inside(place, "verify", faulty.name, "--inputs", "40")
     assert code == 4, message

@@ -14,7 +14,7 @@ import numpy as np
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, element_bytes
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_row_pairs
+from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_channels, pack_row_pairs, pack_shared_row_pairs
 from mcuprune.quantize import parameters as quantized
 
 # Guards tell of writes alone; the address sanitizer tells of both, where it knows the true size.
@@ -157,7 +157,10 @@ NESTED = (Operand, Reduction)  # parts of other structures
 
 
 def constants_for(kernel: Kernel, parameters: Any) -> Any:
-    """Parameters as the kernel wants them: weights packed, the input offset folded into the bias."""
+    """Parameters as the kernel wants them: weights packed, the input offset folded into the bias.
+
+    Words for channels that share a multiplier, where the kernel takes them so.
+    """
     if not hasattr(parameters, "weight"):
         return parameters
     bias = parameters.bias
@@ -168,10 +171,18 @@ def constants_for(kernel: Kernel, parameters: Any) -> Any:
         bias = (bias + parameters.input_offset * sums).astype(np.int32)
     if kernel.layout in ROW_PAIRS:
         scales = (bias, parameters.multiplier, parameters.shift)
+        if kernel.shares_multiplier:
+            packed, shared = pack_shared_row_pairs(kernel.layout, parameters.weight, *scales)
+            return replace(
+                parameters, weight=packed, bias=0, multiplier=np.array([shared], np.int32), shift=0
+            )
         packed = pack_row_pairs(kernel.layout, parameters.weight, *scales)
         return replace(parameters, weight=packed, **dict.fromkeys(("bias", "multiplier", "shift"), 0))
-    values = {**vars(parameters), "weight": pack(kernel.layout, parameters.weight), "bias": bias}
-    return type(parameters)(**values)
+    given = replace(parameters, weight=pack(kernel.layout, parameters.weight), bias=bias)
+    if not kernel.shares_multiplier:
+        return given
+    words, shared = pack_channels(bias, *np.broadcast_arrays(given.multiplier, given.shift, bias)[:2])
+    return replace(given, bias=words, multiplier=np.array([shared], np.int32), shift=0)
 
 
 def structure(parameters: Any) -> tuple[c.Structure, list[np.ndarray]]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape
+from mcuprune.kernels.sharing import SHARING, TWINS
 from mcuprune.quantize import parameters as quantized
 from mcuprune.quantize.arithmetic import quantize_multiplier
 
@@ -273,6 +274,14 @@ def softmax(draw: st.DrawFn) -> Case:
     return Case(shape, parameters, (int8(rng, dims),))
 
 
+def _shared(case: Case) -> Case:
+    """The same with one multiplier for all channels that have any, and biases that leave room for shifts."""
+    given = case.parameters
+    live = given.multiplier != 0
+    multiplier = np.where(live, given.multiplier[live][:1].sum(), 0).astype(np.int32)
+    return replace(case, parameters=replace(given, multiplier=multiplier, bias=given.bias % 2**25 - 2**24))
+
+
 CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_conv2d_s8": conv2d(),
     "mcp_conv2d_1x1_s8": pointwise_conv2d(),
@@ -305,3 +314,4 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "mcp_average_pool2d_s8_mve": pool(ir.AveragePool2d, least=8),
     "mcp_add_s8_mve": elementwise(ir.Add, broadcast=False),
 }
+CASES |= {twin.name: CASES[name].map(_shared) for name, twin in zip(TWINS, SHARING, strict=True)}

@@ -126,7 +126,7 @@ def test_every_rounding_of_a_sum_is_that_of_the_specification(bench: Bench | Qem
         ),
         shift=rng.integers(-31, 5, count).astype(np.int8),
     )
-    node = ir.Linear("node", ("x",), "w", "b")
+    node = ir.Linear("node", ("x",), "w", "b", own_multipliers=True)
     case = Case(OpShape(node, ((1, 1, 1),), (1, 1, count)), parameters, (int8(rng, (1,)),))
     expected = evaluate(node, parameters, case.inputs[0][None]).reshape(-1)
     linear = (k for k in catalogue.KERNELS if k.op is ir.Linear and k.accepts(case.shape))
@@ -155,7 +155,7 @@ def test_a_sum_beyond_32_bits_wraps_as_specified(bench: Bench | QemuBench, offse
         multiplier=np.full(16, 2**31 - 1, np.int32),
         shift=np.repeat([30, 0], 8).astype(np.int8),
     )
-    node = ir.DepthwiseConv2d("node", ("x",), "w", "b", ir.Window((1, 1)))
+    node = ir.DepthwiseConv2d("node", ("x",), "w", "b", ir.Window((1, 1)), own_multipliers=True)
     case = Case(OpShape(node, ((1, 1, 16),), (1, 1, 16)), parameters, (np.zeros((1, 1, 16), np.int8),))
     expected = evaluate(node, parameters, case.inputs[0][None]).reshape(-1)
     kernels = [k for k in catalogue.KERNELS if k.op is ir.DepthwiseConv2d and k.accepts(case.shape)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mcuprune.errors import UnsupportedError
-from mcuprune.kernels.layouts import LAYOUTS, ROW_PAIRS, pack, pack_row_pairs
+from mcuprune.kernels.layouts import LAYOUTS, ROW_PAIRS, pack, pack_row_pairs, pack_shared_row_pairs
 
 
 def words(packed: np.ndarray) -> list[int]:
@@ -31,6 +31,17 @@ def test_pairs_with_an_unusual_shift_keep_multipliers_and_shifts() -> None:
     unusual, dead = pack_row_pairs("row_pairs", weight, bias, multiplier, shift).reshape(2, 32)
     assert words(unusual[16:]) == [2**30, 2**30 + 5, -3 - 128, -1 - 128]
     assert words(dead[16:]) == [0, -(2**31), 0, 2**28]
+
+
+def test_pairs_that_share_a_multiplier_end_with_their_shifts() -> None:
+    weight = np.array([[1, 2, 3], [11, 12, 13], [21, 22, 23]], np.int8)
+    bias, shift = np.array([-5, 6, 7]), np.array([-2, -31, -9])
+    packed, multiplier = pack_shared_row_pairs("row_pairs", weight, bias, np.full(3, 2**30 + 7), shift)
+    first, odd = packed.reshape(2, 20)
+    assert multiplier == 2**30 + 7
+    assert words(first[:8]) == [-5, 6]
+    assert first[8:].tolist() == [1, 11, 2, 12, 3, 13, 0, 0, 30, 1, 0, 0]
+    assert odd[8:].tolist() == [21, 0, 22, 0, 23, 0, 0, 0, 23, 32, 0, -128]
 
 
 def test_apart_holds_every_four_inputs_as_sign_extension_takes_them() -> None:

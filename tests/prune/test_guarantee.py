@@ -87,7 +87,7 @@ def test_what_only_wider_layers_reach_is_reached() -> None:
         assert model.exact(levels)["flash"] <= least
 
 
-@pytest.mark.parametrize("seed", [80, 137, 148, 161, 590, 658])
+@pytest.mark.parametrize("seed", [80, 85, 148, 161, 590, 658])
 def test_the_smallest_network_is_found(seed: int) -> None:
     """Among the networks of all widths, where one channel everywhere is not the smallest."""
     graph = random_graph(seed)

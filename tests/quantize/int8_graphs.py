@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from mcuprune.graph import ir
+from mcuprune.quantize.multipliers import marked
 from mcuprune.quantize.scheme import FIXED_OUTPUT, SOFTMAX_OUTPUT
 
 CLAMPS = st.sampled_from(ir.CLAMPS)
@@ -43,13 +44,15 @@ def one_op(
     target: ir.Quantization,
     constants: dict[str, ir.Constant] | None = None,
 ) -> ir.QuantizedGraph:
-    return ir.QuantizedGraph(
-        "random",
-        (ir.Input("x", ()), node),
-        (node.name,),
-        {"x": input_shape, node.name: output_shape},
-        {"x": source, node.name: target},
-        constants or {},
+    return marked(
+        ir.QuantizedGraph(
+            "random",
+            (ir.Input("x", ()), node),
+            (node.name,),
+            {"x": input_shape, node.name: output_shape},
+            {"x": source, node.name: target},
+            constants or {},
+        )
     )
 
 
@@ -165,13 +168,15 @@ def elementwise(draw, kind: type[ir.Node] = ir.Add) -> ir.QuantizedGraph:
         target = ir.Quantization(
             float(np.float32(source.scale * other.scale * 2.0 ** draw(st.floats(2, 9)))), target.zero_point
         )
-    return ir.QuantizedGraph(
-        "random",
-        (ir.Input("x", ()), first, node),
-        ("y",),
-        {"x": shape, "a": other_shape, "y": shape},
-        {"x": source, "a": other, "y": target},
-        constants,
+    return marked(
+        ir.QuantizedGraph(
+            "random",
+            (ir.Input("x", ()), first, node),
+            ("y",),
+            {"x": shape, "a": other_shape, "y": shape},
+            {"x": source, "a": other, "y": target},
+            constants,
+        )
     )
 
 
@@ -300,4 +305,4 @@ def small_network(seed: int = 0) -> ir.QuantizedGraph:
         "l.w": weight(6, 10, outputs=6),
         "l.b": bias(6),
     }
-    return ir.QuantizedGraph("small", nodes, ("s",), shapes, scales_of, constants)
+    return marked(ir.QuantizedGraph("small", nodes, ("s",), shapes, scales_of, constants))

@@ -78,7 +78,7 @@ def test_the_same_class_wins_unless_it_is_a_tie(network):
     top = np.sort(exact, axis=1)
     error = np.abs(exact - integer)
     clear = top[:, -1] - top[:, -2] > 8 * error.std()
-    assert clear.mean() > 0.1
+    assert clear.mean() > 0.05
     agree = np.argmax(exact, axis=1) == np.argmax(integer, axis=1)
     assert agree[clear].all()
     assert agree.mean() > 0.8
@@ -202,10 +202,11 @@ def test_channels_of_very_different_size_keep_their_precision():
     quantized = quantize(graph, inputs(graph))
     node = quantized.nodes[-1]
     stored = quantized.constants[node.weight]
-    assert np.abs(stored.values).max(axis=1).tolist() == [127, 127, 127]
+    assert np.abs(stored.values).max(axis=1).min() >= 64  # scales are powers of two times each other
+    assert np.abs(stored.values[0]).max() == 127
     np.testing.assert_allclose(stored.values * stored.scale[:, None], weight, atol=0.0, rtol=1.0)
     relative = np.abs(stored.values * stored.scale[:, None] - weight).max(axis=1) / np.abs(weight).max(axis=1)
-    assert relative.max() < 0.5 / 127 + 1e-6
+    assert relative.max() < 1.0 / 127 + 1e-6
 
 
 def test_outliers_in_calibration_hurt_minmax_only():

@@ -164,7 +164,8 @@ def test_a_channel_that_moves_keeps_its_largest_weight() -> None:
     scale = quantized.constants[node.weight].scale
     assert scale is not None
     largest = np.abs(graph.constants[node.weight].values).max(axis=(0, 1))
-    np.testing.assert_allclose(scale, largest / 127.0, rtol=1e-6)
+    assert (scale >= largest / 127.0 * (1 - 1e-6)).all()
+    assert (scale < 2 * largest / 127.0).all()
 
 
 def test_a_channel_without_weights_keeps_a_fine_bias() -> None:

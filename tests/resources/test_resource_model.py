@@ -59,7 +59,7 @@ def test_exact_figures_of_the_present_widths(seed: int) -> None:
     assert usage.flash == figures["flash"][0]
     assert usage.macs == figures["macs"][0]
     assert usage.arena == plan.arena_bytes
-    assert usage.ram >= figures["ram"].max()
+    assert usage.ram >= figures["ram"].max() * (1 - 1e-12)
     assert model.exact({})["flash"] == usage.flash
 
 

@@ -96,20 +96,15 @@ static const int8_t perceptron_linear3_weight[21] = {
     -60, -70, 55, 31, -115, -106, -31, 85, -25, 73, -47, -66, 74, 96, -107, -113, 44, -42, 19, -89,
     92,
 };
-/* (3) (out_c), holds the input offset */
+/* (3) (out_c), holds the input offset, each above its shift */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t perceptron_linear3_bias[3] = {
-    -199, 1579, 1185,
+    -12680, 101112, 75896,
 };
 /* (1), Q31 */
 PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t perceptron_linear3_multiplier[1] = {
     1206609182,
-};
-/* (1) */
-PERCEPTRON_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t perceptron_linear3_shift[1] = {
-    -8,
 };
 static const mcp_fully_connected perceptron_linear3 = {
     .in_c = 7,
@@ -122,7 +117,7 @@ static const mcp_fully_connected perceptron_linear3 = {
     .weight = perceptron_linear3_weight,
     .bias = perceptron_linear3_bias,
     .multiplier = perceptron_linear3_multiplier,
-    .shift = perceptron_linear3_shift,
+    .shift = 0,
 };
 
 int perceptron_run(const int8_t *input, int8_t *output, void *arena)
@@ -139,7 +134,7 @@ int perceptron_run(const int8_t *input, int8_t *output, void *arena)
     mcp_lookup_s8(&perceptron_tanh2, memory + 24, memory + 0);
     MCP_LAYER_DONE(1, memory + 0, 7);
     /* 2: linear3, Linear 7 -> 3, 21 MACs */
-    mcp_fully_connected_s8(&perceptron_linear3, memory + 0, output, NULL);
+    mcp_fully_connected_shared_s8(&perceptron_linear3, memory + 0, output, NULL);
     MCP_LAYER_DONE(2, output, 3);
     return 0;
 }
