@@ -20,7 +20,7 @@ from mcuprune.kernels.integer_only import INTEGER_ONLY
 from mcuprune.kernels.kernel import Kernel
 from mcuprune.kernels.mve import MVE
 from mcuprune.kernels.portable import PORTABLE
-from mcuprune.kernels.sharing import SHARING
+from mcuprune.kernels.sharing import SHARING, twin
 from mcuprune.kernels.wide import WIDE
 
 KERNELS: tuple[Kernel, ...] = (*PORTABLE, *INTEGER_ONLY, *WIDE, *DSP, *MVE, *SHARING)
@@ -50,8 +50,9 @@ def kernel(name: str) -> Kernel:
 
 
 def candidates(shape: OpShape, isa: frozenset[str]) -> tuple[Kernel, ...]:
-    """The kernels that can run ``shape`` on a core with the instruction sets ``isa``, in catalogue order.
+    """The kernels for ``shape`` on a core with the instruction sets ``isa``, in catalogue order.
 
+    All that can run it; of twins, where channels share a multiplier, the one that stores it once.
     Raises UnsupportedError for a node class or a shape that no kernel implements.
     """
     same_op = [kernel for kernel in KERNELS if type(shape.node) is kernel.op]
@@ -63,7 +64,8 @@ def candidates(shape: OpShape, isa: frozenset[str]) -> tuple[Kernel, ...]:
             f"layer '{shape.node.name}': no {'/'.join(sorted(isa))} kernel takes {shape.inputs} -> "
             f"{shape.output} with {shape.node}"
         )
-    return found
+    sharing = {kernel.name for kernel in found if kernel.shares_multiplier}
+    return tuple(kernel for kernel in found if twin(kernel.name) not in sharing)
 
 
 def choose(shape: OpShape, isa: frozenset[str], objective: str = "cycles") -> Kernel:

@@ -33,16 +33,16 @@ def _sharing(kernel: Kernel) -> Kernel:
 
     return replace(
         kernel,
-        name=_twin(kernel.name),
+        name=twin(kernel.name),
         accepts=accepts,
         constants=_constants(kernel),
         shares_multiplier=True,
-        needs=tuple(_twin(need) for need in kernel.needs),
+        needs=tuple(twin(need) for need in kernel.needs),
     )
 
 
-def _twin(function: str) -> str:
-    """Headers are those of both."""
+def twin(function: str) -> str:
+    """The name of a kernel's twin, or of what it calls; headers are those of both."""
     return function.replace("_s8", "_shared_s8")
 
 

@@ -35,20 +35,15 @@ static const int8_t separable_depthwise1_weight[54] = {
     -5, -20, -25, -120, -126, -96, -125, 44, 7, 38, -62, 29, 67, -30, -10, 127, 78, 123, -31, 47,
     115, 38, 87, 48, 52, -28, 96, -93, 20, 56, 88, 6, -32, -48,
 };
-/* (6) (out_c) */
+/* (6) (out_c), each above its shift */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t separable_depthwise1_bias[6] = {
-    -309, -57, 875, 1557, -1709, 1736,
+    -19719, -3591, 56058, 99705, -109319, 111161,
 };
-/* (6) (out_c), Q31 */
+/* (1), Q31 */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t separable_depthwise1_multiplier[6] = {
-    1482486817, 1482486817, 1482486817, 1482486817, 1482486817, 1482486817,
-};
-/* (6) (out_c) */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_depthwise1_shift[6] = {
-    -7, -7, -6, -7, -7, -7,
+static const int32_t separable_depthwise1_multiplier[1] = {
+    1482486817,
 };
 static const mcp_conv2d separable_depthwise1 = {
     .in_h = 7,
@@ -72,20 +67,23 @@ static const mcp_conv2d separable_depthwise1 = {
     .weight = separable_depthwise1_weight,
     .bias = separable_depthwise1_bias,
     .multiplier = separable_depthwise1_multiplier,
-    .shift = separable_depthwise1_shift,
+    .shift = 0,
 };
 
 /* 1: conv2, Conv2d 7x5x6 -> 7x5x8, 1680 MACs */
-/* (8, 1, 1, 6) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases, 2 multipliers and 2 powers each */
+/* (8, 1, 1, 6) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases and 2 shifts each */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_conv2_weight[160] = {
+static const int8_t separable_conv2_weight[112] = {
     -32, 1, 0, 0, -90, -3, -1, -1, 96, -89, -113, -13, -107, 92, 44, 101, -42, 76, 0, 0, 19, 52, 0,
-    0, 82, -68, -67, -109, 82, -68, -67, -109, 0, 0, 0, 2, 0, 0, 0, 1, -68, 7, 0, 0, -97, 1, 0, 0,
-    -69, -77, -114, -104, 68, 114, 18, 31, -24, 20, 0, 0, 127, 102, 0, 0, 82, -68, -67, -109, 82,
-    -68, -67, -109, 0, 0, 0, 4, 0, 0, 0, 1, 3, 7, 0, 0, 113, -8, -1, -1, -51, 113, 44, -34, 103,
-    -115, 100, 35, -77, -101, 0, 0, 66, 3, 0, 0, 82, -68, -67, -109, 82, -68, -67, -109, 0, 0, 0, 4,
-    0, 0, 0, 1, 96, -1, -1, -1, 59, 5, 0, 0, 33, 116, 109, 0, 67, -78, -23, -115, -15, -19, 0, 0,
-    -7, 114, 0, 0, 82, -68, -67, -109, 82, -68, -67, -109, 0, 0, -128, 0, 0, 0, 0, 4,
+    0, 25, 24, 0, 0, -68, 7, 0, 0, -97, 1, 0, 0, -69, -77, -114, -104, 68, 114, 18, 31, -24, 20, 0,
+    0, 127, 102, 0, 0, 26, 24, 0, 0, 3, 7, 0, 0, 113, -8, -1, -1, -51, 113, 44, -34, 103, -115, 100,
+    35, -77, -101, 0, 0, 66, 3, 0, 0, 26, 24, 0, 0, 96, -1, -1, -1, 59, 5, 0, 0, 33, 116, 109, 0,
+    67, -78, -23, -115, -15, -19, 0, 0, -7, 114, 0, 0, 23, 26, 0, 0,
+};
+/* (1), Q31 */
+SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
+static const int32_t separable_conv2_multiplier[1] = {
+    1239342633,
 };
 static const mcp_conv2d separable_conv2 = {
     .in_h = 7,
@@ -108,7 +106,7 @@ static const mcp_conv2d separable_conv2 = {
     .clamp_max = 127,
     .weight = separable_conv2_weight,
     .bias = 0,
-    .multiplier = 0,
+    .multiplier = separable_conv2_multiplier,
     .shift = 0,
 };
 
@@ -260,20 +258,15 @@ static const int8_t separable_depthwise8_weight[200] = {
     98, 118, -105, -109, -47, -82, 46, -29, -58, -105, -46, -27, 25, 105, -93, 68, 24, -109, -94,
     -110, 124, -1, -117, -86, -99, 54, -121, -10, -70, -104, -113, 20,
 };
-/* (8) (out_c) */
+/* (8) (out_c), each above its shift */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t separable_depthwise8_bias[8] = {
-    -944, -1212, 939, 1232, 1817, -45, 90, 1954,
+    -60358, -77510, 60151, 78905, 116344, -2824, 5816, 125112,
 };
-/* (8) (out_c), Q31 */
+/* (1), Q31 */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int32_t separable_depthwise8_multiplier[8] = {
-    1417069557, 1417069557, 1417069557, 1417069557, 1417069557, 1417069557, 1417069557, 1417069557,
-};
-/* (8) (out_c) */
-SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_depthwise8_shift[8] = {
-    -6, -6, -9, -7, -8, -8, -8, -8,
+static const int32_t separable_depthwise8_multiplier[1] = {
+    1417069557,
 };
 static const mcp_conv2d separable_depthwise8 = {
     .in_h = 7,
@@ -297,19 +290,22 @@ static const mcp_conv2d separable_depthwise8 = {
     .weight = separable_depthwise8_weight,
     .bias = separable_depthwise8_bias,
     .multiplier = separable_depthwise8_multiplier,
-    .shift = separable_depthwise8_shift,
+    .shift = 0,
 };
 
 /* 8: conv9, Conv2d 4x3x8 -> 4x3x6, 576 MACs */
-/* (6, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases, 2 multipliers and 2 powers each */
+/* (6, 1, 1, 8) (out_c, kernel_h, kernel_w, in_c), row_pairs_apart, with 2 biases and 2 shifts each */
 SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t separable_conv9_weight[120] = {
+static const int8_t separable_conv9_weight[84] = {
     4, 5, 0, 0, -125, -8, -1, -1, -30, -4, -44, -20, 2, -126, 50, -124, 126, 96, 72, -105, -35, 120,
-    -98, 81, 92, 47, 97, -39, 92, 47, 97, -39, 0, 0, 0, 2, 0, 0, 0, 2, -121, 7, 0, 0, -20, -8, -1,
-    -1, 53, 76, 74, -70, -51, 55, 118, -22, 76, -35, -45, -21, 49, 50, 27, -21, 92, 47, 97, -39, 92,
-    47, 97, -39, 0, 0, 64, 0, 0, 0, 0, 1, 95, 5, 0, 0, 62, -8, -1, -1, 11, 62, -99, 90, 20, -52,
-    108, -77, -24, -92, -127, 52, -83, -28, -17, -51, 92, 47, 97, -39, 92, 47, 97, -39, 0, 0, 0, 2,
-    0, 0, 64, 0,
+    -98, 81, 25, 25, 0, 0, -121, 7, 0, 0, -20, -8, -1, -1, 53, 76, 74, -70, -51, 55, 118, -22, 76,
+    -35, -45, -21, 49, 50, 27, -21, 22, 24, 0, 0, 95, 5, 0, 0, 62, -8, -1, -1, 11, 62, -99, 90, 20,
+    -52, 108, -77, -24, -92, -127, 52, -83, -28, -17, -51, 25, 22, 0, 0,
+};
+/* (1), Q31 */
+SEPARABLE_SECTION_WEIGHTS MCP_ALIGNED(4)
+static const int32_t separable_conv9_multiplier[1] = {
+    1823512494,
 };
 static const mcp_conv2d separable_conv9 = {
     .in_h = 4,
@@ -332,7 +328,7 @@ static const mcp_conv2d separable_conv9 = {
     .clamp_max = 127,
     .weight = separable_conv9_weight,
     .bias = 0,
-    .multiplier = 0,
+    .multiplier = separable_conv9_multiplier,
     .shift = 0,
 };
 
@@ -367,10 +363,10 @@ int separable_run(const int8_t *input, int8_t *output, void *arena)
     }
 
     /* 0: depthwise1, DepthwiseConv2d 7x5x2 -> 7x5x6, 1890 MACs */
-    mcp_depthwise_conv2d_s8(&separable_depthwise1, input, memory + 116, NULL);
+    mcp_depthwise_conv2d_shared_s8(&separable_depthwise1, input, memory + 116, NULL);
     MCP_LAYER_DONE(0, memory + 116, 210);
     /* 1: conv2, Conv2d 7x5x6 -> 7x5x8, 1680 MACs */
-    mcp_conv2d_1x1_s8_dsp(&separable_conv2, memory + 116, memory + 48, memory + 0);
+    mcp_conv2d_1x1_shared_s8_dsp(&separable_conv2, memory + 116, memory + 48, memory + 0);
     MCP_LAYER_DONE(1, memory + 48, 280);
     /* 2: mean3, AveragePool2d 7x5x8 -> 1x1x8 */
     mcp_average_pool2d_s8_dsp(&separable_mean3, memory + 48, memory + 0);
@@ -388,10 +384,10 @@ int separable_run(const int8_t *input, int8_t *output, void *arena)
     mcp_mul_s8(&separable_mul7, memory + 48, memory + 8, memory + 32);
     MCP_LAYER_DONE(6, memory + 32, 280);
     /* 7: depthwise8, DepthwiseConv2d 7x5x8 -> 4x3x8, 2400 MACs */
-    mcp_depthwise_conv2d_s8_dsp(&separable_depthwise8, memory + 32, memory + 0, NULL);
+    mcp_depthwise_conv2d_shared_s8_dsp(&separable_depthwise8, memory + 32, memory + 0, NULL);
     MCP_LAYER_DONE(7, memory + 0, 96);
     /* 8: conv9, Conv2d 4x3x8 -> 4x3x6, 576 MACs */
-    mcp_conv2d_1x1_s8_dsp(&separable_conv9, memory + 0, memory + 96, memory + 168);
+    mcp_conv2d_1x1_shared_s8_dsp(&separable_conv9, memory + 0, memory + 96, memory + 168);
     MCP_LAYER_DONE(8, memory + 96, 72);
     /* 9: hard_swish10, Activation 4x3x6 -> 4x3x6 */
     mcp_lookup_s8(&separable_hard_swish10, memory + 96, output);
