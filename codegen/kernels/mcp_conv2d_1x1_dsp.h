@@ -6,7 +6,7 @@
 #include "mcp_dsp.h"
 #include "mcp_kernels.h"
 
-/* rows is one of two functions, each for one form of scales. */
+/* rows_of_channels is one of two functions, each for one form of scales. */
 static inline void mcp_run_conv2d_1x1_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output,
                                           void *scratch, mcp_rows *rows_of_channels)
 {

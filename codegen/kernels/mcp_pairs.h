@@ -28,7 +28,7 @@ typedef struct {
     int32_t second,
         third; /* bytes from there to the other pixels; twice the same if there are less of them */
     int32_t sums[6];
-    int32_t multiplier; /* of all channels, doubled */
+    int32_t multiplier; /* doubled, if the channels share it */
 } mcp_pairs;
 
 #if defined(MCP_DSP)
@@ -68,9 +68,8 @@ typedef struct {
     "blt 4f\n"
 #endif
 
-/* Stores both channels sums r8 to r10 and r11, r12, lr, scales at
- * r0, the state on the stack and then in r7.  Goes on at label 1 up to the last pair, or up to a slow one,
- * whose sums are left in the state. */
+/* Stores both channels, sums r8 to r10 and r11, r12, lr, scales at r0, the state on the stack and then in
+ * r7.  Goes on at label 1 up to the last pair, or up to a slow one, whose sums are left in the state. */
 #define MCP_FINISH_PAIR                                                                                      \
     "ldr r7, [sp]\n" MCP_PAIR_SCALES ".irp sum, r8, r9, r10\n"                                               \
     "smmlar \\sum, \\sum, r3, \\sum\n"                                                                       \
@@ -119,19 +118,20 @@ static inline mcp_pairs mcp_pairs_of(const mcp_conv2d *op, int32_t pixels, int8_
     return state;
 }
 
-/* The scale of channel i of the pair that the weights stand behind. */
-static inline mcp_channel_scale mcp_pair_scale(const mcp_pairs *state, int32_t i)
+/* An output of channel i of the pair that the weights stand behind. */
+static inline int8_t mcp_pair_output(const mcp_pairs *state, int32_t i, int32_t sum)
 {
     const int8_t *const scales = state->weight - MCP_SCALE_BYTES;
-    mcp_channel_scale scale;
-    if (MCP_PAIRS_SHARED) {
-        scale.multiplier = (int32_t)((uint32_t)state->multiplier >> 1);
-        scale.shift = scales[i] - 32;
-        return scale;
-    }
-    scale.multiplier = (int32_t)mcp_load_word(scales + 4 * i);
-    scale.shift = (int32_t)mcp_load_word(scales + 8 + 4 * i);
-    return scale;
+#if MCP_PAIRS_SHARED
+    const int32_t multiplier = (int32_t)((uint32_t)state->multiplier >> 1);
+    return mcp_requantize_wide(sum, multiplier, scales[i] - 32, state->offset);
+#else
+    const int32_t multiplier = (int32_t)mcp_load_word(scales + 4 * i);
+    const int32_t power = (int32_t)mcp_load_word(scales + 8 + 4 * i);
+    const mcp_scaling usual = {multiplier, power, state->offset};
+    return power < 0 ? mcp_requantize_wide(sum, multiplier, power - MCP_SLOW, state->offset)
+                     : mcp_rescale(sum, usual);
+#endif
 }
 
 /* Any pair whose sums are in the state; end is where the first pixel ends. */
@@ -140,18 +140,8 @@ static inline void mcp_finish_pair(mcp_pairs *state, const int8_t *end)
     const int32_t places[3] = {0, state->second, state->third};
     MCP_ROLLED
     for (int32_t i = 0; i < 2; i++) {
-        const mcp_channel_scale scale = mcp_pair_scale(state, i);
         for (int32_t pixel = 2; pixel >= 0 && state->output < end; pixel--) {
-            const int32_t sum = state->sums[3 * i + pixel];
-            const mcp_scaling usual = {scale.multiplier, scale.shift, state->offset};
-            int8_t *const output = state->output + places[pixel];
-            if (MCP_PAIRS_SHARED) {
-                *output = mcp_requantize_wide(sum, scale.multiplier, scale.shift, state->offset);
-            } else {
-                *output = scale.shift < 0 ? mcp_requantize_wide(sum, scale.multiplier, scale.shift - MCP_SLOW,
-                                                                state->offset)
-                                          : mcp_rescale(sum, usual);
-            }
+            state->output[places[pixel]] = mcp_pair_output(state, i, state->sums[3 * i + pixel]);
         }
         state->output++;
     }

@@ -25,7 +25,7 @@ class Kernel:
     layout      how the weights are stored: ``ohwi`` (as in the graph) or a packing of ``kernels/layouts.py``;
                 those of pairs of rows hold biases and scales, too
     folds_input_offset   the bias constant already holds ``-input_zero_point * sum(weights)``
-    shares_multiplier    its channels have one multiplier, and each a word that holds bias and shift
+    shares_multiplier    its channels have one multiplier; bias and shift of each share a word
     constants   bytes in flash: weights, biases, multipliers, shifts, tables and the parameter struct
     calls_per_input      it is called once for each input of the node
     clamps_after         to less than int8 it clamps in a pass of its own, where it has to

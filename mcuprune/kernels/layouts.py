@@ -140,7 +140,7 @@ def pack_shared_row_pairs(
     """The same of channels that share a multiplier, which is returned apart.
 
     Scales of a pair are the shifts plus 32 in a byte each, then 0; or SLOW at the end if a shift is above -2,
-    or the second row is missing.  Raises what :func:`pack_channels` raises.
+    or the second row is missing.  Raises ValueError for several multipliers.
     """
     weights, odd = _alternating(layout, weight)
     shifts, shared = _shared_shifts(multiplier, shift)

@@ -15,6 +15,7 @@ from mcuprune.lossless.known import channels, readers
 from mcuprune.lossless.liveness import Keep, live_channels, needed
 from mcuprune.lossless.record import Change, Folded, merged
 from mcuprune.lossless.simplify import simplify
+from mcuprune.quantize.multipliers import marked
 
 
 def optimise(graph: ir.QuantizedGraph) -> Folded:
@@ -33,7 +34,7 @@ def optimise(graph: ir.QuantizedGraph) -> Folded:
         folded = cut(absorbed, keep)
         changes += [*found, *_removals(absorbed, keep, limits)]
         if not found and absorbed is simpler and _same_size(before, folded):
-            return Folded(settle(before) if changes else graph, graph, merged(changes, graph))
+            return Folded(marked(settle(before)) if changes else graph, graph, merged(changes, graph))
 
 
 def _same_size(a: ir.QuantizedGraph, b: ir.QuantizedGraph) -> bool:

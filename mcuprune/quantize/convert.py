@@ -23,7 +23,7 @@ from mcuprune.graph.ir import (
 )
 from mcuprune.graph.run_float import run_tensors
 from mcuprune.graph.sharing import scale_owners
-from mcuprune.quantize.multipliers import BIAS_LIMIT, CHANNEL_AXIS, largest_sums, shared_scales
+from mcuprune.quantize.multipliers import BIAS_LIMIT, CHANNEL_AXIS, shared_scales, weight_sums
 from mcuprune.quantize.observers import (
     EMPTY_CHANNEL_SCALE,
     OBSERVERS,
@@ -37,7 +37,8 @@ from mcuprune.quantize.resolution import Weighted, coarsen
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.quantize.scheme import FIXED_OUTPUT
 
-SPAN = 256  # of inputs about their zero point: what weights may add to a bias that takes over the offset
+OFFSET = 128  # the largest input offset, which a bias may have to take over
+ROOM = 2  # times what biases need: rounding changes sums of weights, folding of constant channels biases
 
 
 def quantize(
@@ -159,7 +160,7 @@ def _constants(node: Node, graph: Graph, quantization: Mapping[str, Quantization
 def channel_scales(graph: Graph, node: Weighted, source: float, target: float = np.inf) -> np.ndarray:
     """(channels,) float32 scales of a layer's weights, which are powers of two times each other.
 
-    The finest such that hold the largest weight and the bias; but none much wider than that a step of the
+    The finest such that hold the largest weight and the bias; but none twice as wide as where a step of the
     accumulator is one of the output: larger weights than that leaves are clipped.  They belong to inputs that
     do not move, of which one step more would cross half of the output's range.  ``source`` and ``target`` are
     the scales of the layer's input and output.
@@ -219,10 +220,10 @@ def _ends(node: Weighted, quantization: Mapping[str, Quantization]) -> tuple[flo
 def _weight_and_bias_scales(graph: Graph, node: Weighted, source: float) -> tuple[np.ndarray, np.ndarray]:
     """(channels,) finest scales that hold the largest weight, and that hold the bias with an input offset."""
     values = graph.constants[node.weight].values.astype(np.float64)
-    held = SPAN * largest_sums(values, type(node))
+    held = OFFSET * np.abs(weight_sums(values, type(node)))
     if node.bias is not None:
         held = held + np.abs(graph.constants[node.bias].values.astype(np.float64)) / source
-    return weight_scales(values, CHANNEL_AXIS[type(node)]), held / BIAS_LIMIT
+    return weight_scales(values, CHANNEL_AXIS[type(node)]), ROOM * held / BIAS_LIMIT
 
 
 def _base(weights: np.ndarray) -> float:

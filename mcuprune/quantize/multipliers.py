@@ -1,8 +1,8 @@
 """Channels that share one multiplier: their weight scales are powers of two times each other.
 
 A channel's requantization is then the layer's multiplier and a shift, which fits into one word with the bias:
-4 bytes a channel in flash instead of 9, for half a bit of some weights.  The network stays one of TensorFlow
-Lite's, with a scale for every channel.
+4 bytes a channel in flash instead of 9, for half a bit of weights on average.  The network stays one of
+TensorFlow Lite's, with a scale for every channel.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import numpy as np
 
 from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Linear, Node, QuantizedGraph
 from mcuprune.graph.op_shape import arithmetic
+from mcuprune.kernels.layouts import SHIFT_BITS
 
 CHANNEL_AXIS: dict[type[Node], int] = {Conv2d: 0, DepthwiseConv2d: -1, Linear: 0}
 WEIGHTED = (Conv2d, DepthwiseConv2d, Linear)
-BIAS_LIMIT = 2**25  # of |bias| in a word, input offset included
+BIAS_LIMIT = 2 ** (31 - SHIFT_BITS)  # of |bias| in a word, with and without the input offset
 ROUND_UP, EXPONENT = 0x007FFFFF, 0x7F800000  # of a float32: added to its bits, and kept of them
 
 
@@ -31,9 +32,9 @@ def shared_scales(least: np.ndarray, base: float) -> np.ndarray:
     return np.float32(base) * powers_of_two(least / np.float32(base))
 
 
-def largest_sums(weight: np.ndarray, kind: type[Node]) -> np.ndarray:
-    """(channels,) sums of the weights' magnitudes."""
-    by_channel = np.moveaxis(np.abs(weight.astype(np.float64)), CHANNEL_AXIS[kind], 0)
+def weight_sums(weight: np.ndarray, kind: type[Node]) -> np.ndarray:
+    """(channels,) float64: what an input offset of one adds to the output."""
+    by_channel = np.moveaxis(weight.astype(np.float64), CHANNEL_AXIS[kind], 0)
     return by_channel.reshape(len(by_channel), -1).sum(axis=1)
 
 
@@ -47,13 +48,12 @@ def marked(graph: QuantizedGraph) -> QuantizedGraph:
 
 
 def _share(node: Conv2d | DepthwiseConv2d | Linear, graph: QuantizedGraph) -> bool:
-    """Whether the scales are related and the biases fit, with whatever input offset."""
+    """Whether the scales are related and the biases fit, alone and with the input offset."""
     weight, scale = graph.constants[node.weight].values, graph.constants[node.weight].scale
     if arithmetic(node) != "s8" or scale is None or weight.dtype != np.int8:
         return False
     mantissas = np.frexp(np.asarray(scale, np.float64))[0]
-    bias = 0 if node.bias is None else np.abs(graph.constants[node.bias].values.astype(np.int64))
-    return bool(
-        np.all(mantissas == mantissas.flat[0])
-        and np.all(bias + 128 * largest_sums(weight, type(node)) < BIAS_LIMIT)
-    )
+    bias = 0.0 if node.bias is None else graph.constants[node.bias].values.astype(np.float64)
+    offset = -graph.quantization[node.inputs[0]].zero_point
+    held = np.maximum(np.abs(bias), np.abs(bias + offset * weight_sums(weight, type(node))))
+    return bool(np.all(mantissas == mantissas.flat[0]) and np.all(held < BIAS_LIMIT))

@@ -61,10 +61,10 @@ class FakeQuantizer:
         """Symmetric int8 per output channel, scales as in :mod:`mcuprune.quantize.multipliers`."""
         axis = self._axis[name] % value.dim()
         others = [i for i in range(value.dim()) if i != axis]
-        needed = value.detach().abs().amax(others, keepdim=True).div_(127.0).clamp_min_(SMALLEST_SCALE)
-        base = needed.max()
-        bits = (needed / base).view(torch.int32)
-        scale = bits.add_(ROUND_UP).bitwise_and_(EXPONENT).view(torch.float32).mul_(base)
+        needed = value.detach().abs().amax(others, keepdim=True).div_(127.0)
+        base = needed.max().clamp_min_(SMALLEST_SCALE)
+        bits = (needed / base).view(torch.int32).add_(ROUND_UP).bitwise_and_(EXPONENT)
+        scale = bits.view(torch.float32).mul_(base).clamp_min_(SMALLEST_SCALE)
         return _rounded(value, scale, -128, 128)  # none beyond 127: no end, every gradient passes
 
     def activation(self, name: str, value: Tensor) -> Tensor:

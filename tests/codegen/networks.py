@@ -18,11 +18,11 @@ class Builder:
     """Grows a QuantizedGraph node by node; every method returns the new tensor's name.
 
     With ``trained`` tensors are quantized as training leaves those behind a ReLU: from 0 on, so that no layer
-    has to clamp.  With ``sharing`` the scales of a layer's weights are powers of two times each other.
+    has to clamp.  ``sharing`` is how probably scales of a layer's weights are powers of two times each other.
     """
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], seed: int = 0, trained: bool = False, sharing: bool = False
+        self, name: str, shape: tuple[int, ...], seed: int = 0, trained: bool = False, sharing: float = 0.0
     ) -> None:
         self.name, self.rng, self.trained = name, np.random.default_rng(seed), trained
         self.sharing = sharing
@@ -135,7 +135,7 @@ class Builder:
         self, name: str, shape: tuple[int, ...], scales: int, taps: int, x: str, bias: bool, out: int = 0
     ) -> None:
         scale = (self.rng.uniform(0.5, 1.5, scales) / (64 * np.sqrt(taps))).astype(np.float32)
-        if self.sharing:
+        if self.sharing and self.rng.random() < self.sharing:
             scale = scale[0] * np.exp2(self.rng.integers(-2, 2, scales)).astype(np.float32)
         values = self.rng.integers(-127, 128, shape).astype(np.int8)
         self.constants[name] = ir.Constant(values, scale)
@@ -175,7 +175,7 @@ def residual(seed: int = 0) -> QuantizedGraph:
 
 def separable(seed: int = 0) -> QuantizedGraph:
     """Depthwise-separable with squeeze-and-excitation."""
-    b = Builder("separable", (7, 5, 2), seed, sharing=True)
+    b = Builder("separable", (7, 5, 2), seed, sharing=1.0)
     x = b.conv(b.depthwise("input", multiplier=3), 8, kernel=1)
     gate = b.conv(b.conv(b.global_pool(x), 2, kernel=1), 8, kernel=1, activation=None)
     x = b.join(ir.Mul, x, b.activation(gate, "hard_sigmoid"))

@@ -78,7 +78,7 @@ def gated(b: Builder, x: str) -> str:
 def graphs(draw) -> ir.QuantizedGraph:
     """A chain of random operators, with residual sums, gates and concatenations."""
     shape = (draw(st.integers(3, 7)), draw(st.integers(3, 7)), draw(st.integers(1, 5)))
-    b = Builder("random", shape, draw(st.integers(0, 999)), sharing=draw(st.booleans()))
+    b = Builder("random", shape, draw(st.integers(0, 999)), sharing=draw(st.sampled_from((0.0, 0.5, 1.0))))
     kinds = {
         "conv": lambda x: b.conv(x, draw(SIZES), draw(st.sampled_from([1, 3])), draw(STRIDES)),
         "bare": lambda x: b.conv(x, draw(SIZES), bias=False, activation=draw(CLAMPS)),

@@ -6,22 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from mcuprune.board import load_board
+from mcuprune.codegen import emit
 from mcuprune.exporters.tflite import write_tflite
 from mcuprune.frontends.tflite import load_tflite
-from mcuprune.graph.ir import Constant, Linear, QuantizedGraph
+from mcuprune.frontends.torch_export import trace
+from mcuprune.graph.ir import Constant, Graph, Input, Linear, Quantization, QuantizedGraph
 from mcuprune.graph.passes import run_passes
 from mcuprune.kernels.layouts import pack_channels, pack_shared_row_pairs
+from mcuprune.lossless.optimise import optimise
+from mcuprune.plan.make import make_plan
 from mcuprune.quantize.convert import quantize
 from mcuprune.quantize.multipliers import (
     BIAS_LIMIT,
     WEIGHTED,
-    largest_sums,
     marked,
     powers_of_two,
     shared_scales,
+    weight_sums,
 )
 from mcuprune.quantize.scheme import integer_parameters
 from tests.random_graphs import random_graph
@@ -69,8 +76,8 @@ def test_every_converted_layer_has_one_multiplier_and_biases_that_fit(seed: int,
                 p = integer_parameters(node, found)
                 assert not node.own_multipliers
                 assert len(set(p.multiplier[p.multiplier != 0])) <= 1
-                held = np.abs(p.bias.astype(np.int64)) + 128 * largest_sums(p.weight, type(node))
-                assert held.max() < BIAS_LIMIT
+                for offset in (0, p.input_offset):
+                    assert np.abs(p.bias + offset * weight_sums(p.weight, type(node))).max() < BIAS_LIMIT
 
 
 def linear(scale: list[float], bias: list[int], weight: int = 1) -> QuantizedGraph:
@@ -120,3 +127,54 @@ def test_a_word_holds_bias_and_shift() -> None:
     assert shared == 2**30
     assert (words >> 6).tolist() == bias.tolist()
     assert ((words << 26) >> 26).tolist() == [-31, 30, -1, -31]
+
+
+@pytest.mark.parametrize("inputs", [3_000, 12_000])
+def test_layers_of_many_inputs_keep_their_precision(inputs: int) -> None:
+    rng = np.random.default_rng(inputs)
+    weight = rng.uniform(-1, 1, (8, inputs)).astype(np.float32)
+    graph = one_layer(weight, rng.standard_normal(8).astype(np.float32))
+    quantized = quantize(graph, rng.uniform(0, 1, (16, inputs)).astype(np.float32))
+    stored = next(quantized.constants[node.weight] for node in quantized.nodes if isinstance(node, Linear))
+    assert np.abs(stored.values.astype(int)).max(axis=1).min() > 63
+    assert marked(quantized).nodes == quantized.nodes
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_biases_at_the_limit_are_held(sign: int) -> None:
+    """Weights of one sign and a bias on the same side: the input offset adds as much as it can."""
+    weight = np.full((2, 5_000), sign, np.float32)
+    graph = one_layer(weight, np.array([sign * 70_000.0, 0.0], np.float32))
+    quantized = quantize(graph, np.random.default_rng(0).uniform(0, 255, (4, 5_000)).astype(np.float32))
+    assert marked(quantized).nodes == quantized.nodes
+
+
+def test_what_folding_adds_to_a_bias_is_looked_at_again() -> None:
+    """A constant channel goes into the biases behind it, which may then leave their word."""
+    live, q = 200, Quantization(0.5, -128)
+    first = np.ones((1 + live, 2), np.int8)
+    first[0] = 0
+    limit = BIAS_LIMIT - 1 - 128 * 127 * (1 + live)
+    constants = {
+        "w1": Constant(first, np.array([0.5], np.float32)),
+        "b1": Constant(np.array([2_000, *[0] * live], np.int32), None),
+        "w2": Constant(np.full((1, 1 + live), 127, np.int8), np.array([0.5], np.float32)),
+        "b2": Constant(np.array([limit], np.int32), None),
+    }
+    nodes = (Input("x", ()), Linear("h", ("x",), "w1", "b1", "relu"), Linear("y", ("h",), "w2", "b2"))
+    shapes = {"x": (2,), "h": (1 + live,), "y": (1,)}
+    quantization = {"x": q, "h": q, "y": Quantization(40_000.0, -128)}
+    graph = marked(QuantizedGraph("folded", nodes, ("y",), shapes, quantization, constants))
+    assert not any(node.own_multipliers for node in graph.nodes if isinstance(node, Linear))
+    folded = optimise(graph).graph
+    assert folded.constants["b2"].values[0] > limit
+    assert [node.own_multipliers for node in folded.nodes if isinstance(node, Linear)] == [False, True]
+    emit(folded, make_plan(folded, frozenset({"portable"})), load_board("stm32f4"))
+
+
+def one_layer(weight: np.ndarray, bias: np.ndarray) -> Graph:
+    module = nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(weight))
+        module.bias.copy_(torch.from_numpy(bias))
+    return run_passes(trace(module, (weight.shape[1],)))

@@ -22,11 +22,11 @@ extern "C" {
 #define SEPARABLE_INPUT_SCALE 0x1p-5f
 #define SEPARABLE_INPUT_ZERO_POINT (3)
 
-/* Output: 4x3x6; value = scale * (byte - zero point), scale 0.0589594. */
+/* Output: 4x3x6; value = scale * (byte - zero point), scale 0.0480627. */
 #define SEPARABLE_OUTPUT_SIZE 72
 #define SEPARABLE_OUTPUT_OFFSET 0
-#define SEPARABLE_OUTPUT_SCALE 0x1.e2fec6p-5f
-#define SEPARABLE_OUTPUT_ZERO_POINT (-59)
+#define SEPARABLE_OUTPUT_SCALE 0x1.89baep-5f
+#define SEPARABLE_OUTPUT_ZERO_POINT (25)
 
 /* Runs the network once.  It keeps nothing between calls: threads may run it at the same time, each with an
  * arena of its own.
