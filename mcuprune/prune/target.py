@@ -105,9 +105,9 @@ def smallest_levels(full: Mapping[str, int], exact: Exact, budgets: Mapping[str,
 
     One unit is not always the least: the kernels that run a single channel can take more code and scratch
     than those of two or eight.  So where it does not fit, widths of :data:`FEW` and the full ones are tried,
-    for all groups at once and then group by group, until nothing helps.  A search, not a proof: of 1,211
-    random networks that are small enough to try all widths, it missed the least flash, RAM, MACs or cycles of
-    none.
+    for all groups at once and then group by group, until nothing helps.  A search, not a proof: of 1,897
+    random networks that are small enough to try all widths, it missed the least flash of five, by 6 % at
+    most, and no least RAM, MACs or cycles.
     """
 
     def over(levels: Mapping[str, int]) -> float:
