@@ -40,7 +40,7 @@ from mcuprune.quantize.convert import channel_scales
 from mcuprune.quantize.multipliers import CHANNEL_AXIS, marked
 from mcuprune.quantize.scheme import FIXED_OUTPUT
 
-ACCUMULATOR = 2**29  # of |bias| in steps: as much again for the products, and a shift by one
+LARGEST_BIAS = 2**29  # of |bias| in steps: as much again for the products, and a shift by one
 GRID = 1e-2  # steps by which a weight may miss its grid before it is quantized anew; float32 misses by 1e-5
 Weighted = Conv2d | DepthwiseConv2d | Linear
 Marks = dict[str, Quantization]
@@ -238,4 +238,4 @@ def _bias_fits(node: Weighted, graph: Graph, steps: np.ndarray) -> bool:
     if node.bias is None:
         return True
     bias = graph.constants[node.bias].values.astype(np.float64)
-    return bool(np.all(np.abs(bias / steps) < ACCUMULATOR))
+    return bool(np.all(np.abs(bias / steps) < LARGEST_BIAS))

@@ -168,6 +168,7 @@ def _pairs(*channels: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 SHIFT_BITS = 6  # of a channel's word
+BIAS_LIMIT = 2 ** (31 - SHIFT_BITS)  # of |bias| in it
 
 
 def pack_channels(bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, int]:
@@ -178,11 +179,29 @@ def pack_channels(bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -
     channels have multipliers of their own (:func:`mcuprune.quantize.multipliers.marked`).
     """
     shifts, shared = _shared_shifts(multiplier, shift)
-    limit = 2 ** (31 - SHIFT_BITS)
-    if np.abs(bias).max(initial=0) >= limit:
-        raise ValueError(f"channels that share a multiplier, with biases of {limit} or more")
+    if np.abs(bias).max(initial=0) >= BIAS_LIMIT:
+        raise ValueError(f"channels that share a multiplier, with biases of {BIAS_LIMIT} or more")
     words = (bias.astype(np.int64) << SHIFT_BITS) | (shifts & (2**SHIFT_BITS - 1))
     return words.astype(np.int32), shared
+
+
+def stored(
+    layout: str, shared: bool, weight: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Weights, biases, multipliers and shifts as a kernel reads them; None for what the others hold.
+
+    ``shared``: the kernel reads one multiplier for all channels (out), which may be given for all or once.
+    """
+    if not shared:
+        if layout in ROW_PAIRS:
+            return pack_row_pairs(layout, weight, bias, multiplier, shift), None, None, None
+        return pack(layout, weight), bias.astype(np.int32), multiplier, shift
+    multiplier, shift, _ = np.broadcast_arrays(multiplier, shift, bias)
+    if layout in ROW_PAIRS:
+        packed, one = pack_shared_row_pairs(layout, weight, bias, multiplier, shift)
+        return packed, None, np.array([one], np.int32), None
+    words, one = pack_channels(bias, multiplier, shift)
+    return pack(layout, weight), words, np.array([one], np.int32), None
 
 
 def _shared_shifts(multiplier: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, int]:

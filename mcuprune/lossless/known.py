@@ -15,9 +15,9 @@ from functools import singledispatch
 
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import op_shape
+from mcuprune.quantize.multipliers import WEIGHTED
 
 Weighted = ir.Conv2d | ir.DepthwiseConv2d | ir.Linear
-WEIGHTED = (ir.Conv2d, ir.DepthwiseConv2d, ir.Linear)
 WINDOWED = (ir.MaxPool2d, ir.AveragePool2d)
 BINARY = (ir.Add, ir.Mul)
 KNOWN = (*WEIGHTED, *WINDOWED, *BINARY, ir.Activation, ir.Concat, ir.Pad, ir.Reduce, *ir.ALIASES)

@@ -13,11 +13,10 @@ import numpy as np
 
 from mcuprune.graph.ir import Conv2d, DepthwiseConv2d, Linear, Node, QuantizedGraph
 from mcuprune.graph.op_shape import arithmetic
-from mcuprune.kernels.layouts import SHIFT_BITS
+from mcuprune.kernels.layouts import BIAS_LIMIT
 
 CHANNEL_AXIS: dict[type[Node], int] = {Conv2d: 0, DepthwiseConv2d: -1, Linear: 0}
 WEIGHTED = (Conv2d, DepthwiseConv2d, Linear)
-BIAS_LIMIT = 2 ** (31 - SHIFT_BITS)  # of |bias| in a word, with and without the input offset
 ROUND_UP, EXPONENT = 0x007FFFFF, 0x7F800000  # of a float32: added to its bits, and kept of them
 
 

@@ -12,7 +12,7 @@ from mcuprune.graph import ir
 from mcuprune.graph.axes import Level, broadcast_levels, reduction_walk
 from mcuprune.graph.op_shape import OpShape, element_bytes, elements, in_bytes
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_channels, pack_row_pairs, pack_shared_row_pairs
+from mcuprune.kernels.layouts import stored
 
 
 @dataclass(frozen=True)
@@ -66,32 +66,17 @@ def parameters(
 
 
 def _channels(
-    count: int,
-    weight: tuple[int, ...],
-    kernel: Kernel,
-    memory: _Memory,
-    rng: np.random.Generator,
+    count: int, weight: tuple[int, ...], kernel: Kernel, memory: _Memory, rng: np.random.Generator
 ) -> bytes:
     """Addresses of weights, biases, multipliers and shifts that give outputs of the usual size."""
     weights = rng.integers(-127, 128, weight, np.int8)
-    scales = (
-        rng.integers(-2000, 2000, count, np.int32),
-        rng.integers(2**30, 2**31, count).astype(np.int32),
-        rng.integers(-9, -5, count, np.int8),
-    )
+    bias = rng.integers(-2000, 2000, count, np.int32)
+    multiplier = rng.integers(2**30, 2**31, count).astype(np.int32)
+    shift = rng.integers(-9, -5, count, np.int8)
     if kernel.shares_multiplier:
-        bias, multiplier, shift = scales
-        scales = bias, multiplier[:1].repeat(count), shift
-    if kernel.layout in ROW_PAIRS and kernel.shares_multiplier:
-        packed, shared = pack_shared_row_pairs(kernel.layout, weights, *scales)
-        return struct.pack("<4I", memory.add(packed), 0, memory.add(np.array([shared], np.int32)), 0)
-    if kernel.layout in ROW_PAIRS:
-        return struct.pack("<4I", memory.add(pack_row_pairs(kernel.layout, weights, *scales)), 0, 0, 0)
-    if kernel.shares_multiplier:
-        words, shared = pack_channels(*scales)
-        arrays = (pack(kernel.layout, weights), words, np.array([shared], np.int32))
-        return struct.pack("<4I", *(memory.add(values) for values in arrays), 0)
-    return struct.pack("<4I", *(memory.add(values) for values in (pack(kernel.layout, weights), *scales)))
+        multiplier = multiplier[:1]
+    arrays = stored(kernel.layout, kernel.shares_multiplier, weights, bias, multiplier, shift)
+    return struct.pack("<4I", *(0 if values is None else memory.add(values) for values in arrays))
 
 
 @parameters.register(ir.Conv2d)

@@ -14,7 +14,7 @@ import numpy as np
 from mcuprune.graph import ir
 from mcuprune.graph.op_shape import OpShape, element_bytes
 from mcuprune.kernels.kernel import Kernel
-from mcuprune.kernels.layouts import ROW_PAIRS, pack, pack_channels, pack_row_pairs, pack_shared_row_pairs
+from mcuprune.kernels.layouts import stored
 from mcuprune.quantize import parameters as quantized
 
 # Guards tell of writes alone; the address sanitizer tells of both, where it knows the true size.
@@ -169,20 +169,12 @@ def constants_for(kernel: Kernel, parameters: Any) -> Any:
         axes = (1, 2, 3)[: parameters.weight.ndim - 1] if kernel.op is not ir.DepthwiseConv2d else (0, 1)
         sums = parameters.weight.astype(np.int64).sum(axis=axes)
         bias = (bias + parameters.input_offset * sums).astype(np.int32)
-    if kernel.layout in ROW_PAIRS:
-        scales = (bias, parameters.multiplier, parameters.shift)
-        if kernel.shares_multiplier:
-            packed, shared = pack_shared_row_pairs(kernel.layout, parameters.weight, *scales)
-            return replace(
-                parameters, weight=packed, bias=0, multiplier=np.array([shared], np.int32), shift=0
-            )
-        packed = pack_row_pairs(kernel.layout, parameters.weight, *scales)
-        return replace(parameters, weight=packed, **dict.fromkeys(("bias", "multiplier", "shift"), 0))
-    given = replace(parameters, weight=pack(kernel.layout, parameters.weight), bias=bias)
-    if not kernel.shares_multiplier:
-        return given
-    words, shared = pack_channels(bias, *np.broadcast_arrays(given.multiplier, given.shift, bias)[:2])
-    return replace(given, bias=words, multiplier=np.array([shared], np.int32), shift=0)
+    scales = (bias, parameters.multiplier, parameters.shift)
+    arrays = stored(kernel.layout, kernel.shares_multiplier, parameters.weight, *scales)
+    names = ("weight", "bias", "multiplier", "shift")
+    return replace(
+        parameters, **{n: 0 if values is None else values for n, values in zip(names, arrays, strict=True)}
+    )
 
 
 def structure(parameters: Any) -> tuple[c.Structure, list[np.ndarray]]:
