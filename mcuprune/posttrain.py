@@ -11,6 +11,7 @@ from mcuprune.graph.ir import Graph, QuantizedGraph, Softmax
 from mcuprune.graph.passes import run_passes
 from mcuprune.graph.run_float import run_float
 from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
+from mcuprune.quantize.equalize import equalized
 from mcuprune.quantize.observers import OBSERVERS
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.tasks.samples import Samples, load_samples
@@ -79,10 +80,10 @@ def post_train(graph: Graph, data: str | None) -> PostTrained:
             f"model '{graph.name}' has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
             "post-training quantization needs one of each"
         )
-    folded = run_passes(graph)
-    shape = folded.shape(folded.inputs[0])
+    shape = graph.shape(graph.inputs[0])
     samples = _random(shape) if data is None else load_samples(data, shape)
     calibration = _spread(samples.calibration, CALIBRATION)
+    folded = equalized(run_passes(graph), calibration)
     trials = {name: quantize(folded, calibration, name) for name in OBSERVERS}
     trial = calibration[:TRIAL]
     expected = _run_float(folded, trial)

@@ -30,7 +30,7 @@ from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
 from mcuprune.training.graph_module import Seen, fold_gates
-from mcuprune.training.int8 import FakeQuantizer
+from mcuprune.training.int8 import FakeQuantizer, ready_for_int8
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.schedules import HALF, Phases, allr_start, int8_rate, run_rate, weights_of
@@ -238,8 +238,8 @@ class Search:
         run.keep = {group: run.keep[group][units] for group, units in keep.items()}
 
     def _start_int8(self, run: Run) -> None:
-        """Fold the batch norms and go on training with quantized weights and activations."""
-        run.module = make_module(run_passes(run.module.to_graph()), self.recipe)
+        """Go on training with quantized weights and activations."""
+        run.module = make_module(ready_for_int8(run.module.to_graph(), self.data.x), self.recipe)
         run.optimizer = make_optimizer(run.module, self.recipe.without_norms())
         run.quantizer = FakeQuantizer(run.module.graph)
         run.quantizer.calibrate(run.module, self.data.x, self.recipe.compute.find_device())

@@ -1,10 +1,9 @@
 """A Graph as a trainable torch module.
 
 Gates scale the *input columns of every reader that mixes channels* (convolution and linear weights), never
-the
-activations.  A gate of zero is then exactly the removal of the channel, whatever stands between producer and
-              reader
-(depthwise convolution, residual addition, sigmoid(0) = 0.5, folded biases), and costs weight-sized work.
+the activations.  A gate of zero is then exactly the removal of the channel, whatever stands between producer
+and reader (depthwise convolution, residual addition, sigmoid(0) = 0.5, folded biases), and costs weight-sized
+work.
 
 ``run`` is functional: it takes parameters and buffers as mappings and works under ``torch.func``.
 """

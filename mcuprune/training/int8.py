@@ -20,6 +20,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.graph.sharing import scale_owners
 from mcuprune.progress import Progress
 from mcuprune.quantize.convert import fixed_quantization
+from mcuprune.quantize.equalize import equalized
 from mcuprune.quantize.multipliers import CHANNEL_AXIS, EXPONENT, ROUND_UP
 from mcuprune.quantize.observers import SMALLEST_SCALE, activation_quantization
 from mcuprune.training.divergence import RETRIES, DivergedError
@@ -28,7 +29,8 @@ from mcuprune.training.loop import Arrays, Loss, Trained, train
 from mcuprune.training.recipe import Recipe
 from mcuprune.training.schedules import int8_rate
 
-CALIBRATION = 512  # training samples that the ranges start from, spread evenly: files may be sorted by class
+CALIBRATION = 512  # training samples that the ranges start from
+EQUALIZATION = 128  # of them that channels are compared on
 DECAY = 0.98  # of the running ranges, per batch
 EXACT = (Flatten, Pad, MaxPool2d)  # their outputs are on the grid already
 
@@ -86,9 +88,8 @@ class FakeQuantizer:
                 self._observe(name, value, decay=0.0)
             return value
 
-        some = x[:: -(-len(x) // CALIBRATION)]
         with torch.no_grad():
-            module(torch.from_numpy(some).to(device), activation=observe)
+            module(torch.from_numpy(spread(x, CALIBRATION)).to(device), activation=observe)
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Tensor -> range, for the converter."""
@@ -121,6 +122,16 @@ class FakeQuantizer:
         self._ranges[name] = (low + decay * (old_low - low), high + decay * (old_high - high))
 
 
+def spread(x: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of ``x``, evenly spread: files may be sorted by class."""
+    return x[:: -(-len(x) // most)]
+
+
+def ready_for_int8(graph: Graph, x: np.ndarray) -> Graph:
+    """``graph`` as int8 training starts with: batch norms folded, channels equalized over some of ``x``."""
+    return equalized(run_passes(graph), spread(x, EQUALIZATION))
+
+
 def train_int8(
     graph: Graph,
     data: Arrays,
@@ -129,8 +140,8 @@ def train_int8(
     score: Callable[[nn.Module], float],
     progress: Progress,
 ) -> tuple[Trained, dict[str, tuple[float, float]]]:
-    """``graph``, batch norms folded, trained on with int8 rounding; and the ranges that it settled on."""
-    folded = run_passes(graph)
+    """``graph``, :func:`ready_for_int8`, trained on with the rounding; and the ranges that it settled on."""
+    folded = ready_for_int8(graph, data.x)
     quantizer = FakeQuantizer(folded)
     quantizer.calibrate(GraphModule(folded), data.x)
     result = train(
