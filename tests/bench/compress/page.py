@@ -31,10 +31,12 @@ a validation part of the training set decides everything, the test set is read o
 * Flash is constants and code, RAM arena (input included) and stack of the generated C for stm32f4; cycles are
   the upper bound of the model without wait states, as it was when the network was trained. A "nominal" saving
   (MACs, parameters) of which less than half arrives (cycles, flash) is named as not realised.
-* Networks of the spoken digits (`taylor` and the controls) and of the demonstration were trained since
-  channels of a layer share a multiplier (`docs/decisions/0006-shared-multipliers.md`). All others are
-  older, with 5 to 6 bytes more for every channel: at the same widths they would take less flash now, and
-  shares are those of a larger dense network.
+* Networks of the spoken digits (`taylor` and the controls), the demonstration, the accelerometer and the wand
+  were trained since channels of a layer share a multiplier (`docs/decisions/0006-shared-multipliers.md`). All
+  others are older, with 5 to 6 bytes more for every channel: at the same widths they would take less flash
+  now, and shares are those of a larger dense network.
+* Int8 of the accelerometer, the wand and `taylor` on the demonstration is with channels equalized
+  (`docs/explain/quantization.md`, section 11); of all others without.
 * Training time is the processor time of our training phases over that of the dense network's training.
 * The results themselves are in `docs/results/compress/*.jsonl`, one line per trained network.
 """
