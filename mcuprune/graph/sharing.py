@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mcuprune.graph.ir import AveragePool2d, Concat, Flatten, Graph, MaxPool2d, Pad
 
 KEEPS_QUANTIZATION = (MaxPool2d, AveragePool2d, Concat, Flatten, Pad)  # their output has that of their inputs
@@ -12,7 +14,11 @@ def scale_owners(graph: Graph) -> dict[str, str]:
     owner = {name: name for name in graph.tensors}
     for node in graph.nodes:
         if isinstance(node, KEEPS_QUANTIZATION):
-            merged = {owner[name] for name in (node.name, *node.inputs)}
-            leader = owner[node.inputs[0]]
-            owner = {name: leader if held in merged else held for name, held in owner.items()}
+            owner = joined(owner, (*node.inputs, node.name))
     return owner
+
+
+def joined(owner: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    """``owner``, tensor -> representative of its set, once the sets of ``names`` are one."""
+    sets, leader = {owner[name] for name in names}, owner[names[0]]
+    return {name: leader if held in sets else held for name, held in owner.items()}

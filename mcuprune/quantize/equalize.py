@@ -14,25 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from mcuprune.graph.channels import unit_of_element
-from mcuprune.graph.ir import (
-    Activation,
-    Add,
-    AveragePool2d,
-    Axis,
-    Concat,
-    Constant,
-    Conv2d,
-    DepthwiseConv2d,
-    Flatten,
-    Graph,
-    Linear,
-    MaxPool2d,
-    Node,
-    Pad,
-    axis_width,
-)
+from mcuprune.graph.ir import Activation, Add, Axis, Constant, DepthwiseConv2d, Graph, Node, axis_width
 from mcuprune.graph.run_float import run_tensors
+from mcuprune.graph.sharing import KEEPS_QUANTIZATION, joined
 from mcuprune.quantize.multipliers import CHANNEL_AXIS
+from mcuprune.quantize.resolution import Weighted
 
 # Of the way to one range, in logarithms.  The less ranges differ, the more do the weights that read them, and
 # those of an output share a scale, too; and inputs that are yet to come may reach further than those seen.
@@ -40,8 +26,6 @@ NEARER = 0.75
 LEAST = 1 / 256  # of the largest range: a channel below it counts as one of it
 BATCH = 32  # inputs that are computed at once
 
-Weighted = Conv2d | DepthwiseConv2d | Linear
-PASSING = (MaxPool2d, AveragePool2d, Flatten, Pad, Concat)
 Tied = Mapping[str, str]  # tensor -> the one that stands for those whose channels must have equal factors
 Units = dict[tuple[str, str], np.ndarray]  # (that one, group) -> (units,) values
 
@@ -77,8 +61,7 @@ def tied_tensors(graph: Graph) -> dict[str, str]:
             elif node.activation == "relu6":
                 bound.add(node.name)
         elif _passes_on(node, graph):
-            merged = {leader[name] for name in touched}
-            leader = {name: leader[node.name] if of in merged else of for name, of in leader.items()}
+            leader = joined(leader, touched)
         else:
             bound.update(touched)
     held = {leader[name] for name in bound}
@@ -92,7 +75,7 @@ def _passes_on(node: Node, graph: Graph) -> bool:
     if isinstance(node, Add):
         alike = len({graph.tensors[name].channels for name in node.inputs}) == 1
         return alike and node.activation != "relu6"
-    return isinstance(node, PASSING) and getattr(node, "activation", None) != "relu6"
+    return isinstance(node, KEEPS_QUANTIZATION) and getattr(node, "activation", None) != "relu6"
 
 
 def _largest(graph: Graph, tied: Tied, inputs: np.ndarray) -> Units:

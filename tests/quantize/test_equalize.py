@@ -18,6 +18,7 @@ from mcuprune.graph.run_float import run_float, run_tensors
 from mcuprune.posttrain import sqnr
 from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
 from mcuprune.quantize.equalize import LEAST, NEARER, equalized, tied_tensors
+from mcuprune.quantize.multipliers import CHANNEL_AXIS
 from mcuprune.quantize.run_int8 import run_int8
 from tests.random_graphs import random_graph
 
@@ -33,7 +34,7 @@ def uneven(graph: Graph, seed: int, spread: float = 3.0) -> Graph:
     for node in graph.nodes:
         if isinstance(node, Conv2d | DepthwiseConv2d):
             weight = constants[node.weight].values
-            axis = -1 if isinstance(node, DepthwiseConv2d) else 0
+            axis = CHANNEL_AXIS[type(node)]
             factors = np.exp(random.normal(0, spread / 2, weight.shape[axis]))
             moved = np.moveaxis(np.moveaxis(weight, axis, -1) * factors, -1, axis)
             constants[node.weight] = Constant(moved.astype(np.float32))
