@@ -49,28 +49,33 @@ class Problem:
         return float(sum(curve[levels[site]] for site, curve in self.curves.items()))
 
 
-def allocate(
-    problem: Problem, refine: bool = True, chunk: float = 0.0, start: Levels | None = None
-) -> Levels:
+def allocate(problem: Problem) -> Levels:
     """Levels of every site: within every budget, at or above the floors, maximal.
 
-    Greedy removal of the unit with the largest decrease of violation per predicted loss, then filling the
-    slack; with ``refine`` all levels of small problems are tried and others improved by swaps.  While
-    training, ``chunk`` removes that fraction of a site at once, and removal may ``start`` from earlier levels
-    instead of the full ones: both save time and cost only optimality.
-    Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors do not
-    fit.
+    Greedy levels (:func:`allocate_greedily`); of small problems all levels are tried, others are improved by
+    swaps.  Raises BudgetError, naming the resource and the smallest reachable figure, when even the floors
+    do not fit.
     """
     check_feasible(problem)
     if not problem.curves:
         return {}
-    levels = _fill(problem, _remove(problem, chunk, start or problem.full))
-    small = refine and _search_size(problem) <= EXHAUSTIVE_LIMIT
-    if refine and not small:
+    levels = allocate_greedily(problem)
+    small = _search_size(problem) <= EXHAUSTIVE_LIMIT
+    if not small:
         levels = _swap(problem, levels)
     if problem.exact is not None:
         levels = _settle(problem, levels)
     return _exhausted(problem, levels) if small else levels
+
+
+def allocate_greedily(problem: Problem, chunk: float = 0.0, start: Levels | None = None) -> Levels:
+    """Removal of the unit with the largest decrease of violation per predicted loss, then filling the slack.
+
+    By the approximate costs; the floors where not even those fit.  While training, ``chunk`` removes that
+    fraction of a site at once, and removal may ``start`` from earlier levels instead of the full ones: both
+    save time and cost only optimality.
+    """
+    return _fill(problem, _remove(problem, chunk, start or problem.full))
 
 
 def check_feasible(problem: Problem) -> None:
@@ -158,11 +163,10 @@ def _moves(levels: Levels, sites: list[str], delta: Mapping[str, int]) -> dict[s
 
 def _remove(problem: Problem, chunk: float, start: Levels) -> Levels:
     levels = {site: max(n, problem.floors[site]) for site, n in start.items()}
-    while True:
-        sites = [site for site, n in levels.items() if n > problem.floors[site]]
+    while sites := [site for site, n in levels.items() if n > problem.floors[site]]:
         size = {s: min(levels[s] - problem.floors[s], max(1, int(chunk * levels[s]))) for s in sites}
         violation = _violation(problem, _moves(levels, sites, {s: -size[s] for s in sites}))
-        if violation[0] <= 0 or not sites:
+        if violation[0] <= 0:
             break
         price = [problem.curves[s][levels[s] - size[s]] - problem.curves[s][levels[s]] for s in sites]
         gain = (violation[0] - violation[1:]) / np.maximum(np.asarray(price), _TINY)

@@ -21,7 +21,7 @@ from torch import Tensor
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
-from mcuprune.prune.allocate import Problem, allocate
+from mcuprune.prune.allocate import Problem, allocate, allocate_greedily
 from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_binding, homotopy, pressure
 from mcuprune.prune.importance import filter_scores
 from mcuprune.prune.method import Context, Method, State, best_units, random_of
@@ -198,7 +198,7 @@ class Search:
             run.levels = {}
         budgets = {k: max(b, self._least[k]) for k, b in self._budgets_at(share).items()}
         problem = self._problem(run, budgets)
-        run.levels = allocate(problem, refine=False, chunk=CHUNK, start=run.levels)
+        run.levels = allocate_greedily(problem, CHUNK, run.levels)
         self.method.assign(run.state, best_units(self.method.scores(run.state), run.levels))
 
     @cached_property

@@ -110,7 +110,7 @@ def _draw_panel(panel: Panel, x: Scale, top: float) -> list[str]:
         parts.append(text(x.start - 6, y(tick) + 3.5, _value(tick, panel.unit), "tick", text_anchor="end"))
     if panel.limit is not None:
         parts.append(line(x.start, y(panel.limit), x.stop, y(panel.limit), "limit"))
-        parts.append(text(x.start + 4, y(panel.limit) - 5, panel.limit_label, "limit-label"))
+        parts.append(text(x.start + 4, y(panel.limit) + 13, panel.limit_label, "limit-label"))
     for series in panel.series:
         parts.append(polyline([(x(at), y(value)) for at, value in series.points], f"curve {series.style}"))
         for at, value in series.points[:: _dot_step(series, x)]:

@@ -140,7 +140,9 @@ def accuracy_views(report: Report) -> tuple[AccuracyView, ...]:
         return None if value is None else min(100.0, max(0.0, 100 * value / full))
 
     def change(row: Accuracy) -> str:
-        return "" if dense is None or row is dense else units.metric_change(name, row.value - dense.value)
+        if dense is None or row is dense or row.n != dense.n:  # of other samples, a difference says nothing
+            return ""
+        return units.metric_change(name, row.value - dense.value)
 
     return tuple(
         AccuracyView(row, share(row.value) or 0.0, share(row.low), share(row.high), change(row), row is final)

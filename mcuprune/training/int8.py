@@ -110,7 +110,7 @@ class FakeQuantizer:
         return min(low for low, _ in pairs), max(high for _, high in pairs)
 
     def _observe(self, name: str, value: Tensor, decay: float = DECAY) -> None:
-        low, high = (float(end) for end in torch.aminmax(value))
+        low, high = float(value.amin()), float(value.amax())  # aminmax would copy maps, channels last
         if not math.isfinite(high - low):
             raise DivergedError(
                 f"training diverged: '{name}' runs from {low} to {high} where int8 training takes its range, "

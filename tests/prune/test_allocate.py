@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mcuprune.errors import BudgetError
-from mcuprune.prune.allocate import Problem, allocate, uniform_levels
+from mcuprune.prune.allocate import Problem, allocate, allocate_greedily, uniform_levels
 from mcuprune.prune.method import curve
 
 KEYS = ("a", "b", "c", "d", "e")
@@ -59,7 +59,7 @@ def assert_sound(problem: Problem, levels: dict[str, int]) -> None:
 def test_never_above_budget_and_maximal(block: int) -> None:
     for seed in range(block * 100, block * 100 + 100):
         problem = random_problem(seed)
-        assert_sound(problem, allocate(problem, refine=False, chunk=0.06 if seed % 2 else 0.0))
+        assert_sound(problem, allocate_greedily(problem, chunk=0.06 if seed % 2 else 0.0))
 
 
 def test_refined_allocation_is_sound_too() -> None:
@@ -128,7 +128,7 @@ def test_tied_ram_bottlenecks_are_both_relieved() -> None:
 
     curves = {k: curve(np.arange(1.0, 9.0)) for k in ("a", "b")}
     problem = Problem(curves, costs, {"ram": 50}, {"a": 1, "b": 1})
-    assert allocate(problem, refine=False) == {"a": 5, "b": 5}
+    assert allocate_greedily(problem) == {"a": 5, "b": 5}
 
 
 def test_exact_figures_decide_where_the_approximation_is_too_kind() -> None:
@@ -154,9 +154,14 @@ def test_uniform_scaling_is_the_largest_that_fits() -> None:
     assert found == {"a": 20, "b": 5}
 
 
-@pytest.mark.parametrize("refine", [True, False])
-def test_a_network_without_anything_to_remove_has_no_levels(refine: bool) -> None:
+def test_a_network_without_anything_to_remove_has_no_levels() -> None:
     fixed = Problem({}, lambda levels: {"flash": np.array([7.0])}, {"flash": 8.0}, {})
-    assert allocate(fixed, refine) == {}
+    assert allocate(fixed) == allocate_greedily(fixed) == {}
     with pytest.raises(BudgetError, match="smallest this model gets is 7"):
-        allocate(Problem({}, fixed.costs, {"flash": 6.0}, {}), refine)
+        allocate(Problem({}, fixed.costs, {"flash": 6.0}, {}))
+
+
+def test_greedy_levels_end_at_the_floors_where_nothing_fits() -> None:
+    problem = random_problem(1)
+    impossible = replace(problem, budgets=dict.fromkeys(problem.budgets, 0.5))
+    assert allocate_greedily(impossible) == problem.floors

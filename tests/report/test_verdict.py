@@ -8,6 +8,7 @@ import pytest
 
 from mcuprune.report.model import Equality, Resource
 from mcuprune.report.verdict import FAIL, PASS, UNKNOWN, accurate, exact, final_accuracy, fits
+from mcuprune.report.views import accuracy_views
 
 
 def test_the_sample_run_passes(report):
@@ -78,3 +79,9 @@ def test_accuracy_rests_on_the_largest_sample_nearest_to_the_device(report):
 )
 def test_accurate_enough(report, floor, chance, status):
     assert accurate(replace(report, task=replace(report.task, floor=floor, chance=chance))).status == status
+
+
+def test_a_difference_to_dense_is_told_of_the_same_samples_only(report):
+    changes = {view.row.key: view.change for view in accuracy_views(report)}
+    assert changes["dense"] == changes["emulated"] == ""  # itself, and 200 of the 2,000
+    assert changes["host"] == "−3.9 pt"
