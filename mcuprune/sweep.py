@@ -22,7 +22,8 @@ from mcuprune.identity import identity
 from mcuprune.pipeline import beyond, check_names, compress
 from mcuprune.report.folder import SWEEP, read_report
 from mcuprune.report.model import Report
-from mcuprune.report.pareto import Cell, Row, as_text, rows, write_html
+from mcuprune.report.pareto import Cell, Row, as_text, rows
+from mcuprune.report.pareto_page import write_html
 from mcuprune.report.verdict import judge
 from mcuprune.terminal import to_json
 from mcuprune.workspace import CONFIG, TRAINING
@@ -157,7 +158,7 @@ def write(result: Sweep, out: Path) -> None:
         for cell in result.cells
     ]
     report = next((cell.report for cell in result.cells if cell.report is not None), None)
-    title = out.name if report is None else f"{report.name}: {report.task.name}"
+    title = out.name if report is None else ": ".join(dict.fromkeys((report.name, report.task.name)))
     texts = (
         to_json({"rows": result.rows, "runs": cells}) + "\n",
         write_html(result.rows, title),

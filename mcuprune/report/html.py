@@ -57,8 +57,8 @@ def write_html(report: Report, times: Times | None = None) -> str:
         accuracies=views.accuracy_views(report),
         layers=views.layer_views(report),
         regions=views.region_views(report),
-        curve=_drawn(lambda width: plots.training_curve(report.curve, report.task.metric, width)),
-        arena=_drawn(lambda width: plots.arena_over_time(report.arena, width)),
+        curve=drawn(lambda width: plots.training_curve(report.curve, report.task.metric, width)),
+        arena=drawn(lambda width: plots.arena_over_time(report.arena, width)),
         config=json.dumps(dict(report.config), indent=2, sort_keys=True, ensure_ascii=False),
     )
 
@@ -75,7 +75,7 @@ def page_environment() -> Environment:
     return environment
 
 
-def _drawn(draw: Callable[[float], str]) -> Markup:
+def drawn(draw: Callable[[float], str]) -> Markup:
     """A picture in both widths; the style sheet shows the one that fits.  Empty when nothing is drawn."""
     wide, narrow = draw(WIDE), draw(NARROW)
     return Markup(f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>') if wide else Markup("")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-
-from markupsafe import Markup
+from pathlib import PurePath
 
 from mcuprune.report import units
-from mcuprune.report.html import WIDE, page_environment
 from mcuprune.report.model import Report
-from mcuprune.report.svg import Scale, dot, line, nice_ticks, picture, polyline, text
 from mcuprune.report.verdict import final_accuracy
 from mcuprune.terminal import table
 
 COSTS = ("flash", "ram", "latency")  # what is better when smaller; the accuracy is better when larger
 HEADER = ("board", "budget", "method", "seeds", "accuracy", "flash", "RAM", "latency", "best", "result")
-HEIGHT, MARGIN = 320.0, 56.0
+SAME = 1.01  # times a cost: within a percent of a budget, widths that are whole numbers end by chance
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,16 @@ class Cell:
 class Row:
     """The runs of one board, budget and method over all seeds: mean accuracy, the largest of every cost.
 
-    ``failure`` says what any of them failed at, ``flag`` which saving the device sees less than half of;
-    ``best``: no other row of the same board is as accurate and costs no more of anything.
+    ``folders`` are the names of those that ended with a report, ``None`` for the others.  ``failure`` says
+    what any of them failed at, ``flag`` which saving the device sees less than half of; ``best``: no other
+    row of the same board is as accurate and costs no more of anything, give or take a percent.
     """
 
     board: str
     budget: str
     method: str
     seeds: tuple[int, ...]
+    folders: tuple[str | None, ...] = ()
     metric: str = "accuracy"
     accuracy: float | None = None
     lowest: float | None = None
@@ -59,6 +58,21 @@ class Row:
     failure: str = ""
     flag: str = ""
     best: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether every run of it succeeded, and was judged."""
+        return not self.failure and self.accuracy is not None
+
+    @property
+    def score(self) -> str:
+        """The mean accuracy, and its range where there are several seeds."""
+        mean = units.metric(self.metric, self.accuracy)
+        if len(self.seeds) == 1 or self.accuracy is None:
+            return mean
+        return (
+            f"{mean} ({' to '.join(units.metric(self.metric, end) for end in (self.lowest, self.highest))})"
+        )
 
 
 def rows(cells: Sequence[Cell]) -> tuple[Row, ...]:
@@ -72,15 +86,17 @@ def _row(cells: Sequence[Cell]) -> Row:
     board, budget, method = cells[0].key
     seeds = tuple(cell.seed for cell in cells)
     failure = next((cell.error for cell in cells if cell.error), "")
+    folders = tuple(None if cell.report is None else PurePath(cell.folder).name for cell in cells)
     reports = [cell.report for cell in cells if cell.report is not None]
     if not reports:
-        return Row(board, budget, method, seeds, failure=failure)
+        return Row(board, budget, method, seeds, folders, failure=failure)
     scores = [final.value for report in reports if (final := final_accuracy(report)) is not None]
     return Row(
         board,
         budget,
         method,
         seeds,
+        folders,
         metric=reports[0].task.metric,
         accuracy=sum(scores) / len(scores) if scores else None,
         lowest=min(scores, default=None),
@@ -105,17 +121,19 @@ def _largest(reports: Iterable[Report], key: str) -> float | None:
 
 
 def _marked(row: Row, others: Sequence[Row]) -> Row:
-    rivals = [other for other in others if other.board == row.board and not other.failure]
-    usable = not row.failure and row.accuracy is not None
-    return replace(row, best=usable and not any(_beats(rival, row) for rival in rivals))
+    rivals = [other for other in others if other.board == row.board and other.usable]
+    return replace(row, best=row.usable and not any(_beats(rival, row) for rival in rivals))
 
 
 def _beats(one: Row, other: Row) -> bool:
-    """Whether ``one`` is nowhere worse and somewhere better."""
-    pairs = [(one.accuracy, other.accuracy)]
-    pairs += [(getattr(other, cost), getattr(one, cost)) for cost in COSTS]
+    """Whether ``one`` is nowhere worse and somewhere better; costs are the same within a percent."""
+    assert one.accuracy is not None
+    assert other.accuracy is not None
+    pairs = [(getattr(one, cost), getattr(other, cost)) for cost in COSTS]
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return all(a >= b for a, b in known) and any(a > b for a, b in known)
+    if one.accuracy < other.accuracy or any(a > SAME * b for a, b in known):
+        return False
+    return one.accuracy > other.accuracy or any(b > SAME * a for a, b in known)
 
 
 def as_text(found: Sequence[Row]) -> str:
@@ -124,82 +142,35 @@ def as_text(found: Sequence[Row]) -> str:
 
 
 def _shown(row: Row) -> tuple[str, ...]:
-    score = units.metric(row.metric, row.accuracy)
-    if len(row.seeds) > 1 and row.accuracy is not None:
-        ends = (units.metric(row.metric, end) for end in (row.lowest, row.highest))
-        score = f"{score} ({' to '.join(ends)})"
     sizes = (units.kibi(row.flash), units.kibi(row.ram), units.seconds(row.latency))
-    seeds = ",".join(map(str, row.seeds))
-    mark = "*" if row.best else ""
-    return (
-        row.board,
-        row.budget or "board",
-        row.method,
-        seeds,
-        score,
-        *sizes,
-        mark,
-        row.failure or row.flag or "ok",
-    )
+    seeds, mark = ",".join(map(str, row.seeds)), "*" if row.best else ""
+    named = (row.board, row.budget or "board", row.method)
+    return (*named, seeds, row.score, *sizes, mark, row.failure or row.flag or "ok")
+
+
+def by_board(found: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of every board, in the order in which they were asked for."""
+    return {
+        board: [row for row in found if row.board == board] for board in dict.fromkeys(r.board for r in found)
+    }
+
+
+def most_accurate(found: Sequence[Row]) -> Row | None:
+    """The usable row with the highest accuracy, the first of equals."""
+    return max((row for row in found if row.usable), key=lambda row: row.accuracy or 0.0, default=None)
 
 
 def conclusions(found: Sequence[Row]) -> tuple[str, ...]:
     """For every board: the most accurate run that succeeded, or what stood in the way."""
-    return tuple(
-        _conclusion(board, [row for row in found if row.board == board])
-        for board in dict.fromkeys(row.board for row in found)
-    )
+    return tuple(_conclusion(board, some) for board, some in by_board(found).items())
 
 
 def _conclusion(board: str, found: Sequence[Row]) -> str:
-    usable = [row for row in found if not row.failure and row.accuracy is not None]
-    if not usable:
+    row = most_accurate(found)
+    if row is None:
         return f"{board}: no run succeeded; {found[0].failure}"
-    row = max(usable, key=lambda r: r.accuracy or 0.0)
     where = f" within {row.budget}" if row.budget else ""
     score = units.metric(row.metric, row.accuracy)
     return (
         f"{board}: {score} with {row.method}{where}, {units.kibi(row.flash)} flash, {units.kibi(row.ram)} RAM"
     )
-
-
-def write_html(found: Sequence[Row], title: str) -> str:
-    """A page of its own, without scripts."""
-    template = page_environment().get_template("pareto.html.j2")
-    return template.render(
-        title=title,
-        header=HEADER,
-        rows=[(row, _shown(row)) for row in found],
-        conclusions=conclusions(found),
-        drawing=Markup(draw(found, WIDE)),
-    )
-
-
-def draw(found: Sequence[Row], width: float) -> str:
-    """Accuracy over flash, a line through each board's best rows; empty where there is nothing to draw."""
-    shown = [row for row in found if row.accuracy is not None and row.flash]
-    if not shown:
-        return ""
-    flashes, scores = [row.flash or 1.0 for row in shown], [row.accuracy or 0.0 for row in shown]
-    ticks = nice_ticks(min(scores), max(scores))
-    x = Scale(min(flashes) / 1.2, max(flashes) * 1.2, MARGIN, width - MARGIN, logarithmic=True)
-    y = Scale(ticks[0], ticks[-1], HEIGHT - MARGIN, MARGIN / 2)
-    parts = []
-    for tick in ticks:
-        parts.append(line(MARGIN, y(tick), width - MARGIN, y(tick), "grid"))
-        parts.append(text(MARGIN - 6, y(tick) + 4, units.metric(shown[0].metric, tick), text_anchor="end"))
-    for board in dict.fromkeys(row.board for row in shown):
-        front = sorted(
-            (row.flash or 1.0, row.accuracy or 0.0) for row in shown if row.board == board and row.best
-        )
-        parts.append(polyline(((x(a), y(b)) for a, b in front), "score curve"))
-    for row in shown:
-        words = " · ".join(part for part in _shown(row)[:8] if part)
-        parts.append(
-            dot(x(row.flash or 1.0), y(row.accuracy or 0.0), "score dot", words, 4.0 if row.best else 2.5)
-        )
-        if row.best:
-            label = f"{row.board}, {units.kibi(row.flash)}"
-            parts.append(text(x(row.flash or 1.0), y(row.accuracy or 0.0) - 8, label, text_anchor="middle"))
-    parts.append(text(width / 2, HEIGHT - 12, "flash, logarithmic", text_anchor="middle"))
-    return picture(width, HEIGHT, "accuracy over flash", parts)
