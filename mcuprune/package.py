@@ -15,7 +15,7 @@ from mcuprune.deploy import Deployment, Manifest, board_text, deploy
 from mcuprune.evidence import Evidence
 from mcuprune.form import Compressed
 from mcuprune.progress import Progress
-from mcuprune.quantize.convert import quantize
+from mcuprune.quantize.convert import quantize_trained
 from mcuprune.report.html import write_html
 from mcuprune.report.model import Phase, Report, Times
 from mcuprune.report.serialize import to_json
@@ -49,7 +49,7 @@ def package(
     """Build, prove and report in ``folder``, which exists."""
     progress.stage("quantize, generate, build")
     problem, found = compressed.form.problem, compressed.outcome.found
-    graph = quantize(found.graph, problem.task.calibration(), ranges=found.ranges or None)
+    graph = quantize_trained(found.graph, problem.task.calibration(), found.ranges)
     objective = compressed.target.resources.objective
     manifest = Manifest(problem.name, config.toolchain, objective, picked=compressed.form.picked)
     built = deploy(graph, board, manifest, folder, board_text(config.board))

@@ -23,6 +23,7 @@ from mcuprune.graph.ir import (
 )
 from mcuprune.graph.run_float import run_tensors
 from mcuprune.graph.sharing import scale_owners
+from mcuprune.quantize.equalize import equalized
 from mcuprune.quantize.multipliers import BIAS_LIMIT, CHANNEL_AXIS, shared_scales, weight_sums
 from mcuprune.quantize.observers import (
     EMPTY_CHANNEL_SCALE,
@@ -39,6 +40,17 @@ from mcuprune.quantize.scheme import FIXED_OUTPUT
 
 OFFSET = 128  # the largest input offset, which a bias may have to take over
 ROOM = 2  # times what biases need: rounding changes sums of weights, folding of constant channels biases
+
+
+def quantize_trained(graph: Graph, calibration: np.ndarray, ranges: Mapping[str, Range]) -> QuantizedGraph:
+    """:func:`quantize` for a network of ours: on the ``ranges`` that int8 training settled on.
+
+    One that had none, for a run too short for it or a method without it, has its channels equalized and its
+    ranges measured.
+    """
+    if not ranges:
+        graph = equalized(graph, calibration)
+    return quantize(graph, calibration, ranges=ranges)
 
 
 def quantize(

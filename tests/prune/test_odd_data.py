@@ -18,7 +18,7 @@ from mcuprune.prune.experiment import Outcome, run_experiment
 from mcuprune.prune.methods import find_method
 from mcuprune.prune.setting import Setting
 from mcuprune.prune.target import make_target
-from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
+from mcuprune.quantize.convert import dequantize_output, quantize_input, quantize_trained
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.load import make_task
@@ -57,7 +57,7 @@ def compressed(task: Task, method: str, share: float, epochs: int) -> tuple[Prob
 
 def int8_score(problem: Problem, outcome: Outcome) -> float:
     task = problem.task
-    graph = quantize(outcome.found.graph, task.calibration(), ranges=outcome.found.ranges or None)
+    graph = quantize_trained(outcome.found.graph, task.calibration(), outcome.found.ranges)
     outputs = run_int8(graph, quantize_input(graph, task.test.x))
     assert isinstance(outputs, np.ndarray)
     return task.score(dequantize_output(graph, outputs), task.test.y)

@@ -13,8 +13,7 @@ from mcuprune.graph.channels import prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.prune.density import MODEL, Density
-from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
-from mcuprune.quantize.equalize import equalized
+from mcuprune.quantize.convert import dequantize_output, quantize_input, quantize_trained
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.tasks.task import Task
 from mcuprune.training.graph_module import GraphModule
@@ -31,10 +30,7 @@ def accuracies(task: Task, graph: Graph, ranges: Mapping[str, tuple[float, float
     """
     module, test = GraphModule(graph), task.test
     floats = predict(module, test.x)
-    folded, calibration = run_passes(graph), task.calibration()
-    if not ranges:
-        folded = equalized(folded, calibration)
-    integer = quantize(folded, calibration, ranges=ranges or None)
+    integer = quantize_trained(run_passes(graph), task.calibration(), ranges)
     outputs = run_int8(integer, quantize_input(integer, test.x))
     assert isinstance(outputs, np.ndarray)
     scores = {
