@@ -95,7 +95,8 @@ def check_fits(figures: Mapping[str, Any], budgets: Mapping[str, float], folder:
 def hardware() -> str:
     device = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     version = torch.__version__.partition("+")[0]
-    return f"{os.cpu_count()} processor cores, {torch.get_num_threads()} used, torch {version}{device}"
+    cores = f"{os.cpu_count()} processor cores, {torch.get_num_threads()} used"
+    return f"{cores}, {torch.backends.cpu.get_cpu_capability()}, torch {version}{device}"
 
 
 def _gates(history: Sequence[EpochRecord], target: Target) -> dict[str, float]:
