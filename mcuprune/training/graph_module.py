@@ -222,11 +222,12 @@ def evaluate(node: Node, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
 
 @evaluate.register
 def _(node: Conv2d, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
-    weight, bias, window = scope.gated(node), scope.bias(node), node.window
-    if window == POINTWISE and _is_few(inputs[0], weight):
-        pixels = F.linear(inputs[0].permute(0, 2, 3, 1), weight.flatten(1), bias)
+    weight, bias = scope.gated(node), scope.bias(node)
+    x, window = _unstrided(inputs[0], node.window)
+    if window == POINTWISE and _is_few(x, weight):
+        pixels = F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias)
         return clamp(pixels.permute(0, 3, 1, 2), node.activation)
-    x, padding = _padding(inputs[0], window.padding)
+    x, padding = _padding(x, window.padding)
     result = F.conv2d(x, weight.permute(0, 3, 1, 2), bias, window.stride, padding, window.dilation)
     return clamp(result, node.activation)
 
@@ -234,8 +235,8 @@ def _(node: Conv2d, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
 @evaluate.register
 def _(node: DepthwiseConv2d, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
     weight = scope.weight(node.weight).permute(2, 0, 1).unsqueeze(1)
-    x, padding = _padding(inputs[0], node.window.padding)
-    window = node.window
+    x, window = _unstrided(inputs[0], node.window)
+    x, padding = _padding(x, window.padding)
     result = F.conv2d(x, weight, scope.bias(node), window.stride, padding, window.dilation, groups=x.shape[1])
     return clamp(result, node.activation)
 
@@ -323,6 +324,19 @@ def _(node: Pad, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
 def _(node: Softmax, scope: _Scope, inputs: tuple[Tensor, ...]) -> Tensor:
     x = inputs[0].float() if inputs[0].dtype == torch.bfloat16 else inputs[0]
     return torch.softmax(node.gain * x, dim=1)
+
+
+def _unstrided(x: Tensor, window: Window) -> tuple[Tensor, Window]:
+    """A pointwise convolution with a stride as one without, of what it reads.
+
+    Backward, torch 2.13 (oneDNN) writes beyond its memory for strided ones of fewer than eight channels where
+    there is no AVX-512: a run crashed, or went on with spoiled numbers.
+    """
+    if window.kernel != (1, 1) or window.stride == (1, 1):
+        return x, window
+    top, left, bottom, right = window.padding
+    padded = F.pad(x, (left, right, top, bottom)) if any(window.padding) else x
+    return padded[:, :, :: window.stride[0], :: window.stride[1]], POINTWISE
 
 
 def _is_few(x: Tensor, weight: Tensor) -> bool:

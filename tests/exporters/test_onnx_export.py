@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from mcuprune.exporters.onnx import write_onnx
 from mcuprune.graph import ir
 from mcuprune.quantize.run_int8 import run_int8
+from tests.frontends.qdq_files import exact_options
 from tests.quantize.int8_graphs import OPERATORS, activations, batch, every_value, small_network
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -19,9 +20,7 @@ QUICK = settings(max_examples=15, deadline=None, suppress_health_check=list(Heal
 def run_onnx(model: bytes, graph: ir.QuantizedGraph, x: np.ndarray) -> np.ndarray:
     """Stored integers of the first output for stored integers ``x``."""
     source, target = graph.quantization[graph.inputs[0]], graph.quantization[graph.outputs[0]]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, exact_options(), providers=["CPUExecutionProvider"])
     real = (np.float32(source.scale) * (x.astype(np.float32) - source.zero_point)).astype(np.float32)
     (result,) = session.run(None, {graph.inputs[0]: real})
     assert result.shape == (len(x), *graph.shape(graph.outputs[0]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.ir import Conv2d, Graph
 from mcuprune.training import graph_module
 from mcuprune.training.graph_module import POINTWISE, GraphModule, reinitialise, run
@@ -66,6 +69,35 @@ def test_pointwise_convolutions_are_products_and_large_ones_convolutions(
     assert all_of_them - left == pointwise
     for found, expected in zip(few, many, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_strided_pointwise_convolutions_read_less_instead(
+    padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's own, of few channels, write beyond their memory in the backward pass on some processors."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 5, 1, (2, 3), padding), nn.ReLU())
+    graph = trace(module, (3, 8, 9), "shortcut")
+    x = torch.randn(4, 8, 9, 3)
+    strides: list[object] = []
+    convolve = torch.conv2d
+
+    def watched(*arguments: Any) -> Tensor:
+        strides.append(arguments[3])
+        return convolve(*arguments)
+
+    monkeypatch.setattr(graph_module, "FEW_MACS", 0)
+    monkeypatch.setattr(torch.nn.functional, "conv2d", watched)
+    ours = GraphModule(graph).train()
+    ours(x).square().sum().backward()
+    assert strides == [(1, 1)]
+    weight, bias = (p.detach().requires_grad_() for p in module[0].parameters())
+    whole = convolve(x.permute(0, 3, 1, 2), weight, bias, 1, padding)[:, :, ::2, ::3]
+    whole.relu().square().sum().backward()
+    found = {p.dim(): p.grad for p in ours.values.values()}
+    torch.testing.assert_close(found[4].permute(0, 3, 1, 2), weight.grad, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found[1], bias.grad, rtol=1e-3, atol=1e-3)
 
 
 def test_run_is_functional(network: tuple[nn.Module, Graph]) -> None:
