@@ -65,14 +65,17 @@ class Row:
         return not self.failure and self.accuracy is not None
 
     @property
+    def mean(self) -> str:
+        """The mean accuracy, in words."""
+        return units.metric(self.metric, self.accuracy)
+
+    @property
     def score(self) -> str:
         """The mean accuracy, and its range where there are several seeds."""
-        mean = units.metric(self.metric, self.accuracy)
         if len(self.seeds) == 1 or self.accuracy is None:
-            return mean
-        return (
-            f"{mean} ({' to '.join(units.metric(self.metric, end) for end in (self.lowest, self.highest))})"
-        )
+            return self.mean
+        ends = (units.metric(self.metric, end) for end in (self.lowest, self.highest))
+        return f"{self.mean} ({' to '.join(ends)})"
 
 
 def rows(cells: Sequence[Cell]) -> tuple[Row, ...]:
@@ -170,7 +173,5 @@ def _conclusion(board: str, found: Sequence[Row]) -> str:
     if row is None:
         return f"{board}: no run succeeded; {found[0].failure}"
     where = f" within {row.budget}" if row.budget else ""
-    score = units.metric(row.metric, row.accuracy)
-    return (
-        f"{board}: {score} with {row.method}{where}, {units.kibi(row.flash)} flash, {units.kibi(row.ram)} RAM"
-    )
+    sizes = f"{units.kibi(row.flash)} flash, {units.kibi(row.ram)} RAM"
+    return f"{board}: {row.mean} with {row.method}{where}, {sizes}"

@@ -19,18 +19,24 @@ FEW_SIZES = 5
 
 @dataclass(frozen=True)
 class BoardView:
-    """``winner``: its most accurate run, None where none succeeded; ``style``: the class of its colour."""
+    """The runs of a board; ``style``: the class of its colour."""
 
     name: str
     style: str
-    winner: Row | None
     rows: tuple[Row, ...]
+
+    @property
+    def winner(self) -> Row | None:
+        """Its most accurate run, None where none succeeded."""
+        return most_accurate(self.rows)
 
     @property
     def front(self) -> tuple[tuple[float, float], ...]:
         """(flash, accuracy) by flash, each more accurate than all that take less of it."""
         best = sorted(
-            (row.flash, row.accuracy) for row in self.rows if row.best and row.flash and row.accuracy
+            (row.flash, row.accuracy)
+            for row in self.rows
+            if row.best and row.flash and row.accuracy is not None
         )
         found: list[tuple[float, float]] = []
         for flash, accuracy in best:
@@ -49,7 +55,6 @@ def write_html(found: Sequence[Row], title: str) -> str:
             title=title,
             boards=boards,
             count=sum(len(row.seeds) for row in found),
-            metric=lambda row: units.metric(row.metric, row.accuracy),
             drawing=drawn(lambda width: draw(boards, width)),
         )
     )
@@ -57,7 +62,7 @@ def write_html(found: Sequence[Row], title: str) -> str:
 
 def _boards(found: Sequence[Row]) -> tuple[BoardView, ...]:
     return tuple(
-        BoardView(name, f"board{index % HUES}", most_accurate(rows), tuple(rows))
+        BoardView(name, f"board{index % HUES}", tuple(rows))
         for index, (name, rows) in enumerate(by_board(found).items())
     )
 
