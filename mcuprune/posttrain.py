@@ -12,7 +12,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.graph.run_float import run_float
 from mcuprune.quantize.convert import dequantize_output, quantize, quantize_input
 from mcuprune.quantize.equalize import equalized
-from mcuprune.quantize.observers import OBSERVERS
+from mcuprune.quantize.observers import OBSERVERS, drawn
 from mcuprune.quantize.run_int8 import run_int8
 from mcuprune.tasks.samples import Samples, load_samples
 
@@ -82,7 +82,7 @@ def post_train(graph: Graph, data: str | None) -> PostTrained:
         )
     shape = graph.shape(graph.inputs[0])
     samples = _random(shape) if data is None else load_samples(data, shape)
-    calibration = _spread(samples.calibration, CALIBRATION)
+    calibration = samples.calibration[drawn(len(samples.calibration), CALIBRATION)]
     folded = equalized(run_passes(graph), calibration)
     trials = {name: quantize(folded, calibration, name) for name in OBSERVERS}
     trial = calibration[:TRIAL]
@@ -90,8 +90,10 @@ def post_train(graph: Graph, data: str | None) -> PostTrained:
     found = {name: sqnr(expected, _run_int8(quantized, trial)) for name, quantized in trials.items()}
     best = max(found, key=lambda name: found[name])
     quality = _judge(folded, trials[best], samples, best, len(calibration), data is None)
-    kept = None if data is None else quantize_input(trials[best], _spread(samples.x, CALIBRATION))
-    return PostTrained(trials[best], quality, kept)
+    if data is None:
+        return PostTrained(trials[best], quality, None)
+    kept = samples.x[drawn(len(samples.x), CALIBRATION)]
+    return PostTrained(trials[best], quality, quantize_input(trials[best], kept))
 
 
 def sqnr(expected: np.ndarray, found: np.ndarray) -> float:
@@ -104,7 +106,7 @@ def sqnr(expected: np.ndarray, found: np.ndarray) -> float:
 def _judge(
     graph: Graph, quantized: QuantizedGraph, samples: Samples, observer: str, calibrated: int, random: bool
 ) -> Quality:
-    chosen = _indices(len(samples.x), JUDGED)
+    chosen = drawn(len(samples.x), JUDGED)
     x = samples.x[chosen]
     exact, integer = _run_float(graph, x), _run_int8(quantized, x)
     ratio, last = sqnr(exact, integer), graph.nodes[-1]
@@ -134,15 +136,6 @@ def _run_int8(graph: QuantizedGraph, x: np.ndarray) -> np.ndarray:
     outputs = run_int8(graph, quantize_input(graph, x))
     assert isinstance(outputs, np.ndarray)
     return dequantize_output(graph, outputs).reshape(len(outputs), -1)
-
-
-def _spread(values: np.ndarray, count: int) -> np.ndarray:
-    return values[_indices(len(values), count)]
-
-
-def _indices(size: int, count: int) -> np.ndarray:
-    """At most ``count`` of ``size`` positions, in a fixed random order: sorted sets begin with one class."""
-    return np.random.default_rng(0).permutation(size)[:count]
 
 
 def _random(shape: tuple[int, ...]) -> Samples:

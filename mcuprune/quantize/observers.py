@@ -19,6 +19,14 @@ EMPTY_CHANNEL_SCALE = 2.0**-20  # of weights that are all zero
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)  # of weights: float32 has no full precision below
 
 
+def drawn(size: int, most: int) -> np.ndarray:
+    """At most so many of ``size`` positions, always the same, in random order, to measure ranges on.
+
+    The first ones, or every so many, may be of one class: files are sorted by class, or take turns.
+    """
+    return np.random.default_rng(0).permutation(size)[:most]
+
+
 def minmax(values: np.ndarray) -> Range:
     """Smallest and largest value."""
     return float(values.min()), float(values.max())

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from mcuprune.errors import UsageError
+from mcuprune.quantize.observers import drawn
 from mcuprune.signal.mfcc import Mfcc
 from mcuprune.training.augment import Augment
 
@@ -95,9 +96,8 @@ class Task:
         return METRICS[self.metric](outputs, targets)
 
     def calibration(self, count: int = 256) -> np.ndarray:
-        """``count`` training inputs, always the same ones, drawn without replacement."""
-        chosen = np.random.default_rng(0).permutation(len(self.train))[:count]
-        return self.train.x[np.sort(chosen)]
+        """At most ``count`` training inputs, always the same ones."""
+        return self.train.x[drawn(len(self.train), count)]
 
 
 def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:

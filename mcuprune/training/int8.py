@@ -22,7 +22,7 @@ from mcuprune.progress import Progress
 from mcuprune.quantize.convert import fixed_quantization
 from mcuprune.quantize.equalize import equalized
 from mcuprune.quantize.multipliers import CHANNEL_AXIS, EXPONENT, ROUND_UP
-from mcuprune.quantize.observers import SMALLEST_SCALE, activation_quantization
+from mcuprune.quantize.observers import SMALLEST_SCALE, activation_quantization, drawn
 from mcuprune.training.divergence import RETRIES, DivergedError
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.loop import Arrays, Loss, Trained, train
@@ -89,7 +89,7 @@ class FakeQuantizer:
             return value
 
         with torch.no_grad():
-            module(torch.from_numpy(spread(x, CALIBRATION)).to(device), activation=observe)
+            module(torch.from_numpy(x[drawn(len(x), CALIBRATION)]).to(device), activation=observe)
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Tensor -> range, for the converter."""
@@ -122,14 +122,9 @@ class FakeQuantizer:
         self._ranges[name] = (low + decay * (old_low - low), high + decay * (old_high - high))
 
 
-def spread(x: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of ``x``, evenly spread: files may be sorted by class."""
-    return x[:: -(-len(x) // most)]
-
-
 def ready_for_int8(graph: Graph, x: np.ndarray) -> Graph:
     """``graph`` as int8 training starts with: batch norms folded, channels equalized over some of ``x``."""
-    return equalized(run_passes(graph), spread(x, EQUALIZATION))
+    return equalized(run_passes(graph), x[drawn(len(x), EQUALIZATION)])
 
 
 def train_int8(

@@ -12,6 +12,7 @@ from mcuprune.quantize.observers import (
     MINIMUM_SCALE,
     OBSERVERS,
     activation_quantization,
+    drawn,
     minmax,
     mse,
     percentile,
@@ -20,6 +21,14 @@ from mcuprune.quantize.observers import (
 )
 
 FINITE = st.floats(-1e4, 1e4, width=32)
+
+
+@pytest.mark.parametrize("labels", [np.arange(640) // 64, np.arange(640) % 10])
+def test_inputs_to_measure_on_are_of_all_classes(labels):
+    chosen = labels[drawn(len(labels), 64)]
+    assert len(chosen) == 64
+    assert set(chosen) == set(range(10))
+    np.testing.assert_array_equal(np.sort(drawn(5, 64)), np.arange(5))
 
 
 @settings(deadline=None, max_examples=300)
