@@ -46,12 +46,7 @@ class Gated(Method):
 
     def step(self, context: Context) -> Tensor:
         state = context.state
-        drawn = self.draw(context)
-        closed = [k for k, gate in drawn.items() if not bool((gate > 0).any())]
-        if closed:
-            wanted = self.preference(state)
-            drawn = {**drawn, **{k: _opened(drawn[k], wanted[k]) for k in closed}}
-        state["gate"] = gates = {k: _observed(gate) for k, gate in drawn.items()}
+        state["gate"] = gates = {k: _observed(gate) for k, gate in self.gates(context).items()}
         expected = self.expected(state)
         loss = context.sgd(context.pressure(expected) if expected else None)
         slopes = {k: gate.grad for k, gate in gates.items() if gate.grad is not None}
@@ -69,7 +64,7 @@ class Gated(Method):
         """Further state by purpose and site."""
         return {}
 
-    def draw(self, context: Context) -> dict[str, Tensor]:
+    def gates(self, context: Context) -> dict[str, Tensor]:
         """The gates of this batch, differentiable in whatever learns."""
         return context.state["gate"]
 
@@ -102,6 +97,19 @@ class Learned(Gated):
 
     A subclass overrides ``parameters``, ``draw``, ``expected``, ``learn`` and ``preference``.
     """
+
+    def gates(self, context: Context) -> dict[str, Tensor]:
+        """What is drawn, with no group closed as a whole."""
+        drawn = self.draw(context)
+        closed = [k for k, gate in drawn.items() if not bool((gate > 0).any())]
+        if not closed:
+            return drawn
+        wanted = self.preference(context.state)
+        return {**drawn, **{k: _opened(drawn[k], wanted[k]) for k in closed}}
+
+    def draw(self, context: Context) -> dict[str, Tensor]:
+        """Gates for a batch, differentiable in whatever learns."""
+        raise NotImplementedError(f"{type(self).__name__} draws no gates")
 
     def settled(self, state: State) -> dict[str, Tensor]:
         """Open where the method rather wants the unit than not."""

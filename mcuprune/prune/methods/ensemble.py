@@ -8,14 +8,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mcuprune.prune.gated import Gated, Learned, straight_through
+from mcuprune.prune.gated import Learned, straight_through
 from mcuprune.prune.method import Context, Site, State
 from mcuprune.prune.methods.bernoulli import Bernoulli
 from mcuprune.prune.methods.hard_concrete import HardConcrete
 from mcuprune.prune.options import parse_choice, require
 from mcuprune.training.graph_module import GraphModule
 
-MEMBERS: dict[str, tuple[type[Gated], str]] = {  # method, and the purpose of what it learns
+MEMBERS: dict[str, tuple[type[Learned], str]] = {  # method, and the purpose of what it learns
     "hard_concrete": (HardConcrete, "logits"),
     "bernoulli": (Bernoulli, "theta"),
 }
@@ -43,7 +43,7 @@ class Ensemble(Learned):
         _ = self.inner  # a member that is unknown, before anything is trained
 
     @cached_property
-    def inner(self) -> Gated:
+    def inner(self) -> Learned:
         return parse_choice(self.member, {k: m for k, (m, _) in MEMBERS.items()}, "ensemble member")
 
     @property
