@@ -247,6 +247,8 @@ def _(node: Pad, groups: _Groups, inputs: tuple[TensorType, ...]) -> TensorType:
 
 
 AxisOrNone = Axis | None
+Keep = Mapping[str, np.ndarray]  # group -> sorted unit numbers that stay; a group left out stays whole
+Index = tuple[np.ndarray | None, ...]  # positions along each dimension of a constant; None: all
 
 
 @singledispatch
@@ -282,13 +284,26 @@ def all_constant_axes(graph: Graph) -> dict[str, tuple[AxisOrNone, ...]]:
     return {name: axes for node in graph.nodes for name, axes in constant_axes(node, graph).items()}
 
 
+def constant_indices(graph: Graph, keep: Keep) -> dict[str, Index]:
+    """For each constant that loses elements, the kept positions along each of its dimensions (None: all)."""
+    found: dict[str, Index] = {}
+    for name, axes in all_constant_axes(graph).items():
+        touched = [axis is not None and any(block.group in keep for block in axis) for axis in axes]
+        if any(touched):
+            found[name] = tuple(
+                element_index(axis, graph.widths, keep) if touch and axis is not None else None
+                for axis, touch in zip(axes, touched, strict=True)
+            )
+    return found
+
+
 def prunable(graph: Graph) -> tuple[str, ...]:
     """Groups that may lose channels, in graph order."""
     return tuple(group for group, width in graph.widths.items() if group not in graph.frozen and width > 1)
 
 
-def element_index(axis: Axis, widths: Mapping[str, int], keep: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Positions along ``axis`` of the kept units; ``keep``: group -> sorted unit numbers (absent: all)."""
+def element_index(axis: Axis, widths: Mapping[str, int], keep: Keep) -> np.ndarray:
+    """Positions along ``axis`` of the kept units."""
     parts, base = [], 0
     for block in axis:
         width = widths[block.group]

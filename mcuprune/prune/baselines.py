@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mcuprune.graph.channels import build_graph, prunable
+from mcuprune.graph.channels import Keep, build_graph, prunable
 from mcuprune.graph.ir import Constant, Flatten, Graph, Input, Linear, Node, Softmax, ends_in_softmax
 from mcuprune.prune.importance import filter_scores
-from mcuprune.prune.shrink import Keep, shrink
+from mcuprune.prune.shrink import shrink
 from mcuprune.prune.target import Target, cut
 from mcuprune.training.graph_module import reinitialise
 

@@ -57,7 +57,8 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     epoch, step, seconds, restart_rate, rate_scale, frozen = saved["counters"]
     narrow = shrink(graph, keep)
     quantized, weights = saved["ranges"] is not None, search.method.kind == "weight"
-    module = make_module(run_passes(narrow) if quantized else narrow, search.recipe)
+    addressed = weights or not frozen
+    module = make_module(run_passes(narrow) if quantized else narrow, search.recipe, addressed)
     restore(module, saved["values"])
     optimizer = make_optimizer(module, search.recipe.without_norms() if quantized else search.recipe)
     optimizer.load_state_dict(saved["optimizer"])

@@ -93,7 +93,7 @@ def learn(graph: Graph, setting: Setting, choice: Choice, progress: Progress = S
 
 
 def _start(graph: Graph, setting: Setting, choice: Choice) -> _Learning:
-    module = make_module(graph, setting.recipe)
+    module = make_module(graph, setting.recipe, addressed=True)
     state = choice.method.init(module, choice.sites, torch.Generator().manual_seed(setting.recipe.seed))
     return _Learning(
         module, make_optimizer(module, setting.recipe), state, Multipliers.zero(choice.bounds(0.0))
@@ -160,7 +160,7 @@ def _pack(run: _Learning) -> dict[str, Any]:
 
 
 def _unpack(graph: Graph, setting: Setting, saved: Mapping[str, Any]) -> _Learning:
-    module = make_module(graph, setting.recipe)
+    module = make_module(graph, setting.recipe, addressed=True)
     checkpoint.restore(module, saved["values"])
     optimizer = make_optimizer(module, setting.recipe)
     optimizer.load_state_dict(saved["optimizer"])

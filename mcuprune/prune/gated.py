@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcuprune.graph.channels import Keep
 from mcuprune.prune.method import Context, Method, Site, State, mask_of
-from mcuprune.prune.shrink import Keep
 from mcuprune.training.graph_module import GraphModule
 
 LEAST = 1e-3  # preference of a unit that the method has given up: the order among those stays
@@ -150,6 +150,6 @@ def _opened(gate: Tensor, wanted: Tensor) -> Tensor:
 
 def _observed(gate: Tensor) -> Tensor:
     if not gate.requires_grad:
-        return gate.clone().requires_grad_()
+        return gate.detach().requires_grad_()
     gate.retain_grad()
     return gate

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcuprune.prune.shrink import Keep
+from mcuprune.graph.channels import Keep
 from mcuprune.training.graph_module import GraphModule
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcuprune.graph.channels import constant_indices
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import SILENT, Progress
@@ -26,7 +27,7 @@ from mcuprune.prune.constrain import Binding, Multipliers, Observed, find_bindin
 from mcuprune.prune.importance import filter_scores
 from mcuprune.prune.method import Context, Method, State, best_units, random_of
 from mcuprune.prune.run import Found, Run, learned, sites_of
-from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink
+from mcuprune.prune.shrink import carry_optimizer, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
 from mcuprune.training.graph_module import Seen, fold_gates
@@ -67,7 +68,7 @@ class Search:
         """From the largest filters: as many as are tried or, as masks of weights free no flash, as fit."""
         levels = self.target.uniform if self.method.kind == "weight" else self.target.ceilings
         keep = best_units(filter_scores(graph), levels)
-        module = make_module(shrink(graph, keep), self.recipe)
+        module = make_module(shrink(graph, keep), self.recipe, addressed=True)
         sites = sites_of(module.graph, self.method.kind)
         state = self.method.init(module, sites, torch.Generator().manual_seed(self.recipe.seed))
         optimizer = make_optimizer(module, self.recipe)
@@ -239,7 +240,8 @@ class Search:
 
     def _start_int8(self, run: Run) -> None:
         """Go on training with quantized weights and activations."""
-        run.module = make_module(ready_for_int8(run.module.to_graph(), self.data.x), self.recipe)
+        folded = ready_for_int8(run.module.to_graph(), self.data.x)
+        run.module = make_module(folded, self.recipe, self.method.kind == "weight")
         run.optimizer = make_optimizer(run.module, self.recipe.without_norms())
         run.quantizer = FakeQuantizer(run.module.graph)
         run.quantizer.calibrate(run.module, self.data.x, self.recipe.compute.find_device())

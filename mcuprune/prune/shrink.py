@@ -7,13 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from mcuprune.graph.channels import all_constant_axes, element_index
+from mcuprune.graph.channels import Index, Keep, constant_indices
 from mcuprune.graph.ir import Graph
 from mcuprune.training.graph_module import GraphModule
-
-Keep = Mapping[str, np.ndarray]  # group -> sorted unit numbers that stay; a group left out stays whole
+from mcuprune.training.lanes import take
 
 
 def shrink(graph: Graph, keep: Keep) -> Graph:
@@ -25,28 +23,7 @@ def shrink(graph: Graph, keep: Keep) -> Graph:
     return replace(graph, constants=constants, widths=widths)
 
 
-def constant_indices(graph: Graph, keep: Keep) -> dict[str, tuple[np.ndarray | None, ...]]:
-    """For each constant that loses elements, the kept positions along each of its dimensions (None: all)."""
-    found: dict[str, tuple[np.ndarray | None, ...]] = {}
-    for name, axes in all_constant_axes(graph).items():
-        touched = [axis is not None and any(block.group in keep for block in axis) for axis in axes]
-        if any(touched):
-            found[name] = tuple(
-                element_index(axis, graph.widths, keep) if touch and axis is not None else None
-                for axis, touch in zip(axes, touched, strict=True)
-            )
-    return found
-
-
-def shrink_tensor(tensor: Tensor, index: tuple[np.ndarray | None, ...]) -> Tensor:
-    """A parameter, or any state tensor of its shape, cut like the parameter's constant."""
-    for dimension, kept in enumerate(index):
-        if kept is not None:
-            tensor = tensor.index_select(dimension, torch.from_numpy(kept).to(tensor.device))
-    return tensor.clone()
-
-
-def _take(values: np.ndarray, index: tuple[np.ndarray | None, ...]) -> np.ndarray:
+def _take(values: np.ndarray, index: Index) -> np.ndarray:
     for dimension, kept in enumerate(index):
         if kept is not None:
             values = np.take(values, kept, axis=dimension)
@@ -58,7 +35,7 @@ def carry_optimizer(
     old_optimizer: torch.optim.Optimizer,
     new: GraphModule,
     new_optimizer: torch.optim.Optimizer,
-    indices: Mapping[str, tuple[np.ndarray | None, ...]],
+    indices: Mapping[str, Index],
 ) -> None:
     """Give the narrow module's optimizer the old one's state, cut like the parameters, nothing shared."""
     old_values, new_values = old.state()[0], new.state()[0]
@@ -66,9 +43,9 @@ def carry_optimizer(
         state = old_optimizer.state.get(parameter)
         if not state:
             continue
-        index = indices.get(name, (None,) * parameter.dim())
+        index, shape = indices.get(name, (None,) * parameter.dim()), parameter.shape
         new_optimizer.state[new_values[name]] = {
-            key: shrink_tensor(value, index) if value.shape == parameter.shape else value.clone()
+            key: new.lanes.widened(name, take(value, index)) if value.shape == shape else value.clone()
             for key, value in state.items()
             if torch.is_tensor(value)
         }

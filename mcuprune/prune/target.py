@@ -10,7 +10,7 @@ import numpy as np
 
 from mcuprune.budget import quote
 from mcuprune.errors import BudgetError
-from mcuprune.graph.channels import prunable
+from mcuprune.graph.channels import Keep, prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.prune.allocate import (
     Exact,
@@ -22,7 +22,6 @@ from mcuprune.prune.allocate import (
     uniform_levels,
 )
 from mcuprune.prune.method import best_units, curve
-from mcuprune.prune.shrink import Keep
 from mcuprune.resources.model import ResourceModel
 from mcuprune.training.recipe import Recipe
 

@@ -43,6 +43,7 @@ from mcuprune.graph.ir import (
     Window,
     unsupported,
 )
+from mcuprune.training.lanes import Lanes
 
 Gates = Mapping[str, Tensor]  # group -> (width,) multipliers
 Hook = Callable[[str, Tensor], Tensor]  # (constant or tensor name, value) -> value to use instead
@@ -51,6 +52,7 @@ MOMENTUM = 0.1
 # convolution costs beside its arithmetic is more (measured on one thread with AVX-512).
 FEW_POSITIONS, FEW_MACS = 1700, 1e6
 POINTWISE = Window((1, 1))
+NO_LANES = Lanes({}, {})
 
 
 class GraphModule(nn.Module):
@@ -62,18 +64,19 @@ class GraphModule(nn.Module):
     With ``bf16`` convolutions and linear layers of training compute in bfloat16; parameters, batch
     statistics, outputs, evaluation and everything with an ``activation`` hook (int8) stay float32.
     Gates may lie on another device than the module: what is decided stays where decisions are taken.
+    With ``lanes`` parameters and statistics hold spare channels; those of a module with gates cannot.
     """
 
-    def __init__(self, graph: Graph, bf16: bool = False) -> None:
+    def __init__(self, graph: Graph, bf16: bool = False, lanes: Lanes = NO_LANES) -> None:
         super().__init__()
-        self.graph, self.bf16 = graph, bf16
+        self.graph, self.bf16, self.lanes = graph, bf16, lanes
         statistics = {
             n for node in graph.nodes if isinstance(node, BatchNorm) for n in (node.mean, node.variance)
         }
         self.values = nn.ParameterDict()
         self.statistics = nn.ParameterDict()
         for name, constant in graph.constants.items():
-            value = torch.from_numpy(np.array(constant.values, np.float32))
+            value = lanes.widened(name, torch.from_numpy(np.array(constant.values, np.float32)))
             if name in statistics:
                 self.statistics[_key(name)] = nn.Parameter(value, requires_grad=False)
             else:
@@ -105,7 +108,8 @@ class GraphModule(nn.Module):
         parameters, statistics = self.state()
         constants = dict(self.graph.constants)
         for name, value in (parameters | statistics).items():
-            constants[name] = replace(constants[name], values=value.detach().cpu().numpy().copy())
+            narrow = self.lanes.narrowed(name, value.detach()).cpu()
+            constants[name] = replace(constants[name], values=narrow.numpy().copy())
         return replace(self.graph, constants=constants)
 
 

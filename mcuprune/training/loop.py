@@ -18,7 +18,8 @@ from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.training.augment import Augment
 from mcuprune.training.divergence import check_finite, check_state, safe_epoch
-from mcuprune.training.graph_module import GraphModule, Seen
+from mcuprune.training.graph_module import NO_LANES, GraphModule, Seen
+from mcuprune.training.lanes import Lanes
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.saved import load, save
 from mcuprune.training.schedules import HALF, linear_with_warmup
@@ -126,10 +127,14 @@ def predict(module: nn.Module, x: np.ndarray, batch: int = 512) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def make_module(graph: Graph, recipe: Recipe) -> GraphModule:
-    """``graph`` ready to train as the recipe says: device, number format, training mode."""
+def make_module(graph: Graph, recipe: Recipe, addressed: bool = False) -> GraphModule:
+    """``graph`` ready to train as the recipe says: device, number format, training mode.
+
+    ``addressed``: gates or masks will touch its channels or weights, so there are no spare ones.
+    """
     compute = recipe.compute
-    return GraphModule(graph, compute.is_bf16(graph, recipe.batch_size)).to(compute.find_device()).train()
+    bf16, lanes = compute.is_bf16(graph, recipe.batch_size), NO_LANES if addressed else Lanes.of(graph)
+    return GraphModule(graph, bf16, lanes).to(compute.find_device()).train()
 
 
 def train(

@@ -29,7 +29,7 @@ class Phases:
     warmup: float = 0.05
     gated: float = 0.30
     freeze: float = 0.36
-    int8: float = 0.90
+    int8: float = 0.95
 
     @classmethod
     def of(cls, steps: int) -> Phases:

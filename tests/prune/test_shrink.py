@@ -11,11 +11,12 @@ from torch import nn
 from torch_networks import NETWORKS, make_module
 
 from mcuprune.frontends.torch_export import trace
-from mcuprune.graph.channels import prunable
+from mcuprune.graph.channels import constant_indices, prunable
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
-from mcuprune.prune.shrink import carry_optimizer, constant_indices, shrink, shrink_tensor
+from mcuprune.prune.shrink import carry_optimizer, shrink
 from mcuprune.training.graph_module import GraphModule, fold_gates
+from mcuprune.training.lanes import take
 from mcuprune.training.recipe import Recipe, make_optimizer
 
 GRAPHS: dict[str, Graph] = {}
@@ -69,7 +70,7 @@ def test_optimizer_state_is_cut_like_its_parameter(network: tuple[nn.Module, Gra
     narrow = shrink(graph, keep)
     for name, index in constant_indices(graph, keep).items():
         momentum = torch.from_numpy(graph.constants[name].values.astype(np.float32) * 2 + 1)
-        cut = shrink_tensor(momentum, index)
+        cut = take(momentum, index)
         np.testing.assert_array_equal(cut.numpy(), narrow.constants[name].values * 2 + 1)
 
 

@@ -118,7 +118,7 @@ def test_gates_keep_their_gradients_in_float32(graph: Graph, data: Arrays) -> No
     slopes = []
     for chosen in (FLOAT32, BF16):
         gates = {group: torch.ones(width, requires_grad=True) for group, width in graph.widths.items()}
-        module = make_module(graph, replace(RECIPE, compute=chosen))
+        module = make_module(graph, replace(RECIPE, compute=chosen), addressed=True)
         found = module(torch.from_numpy(data.x), gates=gates)
         nn.functional.cross_entropy(found, torch.from_numpy(data.y)).backward()
         slopes.append(torch.cat([g.grad for g in gates.values() if g.grad is not None]))

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mcuprune.graph.channels import prunable, unit_of_element
+from mcuprune.graph.channels import Keep, prunable, unit_of_element
 from mcuprune.graph.ir import Conv2d, Graph, Linear
 from mcuprune.graph.passes import run_passes
 from mcuprune.progress import Progress
 from mcuprune.prune.allocate import allocate
 from mcuprune.prune.run import Found
 from mcuprune.prune.setting import Setting, trained
-from mcuprune.prune.shrink import Keep, shrink
+from mcuprune.prune.shrink import shrink
 from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target
 from mcuprune.training.graph_module import GraphModule

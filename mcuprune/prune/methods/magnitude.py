@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mcuprune.graph.channels import Keep
 from mcuprune.prune.gated import Gated, assign_masks
 from mcuprune.prune.importance import numpy_scores, unit_norms
 from mcuprune.prune.method import Context, Method, Site, State
-from mcuprune.prune.shrink import Keep
 from mcuprune.training.graph_module import GraphModule
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mcuprune.graph.channels import Keep
 from mcuprune.prune.gated import Gated, assign_masks
 from mcuprune.prune.method import State
-from mcuprune.prune.shrink import Keep
 
 
 class Taylor(Gated):
