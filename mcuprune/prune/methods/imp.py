@@ -23,9 +23,9 @@ from mcuprune.prune.stage import Stage
 from mcuprune.prune.target import Target, cut
 from mcuprune.training.int8 import train_int8
 from mcuprune.training.loop import Trained, train
-from mcuprune.training.schedules import allr_start, linear_with_warmup, llr, weights_of
+from mcuprune.training.schedules import Phases, allr_start, linear_with_warmup, llr, weights_of
 
-INT8 = 0.1  # share of all epochs that train with int8 rounding
+INT8 = 1.0 - Phases.int8  # share of all epochs that train with int8 rounding
 
 
 @dataclass(frozen=True)
