@@ -128,6 +128,9 @@ def test_folds_are_pooled_and_paired(tmp_path: Path) -> None:
     assert (gain.mean, gain.low, gain.n) == (pytest.approx(4), pytest.approx(4), 3)
     assert first.best == "scratch"
     assert first.ratio == pytest.approx(0.5)
+    elsewhere = {unit: r | {"hardware": "another"} for unit, r in first.ours.items()}
+    assert replace(first, ours=elsewhere).ratio is None
+    assert replace(first, ours=first.ours | {"ann": elsewhere["ann"] | {"seconds": 1.0}}).ratio == 0.5
     assert tightest(POOLED) == ("1/8", "1/4")
 
 

@@ -73,8 +73,10 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Processor time of our training phases over that of the dense network's training."""
-        found = [r["seconds"] / self.dense[u]["seconds"] for u, r in self.ours.items() if u in self.dense]
+        """Processor time of our training phases over that of the dense network's training, where one kind of
+        machine did both."""
+        pairs = [(r, self.dense[u]) for u, r in self.ours.items() if u in self.dense]
+        found = [a["seconds"] / b["seconds"] for a, b in pairs if a["hardware"] == b["hardware"]]
         return float(np.mean(found)) if found else None
 
     def densities(self, resource: str) -> list[float]:
