@@ -115,11 +115,11 @@ def test_int8_training_leaves_sgd_and_resumes_there(tmp_path: Path) -> None:
     graph = trace(*make_module("residual"), "net")
     resources = ResourceModel(run_passes(graph), CORES["cortex-m4"], objective="size")
     target = make_target(graph, resources, {"macs": resources.exact({})["macs"] * 0.5})
-    recipe = replace(Recipe(epochs=20, batch_size=16).with_sgd(64), seed=1)
+    recipe = replace(Recipe(epochs=40, batch_size=16).with_sgd(64), seed=1)
     search = Search(target, find_method("taylor"), data, F.cross_entropy, recipe, lambda module: 0.0)
     run = search.start(graph)
     assert isinstance(run.optimizer, torch.optim.SGD)
-    while run.epoch < 19:
+    while run.epoch < 39:
         search.epoch(run)
     assert run.quantizer is not None
     assert isinstance(run.optimizer, torch.optim.AdamW)
