@@ -97,6 +97,11 @@ DENSITY = (
     "not gated, so the first linear layer of a perceptron is counted by its outputs."
 )
 EXACT = "The limit on constants covers weights, biases, multipliers, tables and structs of the generated C; "
+NEWER = (
+    "The dense network, `taylor`, `scratch` and `scratch-b` were trained with 5 % of the steps in int8 and "
+    "spare channels (`docs/explain/compression.md`, One run and Speed), on a processor without AVX-512; the "
+    "others before that, with 10 % and on another one, so their times are not compared."
+)
 DENSE_GAP = Reach(dense_gap=1.0)
 FIVE = ("0", "1", "2", "3", "4")
 
@@ -120,10 +125,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         folds=FIVE,
         repeats=3,
         note="Folds hold out whole recordings; each is run three times, as two runs of one differ by points. "
-        "A step of this network takes 2 ms, nearly all of it what calling operators costs, and fewer "
-        "channels save little of that: hence ratios of times near and above 1. Since then int8 training and "
-        "allocation have become cheaper: 1.02, 0.97 and 0.85, tightest last, of eight, thirteen and thirteen "
-        "units on a processor without AVX-512, where a step takes 8 ms.",
+        "Most of a step of this network is what calling operators costs, and fewer channels save little of "
+        "that: hence ratios of times near 1. " + NEWER,
     ),
     Experiment(
         "wand",
@@ -133,8 +136,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         methods=ALL_METHODS,
         folds=FIVE,
         repeats=3,
-        note="As for the accelerometer, a step of this network is nearly all overhead; since then 1.05, 0.99 "
-        "and 0.90 of nine, fifteen and fifteen units without AVX-512.",
+        note="As for the accelerometer, a step of this network is mostly overhead. " + NEWER,
     ),
     Experiment(
         "anomaly",
