@@ -43,7 +43,7 @@ from mcuprune.graph.ir import (
     Window,
     unsupported,
 )
-from mcuprune.training.lanes import Lanes
+from mcuprune.training.lanes import NO_LANES, Lanes
 
 Gates = Mapping[str, Tensor]  # group -> (width,) multipliers
 Hook = Callable[[str, Tensor], Tensor]  # (constant or tensor name, value) -> value to use instead
@@ -52,7 +52,6 @@ MOMENTUM = 0.1
 # convolution costs beside its arithmetic is more (measured on one thread with AVX-512).
 FEW_POSITIONS, FEW_MACS = 1700, 1e6
 POINTWISE = Window((1, 1))
-NO_LANES = Lanes({}, {})
 
 
 class GraphModule(nn.Module):

@@ -35,7 +35,7 @@ class Lanes:
     def of(cls, graph: Graph) -> Lanes:
         """Groups that may change their width rounded up; none in a graph where zero does not stay zero."""
         if any(isinstance(node, Activation) and node.function in MOVES_ZERO for node in graph.nodes):
-            return cls({}, {})
+            return NO_LANES
         wide = {g: n if g in graph.frozen else -(-n // LANES) * LANES for g, n in graph.widths.items()}
         real = {group: np.arange(n) for group, n in graph.widths.items() if wide[group] > n}
         indices = constant_indices(replace(graph, widths=wide), real)
@@ -64,6 +64,9 @@ class Lanes:
     def narrowed(self, name: str, value: Tensor) -> Tensor:
         """What :meth:`widened` was given."""
         return take(value, self.indices[name]) if name in self.indices else value
+
+
+NO_LANES = Lanes({}, {})
 
 
 def take(tensor: Tensor, index: Index) -> Tensor:

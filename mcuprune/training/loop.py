@@ -18,8 +18,8 @@ from mcuprune.graph.ir import Graph
 from mcuprune.progress import SILENT, Progress
 from mcuprune.training.augment import Augment
 from mcuprune.training.divergence import check_finite, check_state, safe_epoch
-from mcuprune.training.graph_module import NO_LANES, GraphModule, Seen
-from mcuprune.training.lanes import Lanes
+from mcuprune.training.graph_module import GraphModule, Seen
+from mcuprune.training.lanes import NO_LANES, Lanes
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.saved import load, save
 from mcuprune.training.schedules import HALF, linear_with_warmup

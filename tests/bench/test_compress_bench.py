@@ -131,6 +131,8 @@ def test_folds_are_pooled_and_paired(tmp_path: Path) -> None:
     elsewhere = {unit: r | {"hardware": "another"} for unit, r in first.ours.items()}
     assert replace(first, ours=elsewhere).ratio is None
     assert replace(first, ours=first.ours | {"ann": elsewhere["ann"] | {"seconds": 1.0}}).ratio == 0.5
+    in_turns = {unit: r | {"dense_seconds": 12.5} for unit, r in elsewhere.items()}
+    assert replace(first, ours=in_turns).ratio == pytest.approx(0.8)
     assert tightest(POOLED) == ("1/8", "1/4")
 
 
@@ -272,7 +274,9 @@ def test_one_tiny_experiment_end_to_end(tmp_path: Path, capsys: pytest.CaptureFi
     path.write_text("".join(first.splitlines(keepends=True)[:4]))
     assert main([*flags, "--seeds", "0"], [TINY]) == 0
     again = [json.loads(line) for line in path.read_text().splitlines()]
+    in_turns = [r.pop("dense_seconds", None) for r in found]
     assert again == found, "what was trained is read back, and counts the same"
+    assert [r["kind"] == METHOD for r in found] == [seconds is not None for seconds in in_turns]
     page = (tmp_path / "compress.md").read_text()
     assert "by the gates alone" in page
     assert "one pair" in page

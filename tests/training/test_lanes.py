@@ -18,7 +18,7 @@ from mcuprune.graph.passes import run_passes
 from mcuprune.prune.shrink import carry_optimizer, shrink
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.lanes import LANES, Lanes
+from mcuprune.training.lanes import LANES, NO_LANES, Lanes
 from mcuprune.training.recipe import Recipe, make_optimizer
 
 GRAPHS = {name: trace(*make_module(name), name) for name in NETWORKS}
@@ -93,7 +93,7 @@ def test_all_widths_but_those_of_inputs_and_outputs_are_rounded_up(name):
 
 def test_nothing_is_spare_where_zero_does_not_stay_zero():
     graph = GRAPHS["chain"]
-    assert Lanes.of(graph) == Lanes({}, {})
+    assert Lanes.of(graph) == NO_LANES
     assert GraphModule(graph, lanes=Lanes.of(graph)).state()[0].keys() == GraphModule(graph).state()[0].keys()
 
 
@@ -106,7 +106,7 @@ def test_a_cut_hands_momentum_on_among_zeros(optimizer):
     steps(module, whole, x)
     small = shrink(module.to_graph(), {"stem": np.arange(3)})
     outputs = []
-    for lanes in (Lanes({}, {}), Lanes.of(small)):
+    for lanes in (NO_LANES, Lanes.of(small)):
         narrow = GraphModule(small, lanes=lanes).train()
         own = make_optimizer(narrow, replace(recipe, learning_rate=1e-2))
         carry_optimizer(module, whole, narrow, own, constant_indices(graph, {"stem": np.arange(3)}))

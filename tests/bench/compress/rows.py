@@ -73,11 +73,11 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Processor time of our training phases over that of the dense network's training, where one kind of
-        machine did both."""
-        pairs = [(r, self.dense[u]) for u, r in self.ours.items() if u in self.dense]
-        found = [a["seconds"] / b["seconds"] for a, b in pairs if a["hardware"] == b["hardware"]]
-        return float(np.mean(found)) if found else None
+        """Processor time of our training phases over that of the dense network's training: measured in
+        turns, else where one kind of machine did both."""
+        found = [_ratio(record, self.dense.get(unit)) for unit, record in self.ours.items()]
+        known = [ratio for ratio in found if ratio is not None]
+        return float(np.mean(known)) if known else None
 
     def densities(self, resource: str) -> list[float]:
         """What every network exports of a density, by the name that limits have."""
@@ -88,6 +88,14 @@ class Row:
 
     def _weight(self, record: Record) -> float:
         return float(record["n"]) if self.experiment.pooled else 1.0
+
+
+def _ratio(ours: Record, dense: Record | None) -> float | None:
+    if "dense_seconds" in ours:
+        return float(ours["seconds"] / ours["dense_seconds"])
+    if dense is None or ours["hardware"] != dense["hardware"]:
+        return None
+    return float(ours["seconds"] / dense["seconds"])
 
 
 def current(experiment: Experiment, records: Mapping[str, Record]) -> list[Record]:

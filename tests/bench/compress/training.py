@@ -30,6 +30,7 @@ from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.load import load_task
 from mcuprune.tasks.task import Task
 from mcuprune.training.loop import EpochRecord
+from tests.bench.compress.beside import Beside
 from tests.bench.compress.cells import DENSE, METHOD, Cell, dense_cell
 from tests.bench.compress.experiments import Bound
 from tests.bench.compress.measure import accuracies, resources
@@ -45,6 +46,7 @@ GATING = ("warm-up", "gated", "settle")  # phases in which masks still move
 class Result:
     """A trained network: ``ranges`` as int8 training left them, ``seconds`` of processor time, those of a
     teacher and of the choice of layers included, ``objective`` that its kernels are chosen for.
+    ``dense_seconds``: what the dense network's training would have taken in the same minutes.
     """
 
     graph: Graph
@@ -52,6 +54,7 @@ class Result:
     history: Sequence[EpochRecord]
     objective: str
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    dense_seconds: float | None = None
 
 
 def record(cell: Cell, work: Path) -> Record:
@@ -79,6 +82,8 @@ def record(cell: Cell, work: Path) -> Record:
         "epochs": len(result.history) if cell.name == "scratch-b" else problem.recipe.epochs,
         "hardware": hardware(),
     }
+    if result.dense_seconds is not None:
+        found["dense_seconds"] = round(result.dense_seconds, 2)
     if target is not None:
         found["limits"] = dict(target.budgets)
         found["gates"] = _gates(result.history, target)
@@ -156,12 +161,12 @@ def _result(cell: Cell, problem: Problem, target: Target | None, board: Board, w
     teaching = replace(setting, distill=cell.experiment.distill)
     with _borrowed("dense.pt", unit, folder):
         whole = Whole(problem.graph, target, setting)
-        method = find_method(cell.method)
-        outcome = run_experiment(form.problem.graph, aim, method, teaching, controls=(), whole=whole)
+        method, beside = find_method(cell.method), Beside(problem.graph, setting)
+        outcome = run_experiment(form.problem.graph, aim, method, teaching, (), beside, whole)
     found, objective = outcome.found, aim.resources.objective
     if cell.kind == METHOD:
         seconds = found.seconds + sum(outcome.parts.values()) + sum(form.seconds.values())
-        return Result(found.graph, seconds, found.history, objective, found.ranges)
+        return Result(found.graph, seconds, found.history, objective, found.ranges, beside.seconds)
     done = control(cell.name, form.problem.graph, aim, setting, found)
     return Result(done.graph, done.seconds, done.history, objective)
 
