@@ -126,9 +126,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         repeats=3,
         note="Folds hold out whole recordings; each is run three times, as two runs of one differ by points. "
         "Most of a step of this network is what calling operators costs, and fewer channels save little of "
-        "that: hence ratios of times near 1. Times of single trainings differ by a tenth; six compressions "
-        "to a half, their epochs in turns with those of the dense network, took 0.98 to 1.05 of its time, "
-        "1.00 on average. " + NEWER,
+        "that: hence ratios of times near 1. " + NEWER,
     ),
     Experiment(
         "wand",
