@@ -22,7 +22,7 @@ from mcuprune.prune.shrink import shrink
 from mcuprune.training.divergence import safe_epoch
 from mcuprune.training.graph_module import GraphModule
 from mcuprune.training.int8 import FakeQuantizer
-from mcuprune.training.loop import make_module, pack_history, unpack_history
+from mcuprune.training.loop import pack_history, unpack_history
 from mcuprune.training.recipe import make_optimizer
 
 
@@ -57,8 +57,7 @@ def unpack(search: Search, graph: Graph, saved: Mapping[str, Any]) -> Run:
     epoch, step, seconds, restart_rate, rate_scale, frozen = saved["counters"]
     narrow = shrink(graph, keep)
     quantized, weights = saved["ranges"] is not None, search.method.kind == "weight"
-    addressed = weights or not frozen
-    module = make_module(run_passes(narrow) if quantized else narrow, search.recipe, addressed)
+    module = search.module(run_passes(narrow) if quantized else narrow, frozen)
     restore(module, saved["values"])
     optimizer = make_optimizer(module, search.recipe.without_norms() if quantized else search.recipe)
     optimizer.load_state_dict(saved["optimizer"])

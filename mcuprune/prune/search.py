@@ -30,7 +30,7 @@ from mcuprune.prune.run import Found, Run, learned, sites_of
 from mcuprune.prune.shrink import carry_optimizer, shrink
 from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
-from mcuprune.training.graph_module import Seen, fold_gates
+from mcuprune.training.graph_module import GraphModule, Seen, fold_gates
 from mcuprune.training.int8 import FakeQuantizer, ready_for_int8
 from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
@@ -68,11 +68,15 @@ class Search:
         """From the largest filters: as many as are tried or, as masks of weights free no flash, as fit."""
         levels = self.target.uniform if self.method.kind == "weight" else self.target.ceilings
         keep = best_units(filter_scores(graph), levels)
-        module = make_module(shrink(graph, keep), self.recipe, addressed=True)
+        module = self.module(shrink(graph, keep), frozen=False)
         sites = sites_of(module.graph, self.method.kind)
         state = self.method.init(module, sites, torch.Generator().manual_seed(self.recipe.seed))
         optimizer = make_optimizer(module, self.recipe)
         return Run(graph, module, optimizer, sites, state, Multipliers.zero(self.target.budgets), keep=keep)
+
+    def module(self, graph: Graph, frozen: bool) -> GraphModule:
+        """Gates, and masks of weights also after the freeze, address every channel: none is spare."""
+        return make_module(graph, self.recipe, addressed=self.method.kind == "weight" or not frozen)
 
     def finish(self, run: Run) -> Found:
         quantizer = run.quantizer
@@ -230,7 +234,7 @@ class Search:
         opened = {group: torch.where(gate > 0, gate, 1.0) for group, gate in self._gates(run).items()}
         before = fold_gates(run.module.to_graph(), opened)
         narrow = shrink(before, keep)
-        module = make_module(narrow, self.recipe)
+        module = self.module(narrow, frozen=True)
         optimizer = make_optimizer(module, self.recipe)
         carry_optimizer(run.module, run.optimizer, module, optimizer, constant_indices(before, keep))
         rate, left = self.recipe.learning_rate, 1.0 - run.step / self.total
@@ -241,7 +245,7 @@ class Search:
     def _start_int8(self, run: Run) -> None:
         """Go on training with quantized weights and activations."""
         folded = ready_for_int8(run.module.to_graph(), self.data.x)
-        run.module = make_module(folded, self.recipe, self.method.kind == "weight")
+        run.module = self.module(folded, frozen=True)
         run.optimizer = make_optimizer(run.module, self.recipe.without_norms())
         run.quantizer = FakeQuantizer(run.module.graph)
         run.quantizer.calibrate(run.module, self.data.x, self.recipe.compute.find_device())
