@@ -35,8 +35,8 @@ a validation part of the training set decides everything, the test set is read o
   were trained since channels of a layer share a multiplier (`docs/decisions/0006-shared-multipliers.md`). All
   others are older, with 5 to 6 bytes more for every channel: at the same widths they would take less flash
   now, and shares are those of a larger dense network.
-* Int8 of the accelerometer, the wand and `taylor` on the demonstration is with channels equalized
-  (`docs/explain/quantization.md`, section 11); of all others without.
+* Int8 of the accelerometer, the wand and the demonstration (`taylor` and the controls) is with channels
+  equalized (`docs/explain/quantization.md`, section 11); of all others without.
 * Training time is the processor time of our training phases over that of the dense network's training: of
   the latter's steps taken in turns with ours where they were, else of a training by the same kind of machine.
 * The results themselves are in `docs/results/compress/*.jsonl`, one line per trained network.
