@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mcuprune.graph.channels import Keep
 from mcuprune.training.graph_module import GraphModule
+from mcuprune.training.loop import take_step
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,8 @@ class Context:
 
     def sgd(self, extra: Tensor | None = None) -> Tensor:
         """One plain optimizer step; ``extra`` is added to the loss."""
-        self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss()
-        (loss if extra is None else loss + extra.to(loss.device)).backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        take_step(self.optimizer, loss if extra is None else loss + extra.to(loss.device))
         return loss.detach()
 
 

@@ -32,7 +32,7 @@ from mcuprune.prune.target import Target
 from mcuprune.training.divergence import check_finite, check_state
 from mcuprune.training.graph_module import GraphModule, Seen, fold_gates
 from mcuprune.training.int8 import FakeQuantizer, ready_for_int8
-from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module
+from mcuprune.training.loop import Arrays, EpochRecord, Loss, batches, make_module, take_step
 from mcuprune.training.recipe import Recipe, make_optimizer, set_rate
 from mcuprune.training.schedules import HALF, Phases, allr_start, int8_rate, run_rate, weights_of
 
@@ -137,13 +137,10 @@ class Search:
         return run.rate_scale * run_rate(share, peak, restart, self.phases)
 
     def _plain_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
-        run.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(run.module(x, **self._transforms(run)), y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        run.optimizer.step()
+        loss = take_step(run.optimizer, self.loss(run.module(x, **self._transforms(run)), y))
         if run.masks:
             _apply_masks(run)
-        return loss.detach()
+        return loss
 
     def _context(self, run: Run, x: Tensor, y: Tensor, share: float) -> Context:
         budgets = self._bound_at(share)

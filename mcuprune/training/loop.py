@@ -115,6 +115,14 @@ def batches(data: Arrays, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, 
         yield inputs, targets if data.taught is None else data.taught(inputs, targets)
 
 
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    """One step of the optimizer by the gradient of ``loss``, which is returned detached."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.detach()
+
+
 def predict(module: nn.Module, x: np.ndarray, batch: int = 512) -> np.ndarray:
     """Outputs in evaluation mode, (N, outputs) float32, computed where the module's parameters lie."""
     training = module.training
@@ -231,11 +239,7 @@ def _epoch(
         share = (step + HALF) / (recipe.epochs * steps)
         now = run.rate_scale * rate(share, recipe.learning_rate)
         set_rate(optimizer, now)
-        optimizer.zero_grad(set_to_none=True)
-        loss = loss_function(seen(x), y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(loss.detach())
+        losses.append(take_step(optimizer, loss_function(seen(x), y)))
         check_finite(losses[-1], epoch, now)
     check_state(optimizer.param_groups[0]["params"] + optimizer.param_groups[1]["params"], epoch, now)
     return float(torch.stack(losses).mean())

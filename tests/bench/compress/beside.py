@@ -6,14 +6,16 @@ A machine that is quick now is a tenth slower in some minutes: two trainings can
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
+
+from torch import Tensor
 
 from mcuprune.graph.ir import Graph
 from mcuprune.progress import Silent
 from mcuprune.prune.setting import Setting
 from mcuprune.training.divergence import check_finite
-from mcuprune.training.loop import batches, make_module
+from mcuprune.training.loop import batches, make_module, take_step
 from mcuprune.training.recipe import make_optimizer, set_rate
 
 STEPS = 5  # after every epoch of the other network, and one before them that finds caches cold
@@ -33,20 +35,21 @@ class Beside(Silent):
         self._epochs, self._steps, self._seconds = 0, 0, 0.0
 
     def step(self, text: str = "", usage: Mapping[str, float] | None = None) -> None:
-        setting, started = self._setting, 0.0
-        some = islice(batches(setting.data, setting.recipe, self._epochs), 1 + STEPS)
-        for taken, (x, y) in enumerate(some):
-            self._optimizer.zero_grad(set_to_none=True)
-            loss = setting.loss(self._module(x), y)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
-            check_finite(loss.detach(), self._epochs, 0.0)
-            if taken == 0:
-                started = time.process_time()
-            else:
-                self._steps += 1
+        coming = batches(self._setting.data, self._setting.recipe, self._epochs)
+        self._take(islice(coming, 1))
+        started = time.process_time()
+        self._steps += self._take(islice(coming, STEPS))
         self._seconds += time.process_time() - started
         self._epochs += 1
+
+    def _take(self, some: Iterable[tuple[Tensor, Tensor]]) -> int:
+        """Steps as training takes them, its check of the loss included; how many there were."""
+        count = 0
+        for x, y in some:
+            loss = take_step(self._optimizer, self._setting.loss(self._module(x), y))
+            check_finite(loss, self._epochs, 0.0)
+            count += 1
+        return count
 
     @property
     def seconds(self) -> float | None:

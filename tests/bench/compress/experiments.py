@@ -86,6 +86,14 @@ def shares(*parts: int, of: str = "flash", reach: Reach | None = None) -> tuple[
     return tuple(Bound(f"1/{part}{where}", 1 / part, of, reach=reach or Reach()) for part in parts)
 
 
+def newer(networks: str) -> str:
+    return (
+        f"The dense network, {networks} were trained with 5 % of the steps in int8 and spare "
+        "channels (`docs/explain/compression.md`, One run and Speed), on a processor without AVX-512; the "
+        "others before that, with 10 % and on another one, so their times are not compared."
+    )
+
+
 def layers(**densities: float) -> tuple[tuple[str, float], ...]:
     return tuple((f"density:{layer}", share) for layer, share in densities.items())
 
@@ -97,11 +105,6 @@ DENSITY = (
     "not gated, so the first linear layer of a perceptron is counted by its outputs."
 )
 EXACT = "The limit on constants covers weights, biases, multipliers, tables and structs of the generated C; "
-NEWER = (
-    "The dense network, `taylor`, `scratch` and `scratch-b` were trained with 5 % of the steps in int8 and "
-    "spare channels (`docs/explain/compression.md`, One run and Speed), on a processor without AVX-512; the "
-    "others before that, with 10 % and on another one, so their times are not compared."
-)
 DENSE_GAP = Reach(dense_gap=1.0)
 FIVE = ("0", "1", "2", "3", "4")
 
@@ -115,9 +118,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             Bound("15 KB", limits=(("flash", 15 * KIB), ("ram", 20 * KIB), ("macs", 1e6))),
         ),
         methods=ALL_METHODS,
-        note="The dense network, `taylor` and all controls were trained with 5 % of the steps in int8 and "
-        "spare channels, on a processor without AVX-512; the other methods before that, with 10 % and on "
-        "another one.",
+        note=newer("`taylor` and all controls"),
     ),
     Experiment(
         "har",
@@ -129,7 +130,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         repeats=3,
         note="Folds hold out whole recordings; each is run three times, as two runs of one differ by points. "
         "Most of a step of this network is what calling operators costs, and fewer channels save little of "
-        "that: hence ratios of times near 1. " + NEWER,
+        "that: hence ratios of times near 1. " + newer("`taylor`, `scratch` and `scratch-b`"),
     ),
     Experiment(
         "wand",
@@ -139,7 +140,8 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         methods=ALL_METHODS,
         folds=FIVE,
         repeats=3,
-        note="As for the accelerometer, a step of this network is mostly overhead. " + NEWER,
+        note="As for the accelerometer, a step of this network is mostly overhead. "
+        + newer("`taylor`, `scratch` and `scratch-b`"),
     ),
     Experiment(
         "anomaly",

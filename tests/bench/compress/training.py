@@ -162,7 +162,8 @@ def _result(cell: Cell, problem: Problem, target: Target | None, board: Board, w
     with _borrowed("dense.pt", unit, folder):
         whole = Whole(problem.graph, target, setting)
         method, beside = find_method(cell.method), Beside(problem.graph, setting)
-        outcome = run_experiment(form.problem.graph, aim, method, teaching, (), beside, whole)
+        given = (form.problem.graph, aim, method, teaching)
+        outcome = run_experiment(*given, controls=(), progress=beside, whole=whole)
     found, objective = outcome.found, aim.resources.objective
     if cell.kind == METHOD:
         seconds = found.seconds + sum(outcome.parts.values()) + sum(form.seconds.values())
