@@ -82,16 +82,13 @@ class Net:
         return build_graph("net", self.nodes, {"x": self.shape}, outputs, self.constants)
 
 
-def outputs(graph: Graph, shape: tuple[int, ...]) -> list[np.ndarray]:
-    x = np.random.default_rng(9).uniform(-3, 3, (3, *shape))
-    tensors = run_tensors(graph, x)
-    return [tensors[name] for name in graph.outputs]
-
-
 def assert_kept(before: Graph, after: Graph) -> None:
-    shape = before.shape("x")
-    for wanted, found in zip(outputs(before, shape), outputs(after, shape), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * max(1.0, np.abs(wanted).max()))
+    """Equal outputs up to float32 rounding, which goes with the largest value on the way: terms cancel."""
+    x = np.random.default_rng(9).uniform(-3, 3, (3, *before.shape("x")))
+    wanted, found = run_tensors(before, x), run_tensors(after, x)
+    largest = max(np.abs(values).max() for values in wanted.values())
+    for name, kept in zip(before.outputs, after.outputs, strict=True):
+        np.testing.assert_allclose(found[kept], wanted[name], rtol=0, atol=2e-6 * max(1.0, largest))
     assert_consistent(after)
 
 
