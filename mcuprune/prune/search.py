@@ -143,8 +143,6 @@ class Search:
         return loss
 
     def _context(self, run: Run, x: Tensor, y: Tensor, share: float) -> Context:
-        budgets = self._bound_at(share)
-
         def loss() -> Tensor:
             return self.loss(run.module(x, **self._transforms(run)), y)
 
@@ -153,7 +151,7 @@ class Search:
                 return torch.zeros(())
             paid = self.binding.paid(run.multipliers)
             usage = self.target.resources.relaxed({**run.graph.widths, **expected}, paid)
-            return pressure(usage, budgets, run.multipliers, self.binding)
+            return pressure(usage, self._bound_at(share), run.multipliers, self.binding)
 
         random, progress = random_of(self.recipe.seed, run.step), self.phases.progress(share)
         return Context(
@@ -180,8 +178,12 @@ class Search:
         return {s.key: self.method.transform(s, torch.ones(s.size), run.state) for s in run.sites}
 
     def _budgets_at(self, share: float) -> dict[str, float]:
-        start = self.target.resources.exact(self.target.ceilings)
-        return homotopy(start, self.target.budgets, self.phases.progress(share))
+        return homotopy(self._first, self.target.budgets, self.phases.progress(share))
+
+    @cached_property
+    def _first(self) -> Mapping[str, float]:
+        """The figures of all that is tried."""
+        return self.target.resources.exact(self.target.ceilings)
 
     def _bound_at(self, share: float) -> Mapping[str, float]:
         """The budgets that prices are about."""
