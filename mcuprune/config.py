@@ -61,6 +61,7 @@ class RunConfig(BaseModel):
                   ``small_resnet:width=32``, ``mlp:hidden=300/100``; None: one that suits the data
     task          a built-in task
     data          an image folder, ``.npz`` or ``file.py:function``; with a task: the folder its files lie in
+    more_data     a folder ``<class>/*.wav``, further recordings of an audio task, which only train
     budget        ``flash=64K,ram=32K,macs=2M,latency=20ms``; whatever is left out is the board's own limit
     min_accuracy  floor of the exported model's metric; below it the run ends with exit code 5
     optimize      what kernels are chosen for: ``speed``, ``size`` (flash), ``ram``, ``balanced`` (the least
@@ -94,6 +95,7 @@ class RunConfig(BaseModel):
     model: str | None = None
     task: str | None = None
     data: str | None = None
+    more_data: str | None = None
     board: str = "stm32f4"
     budget: BudgetField = Budget()
     family: tuple[BudgetField, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcuprune.config import RunConfig
 
-FILES = ("model", "data")  # fields that may name a file or a folder
+FILES = ("model", "data", "more_data")  # fields that may name a file or a folder
 
 
 def identity(config: RunConfig) -> str:

@@ -111,7 +111,7 @@ def load_problem(config: RunConfig) -> Problem:
 
 def _task(config: RunConfig, name: str | None = None) -> Task:
     """The data, images at the resolution that is asked for."""
-    task = load_task(name or config.task, config.data, config.seed)
+    task = load_task(name or config.task, config.data, config.seed, config.more_data)
     return task if config.resolution is None else resized(task, config.resolution)
 
 
@@ -200,6 +200,8 @@ def _image_problem(config: RunConfig) -> Problem:
     assert config.model is not None
     if config.task is not None or config.data is not None:
         raise UsageError(f"'{config.model}' is an image and its own data; leave out --task and --data")
+    if config.more_data is not None:
+        raise UsageError(f"'{config.model}' is an image and all of its data; leave out --more-data")
     if config.resolution is not None:
         raise UsageError(f"'{config.model}' is stored at its own size; leave out --resolution")
     path = Path(config.model)

@@ -46,6 +46,13 @@ def compress(
             rich_help_panel=DATA,
         ),
     ] = None,
+    more_data: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder CLASS/*.wav: further recordings of an audio task, other voices, which only train.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     board: Annotated[
         list[str] | None,
         typer.Option(

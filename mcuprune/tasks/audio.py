@@ -1,4 +1,4 @@
-"""Recorded audio: one wav file as samples."""
+"""Recorded audio: one wav file as samples, at another rate, without silence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mcuprune.errors import UsageError
+
+QUIET = 10**-2.8  # of the loudest power: below it nobody speaks
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:
@@ -27,3 +29,19 @@ def read_wav(path: Path) -> tuple[np.ndarray, int]:
     if whole == 0:
         raise UsageError(f"audio '{path}' holds no samples; remove it")
     return np.frombuffer(data[:whole], "<i2").reshape(-1, channels)[:, 0].astype(np.int16), rate
+
+
+def resampled(audio: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """``audio`` (N,) at another rate in Hz, float64: its spectrum, cut or continued with zeros."""
+    count = max(1, round(len(audio) * wanted / rate))
+    spectrum = np.fft.rfft(audio.astype(np.float64))[: count // 2 + 1]
+    return np.fft.irfft(spectrum, count) * (count / len(audio))
+
+
+def heard_part(audio: np.ndarray, rate: int) -> np.ndarray:
+    """``audio`` without the silence around it: from the first to the last loud hundredth of a second."""
+    size = rate // 100
+    parts = audio[: len(audio) // size * size].reshape(-1, size)
+    power = np.mean(np.square(parts, dtype=np.float64), axis=1)
+    loud = np.flatnonzero(power > QUIET * power.max(initial=0.0))
+    return audio[loud[0] * size : (loud[-1] + 1) * size] if len(loud) else audio

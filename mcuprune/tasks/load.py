@@ -7,11 +7,13 @@ from pathlib import Path
 
 from mcuprune.budget import did_you_mean
 from mcuprune.errors import UsageError
+from mcuprune.tasks import spoken
 from mcuprune.tasks.cifar import is_cifar_folder, load_cifar_folder
 from mcuprune.tasks.custom import load_function, load_npz
 from mcuprune.tasks.digits_scenes import digits_scenes, source_digits, split_sources
 from mcuprune.tasks.folder import load_image_folder
 from mcuprune.tasks.idx import is_idx_folder, load_idx_folder
+from mcuprune.tasks.more import with_more
 from mcuprune.tasks.published import PUBLISHED, load_published
 from mcuprune.tasks.recordings import kind_of, load_recordings
 from mcuprune.tasks.splits import Splits, make_task
@@ -36,13 +38,21 @@ EMBEDDED: Mapping[str, Callable[[int], Task]] = {
 TASKS: tuple[str, ...] = (*EMBEDDED, *PUBLISHED)
 
 
-def load_task(name: str | None, data: str | None, seed: int = 0) -> Task:
+def load_task(name: str | None, data: str | None, seed: int = 0, more: str | None = None) -> Task:
     """The task called ``name`` (one of :data:`TASKS`), or the one that the files at ``data`` define.
 
     With both, ``data`` is the folder of the published set.  ``NAME/FOLD`` tests one fold of a set that has
     some, and trains on the others.  Without either, the demonstration's.  What a source does not split itself
-    is split by ``seed``.  Raises UsageError, saying what is wrong and where, for data that cannot be used.
+    is split by ``seed``.  ``more`` is a folder of recordings that only train.  Raises UsageError, saying what
+    is wrong and where, for data that cannot be used.
     """
+    task = _load(name, data, seed)
+    if more is None:
+        return task
+    return with_more(task, Path(more), trimmed=task.name == spoken.NAME, seed=seed)
+
+
+def _load(name: str | None, data: str | None, seed: int) -> Task:
     if name is None and data is not None:
         return _own(data, seed)
     name = name or "digits-scenes"

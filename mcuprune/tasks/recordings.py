@@ -61,7 +61,8 @@ def _audio(folder: Path, files: list[tuple[Path, int]], seed: int) -> Task:
     spec = RATES[rate]
     clips = np.stack([fit(audio, spec.samples) for _, audio, _, _ in found])
     train, test = hold_out(Split(clips, np.array([label for *_, label in found], np.int64)), TEST_SHARE, seed)
-    return clip_task(folder.resolve().name, Splits(train, test=test), spec, seed)
+    labels = tuple(sorted({path.parent.name for path, _ in files}))
+    return clip_task(folder.resolve().name, labels, Splits(train, test=test), spec, seed)
 
 
 def _sensors(folder: Path, files: list[tuple[Path, int]], seed: int) -> Task:

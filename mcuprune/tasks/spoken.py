@@ -20,6 +20,8 @@ from mcuprune.tasks.task import FrontEnd, Split, Task, hold_out
 from mcuprune.tasks.voices import cepstral, perturb
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+NAME = "spoken-digits"
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PATTERN = "*_*_*.wav"
 TEST_INDICES = 5  # of each digit and speaker
 VALIDATION = 0.1  # of the training clips
@@ -39,7 +41,7 @@ def load_spoken_digits(folder: Path, fold: str | None, seed: int, title: str) ->
         )
     labels = np.array([digit for digit, _, _ in names], np.int64)
     train, test = (Split(clips[part], labels[part]) for part in (~tested, tested))
-    return clip_task("spoken-digits", Splits(train, test=test), spec, seed, title)
+    return clip_task(NAME, WORDS, Splits(train, test=test), spec, seed, title)
 
 
 def read_digits(folder: Path, spec: Mfcc) -> tuple[list[tuple[int, str, int]], np.ndarray]:
@@ -61,7 +63,9 @@ def _clip(path: Path, spec: Mfcc) -> np.ndarray:
     return fit(audio, spec.samples)
 
 
-def clip_task(name: str, clips: Splits, spec: Mfcc, seed: int, title: str = "") -> Task:
+def clip_task(
+    name: str, labels: tuple[str, ...], clips: Splits, spec: Mfcc, seed: int, title: str = ""
+) -> Task:
     """A task whose splits hold audio (N, samples) int16, ``test`` among them.
 
     Coefficients are standardized by the training clips.  Validation and training clips get perturbed copies
@@ -72,9 +76,9 @@ def clip_task(name: str, clips: Splits, spec: Mfcc, seed: int, title: str = "") 
         train, validation = hold_out(train, VALIDATION, seed)
     assert clips.test is not None
     made = {
-        "train": _features(train, COPIES, spec, seed),
-        "validation": _features(validation, 1, spec, seed + 1),
-        "test": _features(clips.test, 0, spec, seed),
+        "train": features(train, COPIES, spec, seed),
+        "validation": features(validation, 1, spec, seed + 1),
+        "test": features(clips.test, 0, spec, seed),
     }
     mean, std = (statistic(made["train"].x, axis=(0, 1)) for statistic in (np.mean, np.std))
     std = np.where(std > 0, std, 1.0)
@@ -84,10 +88,10 @@ def clip_task(name: str, clips: Splits, spec: Mfcc, seed: int, title: str = "") 
     }
     task = make_task(name, Splits(**scaled), seed, title, normalize=False)
     front_end = FrontEnd(spec, tuple(map(float, mean)), tuple(map(float, std)))
-    return replace(task, front_end=front_end, augment=cepstral(front_end))
+    return replace(task, labels=labels, front_end=front_end, augment=cepstral(front_end))
 
 
-def _features(clips: Split, copies: int, spec: Mfcc, seed: int) -> Split:
+def features(clips: Split, copies: int, spec: Mfcc, seed: int) -> Split:
     """Coefficients of the clips as firmware computes them, and of perturbed copies, which only train."""
     rng = np.random.default_rng((seed, len(clips)))
     found = [fixed.coefficients(clips.x, spec) / np.float32(fixed.ONE)]

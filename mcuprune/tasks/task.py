@@ -51,7 +51,7 @@ class Task:
     that whoever feeds the C code can repeat it; ``mean`` and ``std`` hold one value, or one per channel.
     ``classes`` is 0 where the targets are signals.  ``data_kind`` says in plain words what the data are.
     With ``front_end`` the firmware takes audio: the generated package computes the inputs from it.
-    ``augment`` changes training batches.
+    ``augment`` changes training batches.  ``labels`` are the names of the classes, where they are known.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Task:
     data_kind: str = "real data"
     front_end: FrontEnd | None = None
     augment: Augment | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def loss_function(self) -> Loss:
