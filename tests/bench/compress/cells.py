@@ -113,7 +113,8 @@ def _base(cell: Cell) -> list[Any]:
     recipe = asdict(recipe_of(cell.experiment, cell.unit.seed))
     del recipe["widths"]  # no matter of the dense network
     changed = [] if cell.experiment.augment == "task" else [cell.experiment.augment]
-    return [cell.unit.task, cell.experiment.model, recipe, DEFAULTS, *changed]
+    more = [] if cell.experiment.more is None else [cell.experiment.more]
+    return [cell.unit.task, cell.experiment.model, recipe, DEFAULTS, *changed, *more]
 
 
 def _within(cell: Cell) -> list[Any]:

@@ -57,7 +57,8 @@ class Experiment:
     """``seeds`` or ``folds`` pair the comparison; ``repeats``: of all folds, with other seeds.
 
     ``pooled``: correct answers are counted over all folds.  ``drop_blocks`` as in RunConfig: what layers a
-    method may leave out before it begins; False where there are none to choose from.
+    method may leave out before it begins; False where there are none to choose from.  ``more``: the folder of
+    further recordings that only train, below that of the data sets.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Experiment:
     epochs: int | None = None  # None: the task's recipe
     distill: float = 0.0
     augment: str = "task"
+    more: str | None = None
     drop_blocks: bool | None = False
     binding: str | None = None
     objectives: tuple[str, ...] = FITTING
@@ -171,6 +173,24 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         "3,475 and 1,738 bytes, `taylor` and the controls 6,160, 3,080 and 1,540: the same shares of a dense "
         "network whose channels share a multiplier. "
         "The limit is on constants: a sixteenth of the whole flash is less than the smallest kernels take.",
+    ),
+    Experiment(
+        "voices",
+        "Spoken digits, speakers that were never heard, with 22 more in the training set",
+        "spoken-digits",
+        (
+            *shares(4, 8, of="constants", reach=DENSE_GAP),
+            *shares(16, of="constants"),
+        ),
+        model="ds_cnn",
+        methods=(DEFAULT_METHOD,),
+        folds=SPEAKERS,
+        repeats=2,
+        more="speech_commands_v0.01",
+        drop_blocks=None,
+        pooled=True,
+        note="As before, with `--more-data`: ten recordings of each digit from Speech Commands (Warden "
+        "2018), 22 people in all, train with those of five speakers; the sixth is tested.",
     ),
     Experiment(
         "mnist-mlp",

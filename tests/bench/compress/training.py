@@ -28,6 +28,7 @@ from mcuprune.prune.setting import Setting, trained
 from mcuprune.prune.target import Target, best_target, make_target
 from mcuprune.resources.model import ResourceModel
 from mcuprune.tasks.load import load_task
+from mcuprune.tasks.published import VARIABLE
 from mcuprune.tasks.task import Task
 from mcuprune.training.loop import EpochRecord
 from tests.bench.compress.beside import Beside
@@ -111,20 +112,23 @@ def _gates(history: Sequence[EpochRecord], target: Target) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def _task(name: str, seed: int) -> Task:
-    return load_task(name, None, seed)
+def _task(name: str, seed: int, more: str | None) -> Task:
+    folder = more and os.path.join(os.environ.get(VARIABLE, ""), more)
+    return load_task(name, None, seed, folder)
 
 
 def _problem(cell: Cell) -> Problem:
     experiment = cell.experiment
     given = {"seed": cell.unit.seed, "epochs": experiment.epochs, "augment": experiment.augment}
-    return _built(cell.unit.task, experiment.model, tuple(given.items()))
+    return _built(cell.unit.task, experiment.model, experiment.more, tuple(given.items()))
 
 
 @lru_cache(maxsize=1)
-def _built(task_name: str, model: str | None, given: tuple[tuple[str, Any], ...]) -> Problem:
+def _built(
+    task_name: str, model: str | None, more: str | None, given: tuple[tuple[str, Any], ...]
+) -> Problem:
     config = load_config(None, dict(given))
-    task = _task(task_name, config.seed)
+    task = _task(task_name, config.seed, more)
     network = build_network(model or OWN_MODELS.get(task.name, task.name), task, config.seed)
     return make_problem(network, task, config)
 
