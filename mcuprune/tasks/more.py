@@ -39,7 +39,8 @@ def with_more(task: Task, folder: Path, trimmed: bool, seed: int) -> Task:
     mean, std = np.array(task.front_end.mean), np.array(task.front_end.std)
     x = ((found.x - mean) / std).astype(np.float32)[..., None]
     train = Split(np.concatenate([task.train.x, x]), np.concatenate([task.train.y, found.y]))
-    return replace(task, train=train)
+    title = f"{task.title}, and {len(clips)} recordings of '{folder.name}' that only train"
+    return replace(task, train=train, title=title)
 
 
 def _read(folder: Path, labels: tuple[str, ...], spec: Mfcc, trimmed: bool) -> Split:

@@ -52,6 +52,7 @@ def test_they_train_and_nothing_else_changes(tmp_path):
     own, more = str(write_spoken_digits(tmp_path / "fsdd", indices=20)), write_more(tmp_path / "more")
     plain, task = load_task("spoken-digits", own), load_task("spoken-digits", own, more=str(more))
     assert (task.front_end, task.classes, task.labels[:3]) == (plain.front_end, 3, ("zero", "one", "two"))
+    assert task.title == f"{plain.title}, and 4 recordings of 'more' that only train"
     for part in ("validation", "test"):
         np.testing.assert_array_equal(getattr(task, part).x, getattr(plain, part).x)
     count = len(plain.train)
