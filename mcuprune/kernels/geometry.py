@@ -55,7 +55,7 @@ def window_distance(shape: OpShape, held: Number) -> Number:
 
 @lru_cache(maxsize=4096)
 def _frontier(window: Window, in_w: int, out_h: int, out_w: int) -> tuple[tuple[int, int], ...]:
-    """``(output pixels written, first input pixel needed)`` where the difference can be largest.
+    """``(output pixels written, first input pixel needed)`` where the distance can be largest.
 
     Along each axis the first position needed is 0 while the window hangs over the edge, then linear: the
     extremes of a function linear in both lie at the ends of these pieces.
@@ -72,7 +72,25 @@ def _frontier(window: Window, in_w: int, out_h: int, out_w: int) -> tuple[tuple[
         for x in _corners(out_w, stride_w, left):
             column = 0 if again else first(x, stride_w, left)
             pairs.add((y * out_w + x, row * in_w + column))
-    return tuple(sorted(pairs))
+    return _hull(sorted(pairs))
+
+
+def _hull(pairs: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Those of the sorted ``pairs`` where ``a * first - b * second`` can be largest for positive a and b."""
+    hull: list[tuple[int, int]] = []
+    for written, needed in pairs:
+        while hull and needed <= hull[-1][1]:
+            hull.pop()  # the later one has more written and needs as much
+        while len(hull) > 1 and _is_between(hull[-2], hull[-1], (written, needed)):
+            hull.pop()
+        hull.append((written, needed))
+    return tuple(hull)
+
+
+def _is_between(before: tuple[int, int], pair: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Whether ``pair`` lies on the line from ``before`` to ``after`` or on its far side."""
+    (w0, n0), (w1, n1), (w2, n2) = before, pair, after
+    return (w1 - w0) * (n2 - n0) <= (w2 - w0) * (n1 - n0)
 
 
 def _corners(out: int, stride: int, pad: int) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -153,6 +153,7 @@ class ResourceModel:
         return code, stack_bytes(names, self.core.name, self.toolchain)
 
     def _shape_of(self, widths: Widths) -> ShapeOf:
+        @cache  # every tensor is asked for by its writer, its readers and the arena
         def shape(tensor: str) -> tuple[Number, ...]:
             kind = self.graph.tensors[tensor]
             return (*kind.spatial, axis_width(kind.channels, widths))
