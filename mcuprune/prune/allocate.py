@@ -22,6 +22,7 @@ Costs = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 Exact = Callable[[Mapping[str, int]], Mapping[str, float]]
 EXHAUSTIVE_LIMIT = 60_000  # candidates that are all tried
 EXACT_LIMIT = 100  # of them, in order of predicted loss, that are tried under the exact figures
+AHEAD = 8  # removals that are looked at together
 _TINY = 1e-12
 
 
@@ -137,42 +138,61 @@ def _worst(figures: np.ndarray) -> np.ndarray:
     return figures if figures.ndim <= 1 else figures.max(axis=tuple(range(figures.ndim - 1)))
 
 
-def _violation(problem: Problem, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(candidates,) weighted sum over resources of the mean log excess of the entries above budget.
+def _violation(problem: Problem, candidates: Mapping[str, np.ndarray], families: int) -> np.ndarray:
+    """(families, candidates of each) weighted sum over resources of the mean log excess of the entries above
+    budget at the first of a family.
 
     Every schedule step above the RAM budget counts, not only the largest, so tied bottlenecks have a
     gradient.
     """
     found, count = problem.costs(candidates), len(next(iter(candidates.values())))
-    total = np.zeros(count)
+    total = np.zeros((families, count // families))
     for resource, budget in problem.budgets.items():
         excess = np.maximum(0.0, np.log(np.maximum(found[resource], _TINY) / max(budget, _TINY)))
         weight = 1.0 if problem.weights is None else problem.weights.get(resource, 1.0)
-        rows = np.broadcast_to(excess, (*excess.shape[:-1], count)).reshape(-1, count)
-        total += weight * rows.sum(axis=0) / max(1, int((rows[:, 0] > 0).sum()))
+        rows = np.broadcast_to(excess, (*excess.shape[:-1], count)).reshape(-1, *total.shape)
+        above = (rows[:, :, :1] > 0).sum(axis=0)
+        total += weight * rows.sum(axis=0) / np.maximum(1, above)
     return total
 
 
-def _moves(levels: Levels, sites: list[str], delta: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Candidate 0 is ``levels``; candidate ``i + 1`` changes ``sites[i]`` by its delta."""
-    columns = {site: np.full(len(sites) + 1, n, dtype=np.int64) for site, n in levels.items()}
-    for i, site in enumerate(sites):
-        columns[site][i + 1] += delta[site]
-    return columns
-
-
 def _remove(problem: Problem, chunk: float, start: Levels) -> Levels:
-    levels = {site: max(n, problem.floors[site]) for site, n in start.items()}
-    while sites := [site for site, n in levels.items() if n > problem.floors[site]]:
-        size = {s: min(levels[s] - problem.floors[s], max(1, int(chunk * levels[s]))) for s in sites}
-        violation = _violation(problem, _moves(levels, sites, {s: -size[s] for s in sites}))
-        if violation[0] <= 0:
-            break
-        price = [problem.curves[s][levels[s] - size[s]] - problem.curves[s][levels[s]] for s in sites]
-        gain = (violation[0] - violation[1:]) / np.maximum(np.asarray(price), _TINY)
-        site = sites[int(np.argmax(gain))]
-        levels[site] -= size[site]
-    return levels
+    """Units go until nothing is violated, those first that save most violation per predicted loss.
+
+    Asking for the costs of many levels takes hardly longer than for those of a few.  So they are asked for
+    along the path that removal takes if units go on saving what they did, as far as it turns out to be right.
+    """
+    sites = list(start)
+    if not sites:
+        return {}
+    floors = np.array([problem.floors[site] for site in sites])
+    curves = np.concatenate([problem.curves[site] for site in sites])
+    origin = np.cumsum([0, *(len(problem.curves[site]) for site in sites)])[:-1]
+
+    def sizes(levels: np.ndarray) -> np.ndarray:
+        return np.minimum(levels - floors, np.maximum(1, (chunk * levels).astype(np.int64)))
+
+    def after(levels: np.ndarray, saved: np.ndarray) -> np.ndarray:
+        """The next levels, where the removals save so much; the same where all are at their floors."""
+        size = sizes(levels)
+        price = curves[origin + levels - size] - curves[origin + levels]
+        gain = np.where(size > 0, saved / np.maximum(price, _TINY), -np.inf)
+        return levels - size * (np.arange(len(sites)) == np.argmax(gain))
+
+    path = [np.maximum([start[site] for site in sites], floors)]
+    while True:
+        moves = np.vstack([row for levels in path for row in (levels, levels - np.diag(sizes(levels)))])
+        violation = _violation(problem, dict(zip(sites, moves.T, strict=True)), len(path))
+        for levels, found, foreseen in zip(path, violation, [*path[1:], None], strict=True):
+            saved = found[0] - found[1:]
+            following = after(levels, saved)
+            if found[0] <= 0 or (following == levels).all():
+                return {site: int(n) for site, n in zip(sites, levels, strict=True)}
+            if foreseen is None or (following != foreseen).any():
+                break
+        path = [following]
+        while len(path) < AHEAD:
+            path.append(after(path[-1], saved))
 
 
 def _fill(problem: Problem, levels: Levels) -> Levels:
@@ -182,13 +202,21 @@ def _fill(problem: Problem, levels: Levels) -> Levels:
         sites = [site for site, n in levels.items() if n < full[site]]
         if not sites:
             return levels
-        found, count = problem.costs(_moves(levels, sites, dict.fromkeys(sites, 1))), len(sites) + 1
+        found, count = problem.costs(_additions(levels, sites)), len(sites) + 1
         fits = _fits(problem, found, count)[1:]
         if not fits.any():
             return levels
         gain = np.array([problem.curves[s][levels[s]] - problem.curves[s][levels[s] + 1] for s in sites])
         rate = np.where(fits, (gain + _TINY) / (_share(problem, found, count) + _TINY), -1.0)
         levels[sites[int(np.argmax(rate))]] += 1
+
+
+def _additions(levels: Levels, sites: list[str]) -> dict[str, np.ndarray]:
+    """Candidate 0 is ``levels``; candidate ``i + 1`` has one more unit of ``sites[i]``."""
+    columns = {site: np.full(len(sites) + 1, n, dtype=np.int64) for site, n in levels.items()}
+    for i, site in enumerate(sites, start=1):
+        columns[site][i] += 1
+    return columns
 
 
 def _share(problem: Problem, found: Mapping[str, np.ndarray], count: int) -> np.ndarray:
