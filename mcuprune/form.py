@@ -32,7 +32,7 @@ from mcuprune.training.recipe import is_normalized
 
 SHARE = 0.25  # of a run's epochs: what each choice by gates trains
 TRIED = 0.125  # the same of every depth that is tried
-NARROW = 1 / 3  # of the channels: a chain of more is not worth the trying
+NARROW = 0.3  # of the channels: a chain of more is not worth the trying
 LAYERS = "choosing layers"  # what its seconds are reported as
 
 

@@ -132,7 +132,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         repeats=3,
         note="Folds hold out whole recordings; each is run three times, as two runs of one differ by points. "
         "Most of a step of this network is what calling operators costs, and fewer channels save little of "
-        "that: hence ratios of times near 1. " + newer("`taylor`, `scratch` and `scratch-b`"),
+        "that: hence ratios of times near 1. " + newer("all methods, `scratch` and `scratch-b`"),
     ),
     Experiment(
         "wand",
