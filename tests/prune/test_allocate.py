@@ -62,6 +62,14 @@ def test_never_above_budget_and_maximal(block: int) -> None:
         assert_sound(problem, allocate_greedily(problem, chunk=0.06 if seed % 2 else 0.0))
 
 
+@pytest.mark.parametrize("chunk", [0.0, 0.1])
+def test_looking_ahead_changes_no_level(monkeypatch: pytest.MonkeyPatch, chunk: float) -> None:
+    problems = [random_problem(seed) for seed in range(60)]
+    found = [allocate_greedily(problem, chunk) for problem in problems]
+    monkeypatch.setattr("mcuprune.prune.allocate.AHEAD", 1)
+    assert [allocate_greedily(problem, chunk) for problem in problems] == found
+
+
 def test_refined_allocation_is_sound_too() -> None:
     for seed in range(40):
         problem = random_problem(seed, largest=40)

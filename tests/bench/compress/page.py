@@ -35,9 +35,9 @@ a validation part of the training set decides everything, the test set is read o
   and the sounds were trained since channels of a layer share a multiplier
   (`docs/decisions/0006-shared-multipliers.md`). All others are older, with 5 to 6 bytes more for every
   channel: at the same widths they would take less flash now, and shares are those of a larger dense network.
-* Int8 is with channels equalized (`docs/explain/quantization.md`, section 11) for `taylor` and the controls
-  of the accelerometer, the wand, the demonstration, the sounds and the spoken digits with more voices;
-  for all others without.
+* Int8 is with channels equalized (`docs/explain/quantization.md`, section 11) for all networks of the
+  accelerometer, the sounds and the spoken digits with more voices, and for `taylor` and the controls of the
+  wand and the demonstration; for all others without.
 * Training time is the processor time of our training phases over that of the dense network's training: of
   the latter's steps taken in turns with ours where they were, else of a training by the same kind of machine.
 * The results themselves are in `docs/results/compress/*.jsonl`, one line per trained network.
