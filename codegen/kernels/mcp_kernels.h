@@ -224,6 +224,8 @@ void mcp_depthwise_conv2d_3x3_shared_s8_dsp(const mcp_conv2d *op, const int8_t *
                                             void *scratch);
 void mcp_fully_connected_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
                                 void *scratch);
+void mcp_fully_connected_shared_s8_dsp(const mcp_fully_connected *op, const int8_t *input, int8_t *output,
+                                       void *scratch);
 
 /* In little code. */
 void mcp_conv2d_small_s8_dsp(const mcp_conv2d *op, const int8_t *input, int8_t *output, void *scratch);

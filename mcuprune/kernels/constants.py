@@ -112,14 +112,14 @@ def fully_connected(shape: OpShape) -> Number:
     return ceil_to(in_c * out_c, WORD) + _outputs(shape) + STRUCT_BYTES["mcp_fully_connected"]
 
 
-def fully_connected_shared(shape: OpShape) -> Number:
-    in_c, out_c = shape.inputs[0][2], shape.output[2]
-    return ceil_to(in_c * out_c, WORD) + WORD * (out_c + 1) + STRUCT_BYTES["mcp_fully_connected"]
-
-
 def fully_connected_padded_rows(shape: OpShape) -> Number:
     in_c, out_c = shape.inputs[0][2], shape.output[2]
     return ceil_to(in_c, WORD) * out_c + _outputs(shape) + STRUCT_BYTES["mcp_fully_connected"]
+
+
+def fully_connected_shared(constants: Constants) -> Constants:
+    """``constants`` of a layer whose outputs share a multiplier: a word for each of them, and that."""
+    return lambda shape: constants(shape) - _outputs(shape) + WORD * (shape.output[2] + 1)
 
 
 def _outputs(shape: OpShape) -> Number:

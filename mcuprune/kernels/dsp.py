@@ -166,7 +166,7 @@ DSP: tuple[Kernel, ...] = (
         features=features.fully_connected_dsp,
         layout="row_fours",
         folds_input_offset=True,
-        needs=_FLAT,
+        needs=("mcp_fully_connected_dsp.h", "mcp_channels.h", *_FLAT),
         clamps_after=True,
     ),
     Kernel(

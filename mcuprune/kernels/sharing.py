@@ -24,6 +24,7 @@ TWINS = (
     "mcp_depthwise_conv2d_s8_dsp",
     "mcp_depthwise_conv2d_3x3_s8_dsp",
     "mcp_depthwise_conv2d_small_s8_dsp",
+    "mcp_fully_connected_s8_dsp",
 )
 
 
@@ -48,7 +49,7 @@ def twin(function: str) -> str:
 
 def _constants(kernel: Kernel) -> constants.Constants:
     if kernel.op is ir.Linear:
-        return constants.fully_connected_shared
+        return constants.fully_connected_shared(kernel.constants)
     return (constants.pairs_shared if kernel.layout in ROW_PAIRS else constants.shared)(kernel.constants)
 
 

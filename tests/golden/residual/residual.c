@@ -357,20 +357,15 @@ static const int8_t residual_linear11_weight[32] = {
     70, 98, 88, -72, 127, -8, 78, -44, 88, 22, -45, -1, 122, 107, 102, -54, -93, -18, 63, -88, 9,
     60, 0, 0, -88, -63, 125, -104, -80, 80, 0, 0,
 };
-/* (4) (out_c), holds the input offset */
+/* (4) (out_c), holds the input offset, each above its shift */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t residual_linear11_bias[4] = {
-    27770, -5744, 20914, -2173,
+    1777338, -367558, 1338554, -139014,
 };
 /* (1), Q31 */
 RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
 static const int32_t residual_linear11_multiplier[1] = {
     1665439233,
-};
-/* (1) */
-RESIDUAL_SECTION_WEIGHTS MCP_ALIGNED(4)
-static const int8_t residual_linear11_shift[1] = {
-    -6,
 };
 static const mcp_fully_connected residual_linear11 = {
     .in_c = 7,
@@ -383,7 +378,7 @@ static const mcp_fully_connected residual_linear11 = {
     .weight = residual_linear11_weight,
     .bias = residual_linear11_bias,
     .multiplier = residual_linear11_multiplier,
-    .shift = residual_linear11_shift,
+    .shift = 0,
 };
 
 int residual_run(const int8_t *input, int8_t *output, void *arena)
@@ -421,7 +416,7 @@ int residual_run(const int8_t *input, int8_t *output, void *arena)
     mcp_average_pool2d_s8_dsp(&residual_mean9, memory + 0, memory + 64);
     MCP_LAYER_DONE(8, memory + 64, 7);
     /* 9: linear11, Linear 7 -> 4, 28 MACs */
-    mcp_fully_connected_s8_dsp(&residual_linear11, memory + 64, output, memory + 0);
+    mcp_fully_connected_shared_s8_dsp(&residual_linear11, memory + 64, output, memory + 0);
     MCP_LAYER_DONE(9, output, 4);
     return 0;
 }
