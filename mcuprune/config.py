@@ -51,6 +51,10 @@ def _to_widths(value: object) -> object:
     return low, high
 
 
+def _from_widths(value: tuple[float, float] | None) -> str | None:
+    return None if value is None else f"{value[0]}:{value[1]}"
+
+
 BudgetField = Annotated[Budget, BeforeValidator(_to_budget), PlainSerializer(str)]
 
 
@@ -101,7 +105,9 @@ class RunConfig(BaseModel):
     family: tuple[BudgetField, ...] = ()
     method: str = "taylor"
     binding: str | None = None
-    widths: Annotated[tuple[float, float] | None, BeforeValidator(_to_widths)] = None
+    widths: Annotated[
+        tuple[float, float] | None, BeforeValidator(_to_widths), PlainSerializer(_from_widths)
+    ] = None
     distill: float = Field(0.0, ge=0, le=1)
     drop_blocks: bool | None = None
     inputs: int | None = Field(None, ge=1)

@@ -17,10 +17,11 @@ from mcuprune.resources.model import Breakdown, breakdown
 
 
 def breakdowns(e: Evidence) -> tuple[Breakdown, Breakdown]:
-    """Of the dense network, and of ours."""
+    """Of the dense network, deployed by itself with the kernels that would be chosen first; and of ours."""
     graph, subject = run_passes(e.whole.graph), e.built.subject
     core, toolchain, flash = e.board.core, e.config.toolchain, e.board.flash
-    dense = breakdown(graph, e.target.resources.plan(graph), core, toolchain, flash)
+    alone = e.target.resources.choosing_for(e.config.objectives[0])
+    dense = breakdown(graph, alone.plan(graph), core, toolchain, flash)
     return dense, breakdown(subject.graph, subject.plan, core, toolchain, flash)
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from mcuprune.board import Board, load_board
 from mcuprune.budget import Budget
-from mcuprune.config import RunConfig
+from mcuprune.config import RunConfig, load_config
 from mcuprune.errors import UsageError
 from mcuprune.form import Aims, Compressed, Form, check_form, choose_form
 from mcuprune.graph.ir import Graph
@@ -65,8 +65,16 @@ def compress_module(
     progress: Progress = SILENT,
     **options: object,
 ) -> tuple[Report, Times]:
-    """:func:`compress` for objects: what ``mcuprune.compress`` is.  ``options`` are fields of RunConfig."""
-    config = RunConfig.model_validate({"board": board, "budget": budget, **options})
+    """:func:`compress` for objects: what ``mcuprune.compress`` is.  ``options`` are fields of RunConfig.
+
+    Raises UsageError also for options that only a command has a use for: places of data, several budgets.
+    """
+    if useless := {"data", "more_data", "family"} & options.keys():
+        raise UsageError(
+            f"mcuprune.compress has no use for {', '.join(sorted(useless))}: model and task are objects, "
+            "and the budget is one; mcuprune.family.compress_family takes several"
+        )
+    config = load_config(None, {"board": board, "budget": budget, **options})
     board_found = ready_board(config)
     return compress_problem(make_problem(model, task, config), board_found, config, progress)
 

@@ -30,7 +30,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """Test scores by key (dense, compressed, int8, host, controls), flash bytes of the float networks."""
+    """Test scores by key (dense, compressed, int8, host, controls); flash bytes by key, of all but dense."""
 
     values: Mapping[str, Score]
     flash: Mapping[str, int]
@@ -58,7 +58,7 @@ def evaluate(compressed: Compressed, built: Deployment) -> tuple[Scores, np.ndar
     values["host"] = score_outputs(task, dequantize_output(quantized, host.reshape(outputs.shape)))
     unfolded = quantized if built.folded is None else built.folded.original
     sqnr = layer_sqnr(outcome.found.graph, unfolded, task.calibration(64))
-    flash = {name: flash_bytes(graph, target.resources) for name, graph in graphs.items()}
+    flash = {n: flash_bytes(graph, target.resources) for n, graph in graphs.items() if n != "dense"}
     resources = target.resources
     ours = breakdown(quantized, built.subject.plan, resources.core, resources.toolchain).flash
     flash |= dict.fromkeys(("int8", "host", "emulated"), ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from importlib import metadata
 
 from mcuprune import __version__
@@ -10,7 +11,7 @@ from mcuprune.board import Board
 from mcuprune.config import PLACES, RunConfig
 from mcuprune.deploy import ORIGINAL, RECORD, Deployment
 from mcuprune.evidence import Evidence
-from mcuprune.figures import resource_rows, savings
+from mcuprune.figures import breakdowns, resource_rows, savings
 from mcuprune.graph.ir import Graph, QuantizedGraph
 from mcuprune.graph.op_shape import op_shape
 from mcuprune.graph.passes import run_passes
@@ -92,18 +93,19 @@ def _folding(folded: Folded | None) -> tuple[str, ...]:
 def command(config: RunConfig) -> str:
     """The command line that repeats a run: every setting that is not its default."""
     values = config.model_dump(mode="json", exclude={*PLACES, "model", "family"})
-    values["budget"] = " --budget ".join(map(str, config.family)) or str(config.budget)
+    values["budget"] = [str(budget) for budget in config.family or (config.budget,)]
     usual = {name: field.default for name, field in RunConfig.model_fields.items()}
     parts = ["mcuprune", "compress", *([config.model] if config.model else [])]
     for name, value in values.items():
         flag = name.replace("_", "-")
-        if value in (None, "") or (value == usual[name] and name not in ALWAYS):
+        if value in (None, "", [""]) or (value == usual[name] and name not in ALWAYS):
             continue
         if isinstance(value, bool):
-            parts.append(f"--{flag}" if value else f"--no-{flag}")
+            parts.append(f"--{flag}" if value else NEGATED.get(name, f"--no-{flag}"))
         else:
-            parts.append(f"--{flag} {value}")
-    return " ".join(parts)
+            for one in value if isinstance(value, list) else [value]:
+                parts += [f"--{flag}", str(one)]
+    return shlex.join(parts)
 
 
 def board_summary(board: Board) -> r.BoardSummary:
@@ -141,6 +143,7 @@ def _versions(built: Deployment) -> dict[str, str]:
     return found
 
 
+NEGATED = {"drop_blocks": "--keep-layers"}
 ALWAYS = ("board", "method", "seed")  # said in the command also where they are the defaults
 
 LABELS = {
@@ -160,7 +163,7 @@ LABELS = {
 def _accuracies(e: Evidence) -> tuple[r.Accuracy, ...]:
     task = e.problem.task
     found = {key: score for key, score in e.scores.values.items() if key in LABELS}
-    flash = e.scores.flash
+    flash = {**e.scores.flash, "dense": breakdowns(e)[0].flash}
     rows = [_accuracy(*LABELS[key], found[key], task, flash.get(key)) for key in LABELS if key in found]
     run = e.proof.emulated
     if run is not None:

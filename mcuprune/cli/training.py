@@ -242,8 +242,7 @@ def compress(
         given |= {"budget": budget[0], "family": ()} if len(budget) == 1 else {"family": tuple(budget)}
     run = load_config(config, given)
     if board and len(board) > 1:
-        grid = {"boards": tuple(board), "budgets": tuple(map(str, run.family))}
-        _sweep(run.model_copy(update={"family": ()}), grid, None, "local", as_json)
+        _sweep(run, {"boards": tuple(board)}, None, "local", as_json)
         return
     if run.family:
         _family(run, as_json)
@@ -328,6 +327,9 @@ def sweep(
 def _sweep(run: RunConfig, grid: dict[str, tuple], jobs: int | None, engine: str, as_json: bool) -> None:
     from mcuprune import sweep as sweeps
 
+    if run.family:  # budgets of one run become those of several
+        grid = {**grid, "budgets": grid.get("budgets") or tuple(map(str, run.family))}
+        run = run.model_copy(update={"family": ()})
     found = sweeps.sweep(run, sweeps.Grid(**grid), jobs, engine, lambda line: typer.echo(line, err=True))
     show({"rows": found.rows}, found.text(), as_json)
     typer.echo(f"written to {run.out}; open {run.out / 'sweep.html'}", err=True)

@@ -84,11 +84,6 @@ def least_peak_order(problem: Problem, state_limit: int = STATE_LIMIT) -> tuple[
     return given
 
 
-def order_peak(problem: Problem, order: Sequence[int]) -> int:
-    """Largest number of bytes alive at one step of ``order``."""
-    return _peak(problem, _tables(problem), order)
-
-
 def _peak(problem: Problem, tables: _Tables, order: Sequence[int]) -> int:
     done, peak = 0, 0
     live = _bytes_at_start(problem, tables)

@@ -123,10 +123,7 @@ def _least(layers: Sequence[Sequence[Option]], judge: Judge) -> list[Kernel]:
     """
     starts = (
         [options[0] for options in layers],
-        [
-            min(options, key=lambda o: o.constants + sum(size for _, size in o.functions))
-            for options in layers
-        ],
+        [min(options, key=_bytes_alone) for options in layers],
     )
     ends = [_improved(start, layers, judge) for start in starts]
     best = min(ends, key=lambda found: _cost(found, judge))

@@ -108,7 +108,10 @@ def excess(figures: Mapping[str, float], budgets: Mapping[str, float]) -> float:
 def uniform_levels(
     full: Mapping[str, int], fits: Callable[[Mapping[str, int]], bool], steps: int = 1000
 ) -> Levels:
-    """Levels ``max(1, floor(a * full))`` of the largest common factor ``a = k / steps`` that fits."""
+    """Levels ``max(1, floor(a * full))`` of the largest common factor ``a = k / steps`` that fits.
+
+    Found by bisection, so the largest where figures grow with ``a``; one unit everywhere if nothing fits.
+    """
     low, high = 0, steps
     while low < high:
         middle = (low + high + 1) // 2
@@ -120,6 +123,7 @@ def uniform_levels(
 
 
 def scaled(full: Mapping[str, int], factor: float) -> Levels:
+    """Every width times ``factor``, rounded down, at least one unit."""
     return {site: max(1, math.floor(width * factor + 1e-9)) for site, width in full.items()}
 
 

@@ -109,6 +109,7 @@ def unpack_keep(saved: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def values(module: GraphModule) -> dict[str, Tensor]:
+    """Copies of its parameters and statistics by name, for :func:`restore`."""
     parameters, statistics = module.state()
     return {name: value.detach().clone() for name, value in (parameters | statistics).items()}
 

@@ -50,6 +50,7 @@ class Binding:
     moving: ClassVar[bool] = True
 
     def update(self, multipliers: Multipliers, seen: Observed) -> Multipliers:
+        """New values, non-negative, and sums by resource, after a step that saw these violations."""
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
     def paid(self, multipliers: Multipliers) -> list[str]:

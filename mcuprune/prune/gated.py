@@ -48,7 +48,7 @@ class Gated(Method):
         state = context.state
         state["gate"] = gates = {k: _observed(gate) for k, gate in self.gates(context).items()}
         expected = self.expected(state)
-        loss = context.sgd(context.pressure(expected) if expected else None)
+        loss = context.plain_step(context.pressure(expected) if expected else None)
         slopes = {k: gate.grad for k, gate in gates.items() if gate.grad is not None}
         state["steps"]["count"] = state["steps"]["count"] + 1
         for key, slope in slopes.items():

@@ -63,7 +63,7 @@ class Context:
     step: int
     progress: float  # 0 at the start of gating, 1 once the budgets are those of the target
 
-    def sgd(self, extra: Tensor | None = None) -> Tensor:
+    def plain_step(self, extra: Tensor | None = None) -> Tensor:
         """One plain optimizer step; ``extra`` is added to the loss."""
         loss = self.loss()
         take_step(self.optimizer, loss if extra is None else loss + extra.to(loss.device))
@@ -90,6 +90,7 @@ class Method:
         return type(self).widths is not Method.widths
 
     def init(self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator) -> State:
+        """What it learns and remembers, by purpose and site, on the module's device."""
         return State()
 
     def transform(self, site: Site, tensor: Tensor, state: State) -> Tensor:
@@ -98,7 +99,7 @@ class Method:
 
     def step(self, context: Context) -> Tensor:
         """One training step; returns the loss."""
-        return context.sgd()
+        return context.plain_step()
 
     def assign(self, state: State, keep: Keep) -> None:
         """Take note of the units that currently fit the budgets."""
@@ -134,6 +135,7 @@ def best_units(scores: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> d
 
 
 def mask_of(size: int, kept: np.ndarray) -> Tensor:
+    """(size,) float32: 1 at the ``kept`` positions, otherwise 0."""
     mask = torch.zeros(size)
     mask[torch.from_numpy(kept)] = 1.0
     return mask

@@ -102,6 +102,10 @@ class ResourceModel:
         """The figures of a planned network by resource."""
         return {k: getattr(usage, k) for k in RESOURCES} | {"cycles": usage.latency.high}
 
+    def choosing_for(self, objective: str) -> ResourceModel:
+        """The same, with kernels chosen for another objective."""
+        return replace(self, objective=objective, _memo={})
+
     def plan(self, network: Network) -> Plan:
         return make_plan(network, self.core.isa, self.objective, placement_limit=PLACEMENTS)
 

@@ -60,7 +60,7 @@ def picked(task: Task, axis: str, kept: tuple[int, ...]) -> Task:
     shape[place] = len(kept)
     mean, std = ((of_kept(v, kept) if axis == "channels" else v) for v in (task.mean, task.std))
     front_end = None if task.front_end is None else heard(task.front_end, kept)
-    augment = apart(task).augment if front_end is None else cepstral(front_end)
+    augment = apart(task).augment if front_end is None or task.augment is None else cepstral(front_end)
     if isinstance(augment, Moved):
         augment = replace(augment, mean=mean, std=std)
     behind = place + 1 if place >= 0 else place  # the batch comes first

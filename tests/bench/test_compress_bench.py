@@ -159,6 +159,9 @@ def test_verdicts_say_what_is_not_reached(tmp_path: Path) -> None:
     assert held["MACs down by 88%, but cycles only by 12%"] is False
     assert not any("but flash" in words for words in held)
     assert (False, "83.00 % int8, 90.00 asked (a paper)") in verdict(second)
+    slower = replace(first, ours={unit: r | {"cycles": 150_000} for unit, r in first.ours.items()})
+    cycles = next(r["cycles"] for r in first.dense.values())
+    assert (False, f"MACs down by 88%, but cycles up by {150_000 / cycles - 1:.0%}") in verdict(slower)
 
 
 def test_a_tied_density_has_the_tighter_limit() -> None:

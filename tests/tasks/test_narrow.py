@@ -78,6 +78,15 @@ def test_the_front_end_computes_what_was_picked_and_nothing_else() -> None:
     )
 
 
+def test_training_without_changes_stays_without_them() -> None:
+    spec = Mfcc(samples=2000)
+    front_end = FrontEnd(spec, (0.0,) * 10, (1.0,) * 10)
+    whole = replace(task(spec.frames, 10, 1), front_end=front_end, augment=None)
+    assert picked(whole, "columns", (0, 4)).augment is None
+    changed = replace(whole, augment=lambda x, rng: x)
+    assert picked(changed, "columns", (0, 4)).augment is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "axis", "count", "says"),
     [

@@ -122,7 +122,7 @@ class ConnectivityElements(Method):
     def step(self, context: Context) -> Tensor:
         state, (parameters, _) = context.state, context.module.state()
         before = {k: parameters[k].detach().clone() for k in state["variable"]}
-        loss = context.sgd()
+        loss = context.plain_step()
         for key, variable in state["variable"].items():
             slope = state["effective"][key].grad
             assert slope is not None

@@ -44,6 +44,7 @@ class Ensemble(Learned):
 
     @cached_property
     def inner(self) -> Learned:
+        """The method of its members; UsageError for one that cannot be."""
         return parse_choice(self.member, {k: m for k, (m, _) in MEMBERS.items()}, "ensemble member")
 
     @property

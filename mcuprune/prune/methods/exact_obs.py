@@ -32,6 +32,7 @@ class Layer:
     Hessian.
 
     ``columns`` maps a group to (units, columns per unit) positions: what the removal of a unit takes away.
+    ``energy`` is the loss of removing all weights, above 0: losses of layers are compared as shares of it.
     """
 
     weight: np.ndarray

@@ -25,6 +25,7 @@ def sample(logits: Tensor, uniform: Tensor) -> Tensor:
 
 
 def active_probability(logits: Tensor) -> Tensor:
+    """(units,) probability that a gate is not 0 (Louizos et al. 2018, eq. 12)."""
     return torch.sigmoid(logits + SHIFT)
 
 

@@ -53,7 +53,7 @@ class RigL(Method):
 
     def step(self, context: Context) -> Tensor:
         update = context.step % self.interval == 0 and context.progress < 1.0
-        loss = self._revise(context) if update else context.sgd()
+        loss = self._revise(context) if update else context.plain_step()
         parameters, _ = context.module.state()
         with torch.no_grad():
             for key, mask in context.state["mask"].items():

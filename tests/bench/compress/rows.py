@@ -231,5 +231,6 @@ def _realised(row: Row) -> list[Judgement]:
         )
         if saving.flagged:
             on_paper, real = saving.nominal.saved, saving.realised.saved
-            found.append((False, f"{unit} down by {on_paper:.0%}, but {device} only by {real:.0%}"))
+            left = f"only by {real:.0%}" if real >= 0 else f"up by {-real:.0%}"
+            found.append((False, f"{unit} down by {on_paper:.0%}, but {device} {left}"))
     return found
