@@ -77,7 +77,8 @@ class RunConfig(BaseModel):
     widths        ``LOW:HIGH``, the least and the most that is tried, as multiples of uniform scaling's
     distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
     augment       how training inputs are changed in every batch: images by ``flip`` or ``crop_and_flip``,
-                  sequences of three axes as if ``worn``, of two as if ``drawn``; ``none``: not at all;
+                  sequences of three axes as if ``worn``, of two as if ``drawn``, audio as by other
+                  ``voices``; ``none``: not at all;
                   ``task``: as the task says, and data of your own not
     device        where training computes; ``auto``: on a GPU that CUDA finds
     optimizer     of training; ``auto``: sgd for a network with batch norms, otherwise adamw
@@ -121,7 +122,7 @@ class RunConfig(BaseModel):
     controls: bool = True
     all_controls: bool = False
     seed: int = Field(0, ge=0, le=2**32)
-    augment: Literal["task", "none", "flip", "crop_and_flip", "worn", "drawn"] = "task"
+    augment: Literal["task", "none", "flip", "crop_and_flip", "worn", "drawn", "voices"] = "task"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bf16"] = "auto"
     min_accuracy: float | None = Field(None, ge=0)

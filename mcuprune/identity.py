@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from mcuprune.config import RunConfig
+import numpy as np
 
-FILES = ("model", "data", "more_data")  # fields that may name a file or a folder
+from mcuprune.config import RunConfig
+from mcuprune.errors import UsageError
+from mcuprune.graph.ir import Graph
+from mcuprune.tasks.published import PUBLISHED, find_folder
+from mcuprune.tasks.task import Task
 
 
 def identity(config: RunConfig) -> str:
-    """The run as TOML, with a digest of its model file and of its data as comments.
+    """The run as TOML, with digests of its model file, data and board file as comments.
 
     Runs of equal identity give equal results: what an interrupted one left may be used, and what a finished
     one left need not be made again.
@@ -21,8 +25,30 @@ def identity(config: RunConfig) -> str:
 
 def digests(config: RunConfig) -> str:
     """The comments alone.  To be taken before the files are read: what trains is never newer then."""
-    paths = {field: _path(getattr(config, field)) for field in FILES}
+    paths = {"model": _path(config.model), "data": _data(config), "more_data": _path(config.more_data)}
+    paths["board"] = _path(config.board) if config.board.endswith(".toml") else None
     return "".join(f"# {field}: {_digest(path)}\n" for field, path in paths.items() if path is not None)
+
+
+def of_objects(config: RunConfig, graph: Graph, task: Task) -> str:
+    """The identity of a run that was given its network and its data as objects."""
+    found = hashlib.blake2b(digest_size=16)
+    splits = (task.train, task.validation, task.test)
+    arrays = [constant.values for constant in graph.constants.values()]
+    for array in (*arrays, *(values for split in splits for values in (split.x, split.y))):
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return f"{identity(config)}# objects: {found.hexdigest()}\n"
+
+
+def _data(config: RunConfig) -> Path | None:
+    name = (config.task or "").partition("/")[0]
+    if name not in PUBLISHED:
+        return _path(config.data)
+    try:
+        return find_folder(name, config.data)
+    except UsageError:  # loading them says so
+        return None
 
 
 def _path(spec: str | Path | None) -> Path | None:

@@ -21,7 +21,7 @@ from mcuprune.errors import UsageError
 from mcuprune.form import Aims, Compressed, Form, check_form, choose_form
 from mcuprune.graph.ir import Graph
 from mcuprune.graph.passes import run_passes
-from mcuprune.identity import identity
+from mcuprune.identity import identity, of_objects
 from mcuprune.package import Clock, package
 from mcuprune.problem import Problem, load_problem, make_problem, make_setting
 from mcuprune.progress import SILENT, Progress
@@ -76,7 +76,9 @@ def compress_module(
         )
     config = load_config(None, {"board": board, "budget": budget, **options})
     board_found = ready_board(config)
-    return compress_problem(make_problem(model, task, config), board_found, config, progress)
+    problem = make_problem(model, task, config)
+    named = of_objects(config, problem.graph, problem.task)
+    return compress_problem(problem, board_found, config, progress, named=named)
 
 
 def ready_board(config: RunConfig) -> Board:

@@ -61,6 +61,7 @@ RECIPES = {  # by task, their rates for AdamW; other data: own_recipe
     "har": Recipe(epochs=60, batch_size=64, learning_rate=3e-3),
     "wand": Recipe(epochs=80, batch_size=32, learning_rate=3e-3, widths=(1.0, 2.0)),
 }
+VOICES = {"voices": True, "none": False}  # --augment: whether audio is changed; otherwise as the task does
 OWN_STEPS = 4000  # of the optimizer, for data that have no recipe
 OWN_EPOCHS = (10, 300)  # at least and at most, whatever the size of the data
 PERCENT = 2.0  # a floor from here on is meant in percent, where the metric ends at 1
@@ -111,7 +112,8 @@ def load_problem(config: RunConfig) -> Problem:
 
 def _task(config: RunConfig, name: str | None = None) -> Task:
     """The data, images at the resolution that is asked for."""
-    task = load_task(name or config.task, config.data, config.seed, config.more_data)
+    voices = VOICES.get(config.augment)
+    task = load_task(name or config.task, config.data, config.seed, config.more_data, voices)
     return task if config.resolution is None else resized(task, config.resolution)
 
 
@@ -171,7 +173,7 @@ def _problem(build: Build, task: Task, config: RunConfig, name: str, note: str =
 
 
 def make_setting(problem: Problem, config: RunConfig, folder: Path | None = None) -> Setting:
-    """How networks of the problem are trained and judged; the validation part decides."""
+    """How networks of the problem are trained; the validation part gives the curve of scores."""
     task = problem.task
 
     def score(module: nn.Module) -> float:
@@ -225,9 +227,9 @@ def siren_width(budget: Budget, outputs: int) -> int:
 
 
 def _model_of(task: Task) -> str:
-    if task.name == DEMO_TASK:
+    if task.is_built_in and task.name == DEMO_TASK:
         return DEMO_TASK
-    if task.name in OWN_MODELS:
+    if task.is_built_in and task.name in OWN_MODELS:
         return OWN_MODELS[task.name]
     if len(task.input_shape) != 3:
         return "mlp"
@@ -247,10 +249,13 @@ def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
 
     Raises UsageError for a device that is not there.
     """
-    recipe = RECIPES.get(task.name) or (own_recipe(len(task.train)) if task.classes else SIGNAL_RECIPE)
+    recipe = RECIPES.get(task.name) if task.is_built_in else None
+    recipe = recipe or (own_recipe(len(task.train)) if task.classes else SIGNAL_RECIPE)
     own = ("epochs", "batch_size", "widths")
     given = {key: value for key in own if (value := getattr(config, key)) is not None}
     recipe = replace(recipe, **given)
+    if recipe.batch_size == 1 and is_normalized(graph):
+        raise UsageError("--batch-size 1: batch norms need statistics of several samples; give 2 or more")
     if config.optimizer == "sgd" or (config.optimizer == "auto" and is_normalized(graph)):
         recipe = recipe.with_sgd(len(task.train), config.learning_rate)
     rate = config.learning_rate or recipe.learning_rate
@@ -261,7 +266,7 @@ def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
 
 def augmented(task: Task, name: str) -> Task:
     """``task`` with its training inputs changed as ``--augment`` says; UsageError where they cannot be."""
-    if name == "task":
+    if name in ("task", "voices"):  # :func:`load_task` has seen to the latter
         return task
     if name in MOTIONS:
         axes, made = MOTIONS[name]

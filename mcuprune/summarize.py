@@ -6,6 +6,8 @@ import math
 import shlex
 from importlib import metadata
 
+import numpy as np
+
 from mcuprune import __version__
 from mcuprune.board import Board
 from mcuprune.config import PLACES, RunConfig
@@ -20,7 +22,7 @@ from mcuprune.layers import layer_costs
 from mcuprune.lossless.record import Folded
 from mcuprune.plan.ir import Plan, planned_layers
 from mcuprune.plan.live import lifetimes_of_plan
-from mcuprune.quantize.convert import dequantize_output
+from mcuprune.quantize.convert import dequantize_output, quantize_input
 from mcuprune.report import model as r
 from mcuprune.resources.choices import kernel_choices
 from mcuprune.resources.macs import macs
@@ -62,7 +64,23 @@ def make_report(e: Evidence) -> r.Report:
 def _notes(e: Evidence) -> tuple[str, ...]:
     """What the report's reader should know, most general first."""
     given = (e.problem.note,) if e.problem.note else ()
-    return (*given, *e.compressed.form.notes(), *_resolution(e), *_folding(e.built.folded), *_sound(e))
+    found = (*_resolution(e), *_erased(e), *_folding(e.built.folded), *_sound(e))
+    return (*given, *e.compressed.form.notes(), *found)
+
+
+def _erased(e: Evidence) -> tuple[str, ...]:
+    """Of vectors: features that differ among test samples, but not after quantization."""
+    x = e.problem.task.test.x
+    if x.ndim != 2:
+        return ()
+    codes = quantize_input(e.built.subject.graph, x)
+    lost = np.flatnonzero((np.ptp(x, axis=0) > 0) & (codes == codes[0]).all(axis=0))
+    if not len(lost):
+        return ()
+    return (
+        f"{len(lost)} of {x.shape[1]} features have one int8 value for all test samples (the first is number "
+        f"{lost[0]}): inputs share one scale. Bring features to similar ranges before training.",
+    )
 
 
 def _resolution(e: Evidence) -> tuple[str, ...]:
@@ -129,6 +147,9 @@ def _task(task: Task, config: RunConfig) -> r.TaskSummary:
         test_size=len(task.test),
         floor=config.min_accuracy,
         chance=task.chance if task.metric != "psnr" else None,
+        mean=task.mean if task.front_end is None else (),
+        std=task.std if task.front_end is None else (),
+        labels=task.labels,
     )
 
 

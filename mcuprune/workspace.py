@@ -13,6 +13,11 @@ from mcuprune.errors import UsageError
 
 TRAINING = ".training"  # checkpoints of an unfinished run
 CONFIG = "run.toml"
+PACKAGE = "deploy.json"  # what is in every package
+OPTIONAL = (  # what only some packages have: of an earlier one it would be wrong
+    *("firmware.elf", "lossless.json", "model.onnx", "original.tflite", "report.html", "report.json"),
+    *(CONFIG, "samples.npy", "times.json"),
+)
 BUILD = ".build-"  # and the number of the process: what will be published
 
 
@@ -26,9 +31,12 @@ class Workspace:
     config: str = ""
 
     def publish(self) -> None:
-        """Move what was built, and the configuration, into the output folder over an earlier run's files."""
+        """Move what was built, and the configuration, into the output folder in place of an earlier run's."""
         if self.config:
             (self.build / CONFIG).write_text(self.config, encoding="utf-8")
+        if (self.build / PACKAGE).exists() and (self.out / PACKAGE).exists():
+            for name in OPTIONAL:
+                (self.out / name).unlink(missing_ok=True)
         for source in sorted(self.build.iterdir()):
             target = self.out / source.name
             if target.is_dir():

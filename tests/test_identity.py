@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from mcuprune import pipeline
 from mcuprune.config import RunConfig
 from mcuprune.errors import UsageError
-from mcuprune.identity import identity
+from mcuprune.frontends.torch_export import trace
+from mcuprune.identity import identity, of_objects
 from mcuprune.sweep import finished
+from mcuprune.tasks.load import load_task
+from mcuprune.tasks.task import Split
 from mcuprune.workspace import CONFIG, TRAINING, open_workspace
 
 
@@ -90,3 +95,35 @@ def test_the_identity_of_a_run_is_that_of_the_files_before_they_are_read(
     pipeline.compress(config)
     assert seen == [before]
     assert identity(config) != before
+
+
+def test_the_board_file_and_published_data_decide_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = tmp_path / "my.toml"
+    board.write_text("[clock]")
+    own = RunConfig(task="digits", board=str(board))
+    seen = {identity(own)}
+    board.write_text("[clocks]")
+    seen.add(identity(own))
+    published = RunConfig(task="har/0")
+    for name in ("a", "b"):
+        folder = tmp_path / name / "har_st" / "walking"
+        folder.mkdir(parents=True)
+        (folder / "0.csv").write_text(name)
+        monkeypatch.setenv("MCUPRUNE_DATA", str(tmp_path / name))
+        seen.add(identity(published))
+    monkeypatch.delenv("MCUPRUNE_DATA")
+    seen.add(identity(published))
+    assert len(seen) == 5
+
+
+def test_objects_are_told_apart_by_what_they_hold() -> None:
+    task, config = load_task("digits", None), RunConfig(task=None)
+    graph = trace(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), (1, 8, 8))
+    other = trace(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), (1, 8, 8))
+    few = replace(task, train=Split(task.train.x[:50], task.train.y[:50]))
+    seen = [of_objects(config, g, t) for g, t in ((graph, task), (other, task), (graph, few), (graph, task))]
+    assert len(set(seen)) == 3
+    assert seen[0] == seen[3]
+    assert seen[0].startswith(config.to_toml())

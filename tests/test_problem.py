@@ -273,3 +273,17 @@ def test_motion_of_ones_own_moves_as_others_would():
             augmented(task, other)
         with pytest.raises(UsageError, match="no images"):
             augmented(task, "flip")
+
+
+def test_own_data_called_like_a_built_in_task_are_own_data(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "har.npz", x=rng.normal(size=(90, 20)), y=np.arange(90) % 3)
+    problem = load_problem(RunConfig(data=str(tmp_path / "har.npz")))
+    assert problem.note == "no model given: mlp"
+    assert (problem.recipe.epochs, problem.recipe.batch_size) == (300, 32)
+
+
+def test_batch_norms_need_more_than_one_sample(net):
+    with pytest.raises(UsageError, match="--batch-size 1: batch norms"):
+        load_problem(RunConfig(model=f"{net}:Net", task="digits", batch_size=1))
+    assert load_problem(RunConfig(task="digits", batch_size=1)).recipe.batch_size == 1

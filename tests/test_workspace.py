@@ -86,3 +86,16 @@ def test_an_error_after_the_end_is_the_one_that_is_seen(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="late"):
         run()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["report.json"]
+
+
+def test_nothing_of_an_earlier_package_is_left(tmp_path: Path) -> None:
+    """Samples and a report of another network would be taken for those of this one."""
+    own = tmp_path / "out" / "notes.txt"
+    own.parent.mkdir()
+    own.write_text("mine")
+    for names in (("deploy.json", "samples.npy", "report.json", "model.onnx"), ("deploy.json",)):
+        with open_workspace(tmp_path / "out") as space:
+            for name in names:
+                (space.build / name).write_text("new")
+            space.publish()
+        assert sorted(path.name for path in own.parent.iterdir()) == sorted((*names, "notes.txt"))

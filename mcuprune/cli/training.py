@@ -174,7 +174,7 @@ def compress(
         str | None,
         typer.Option(
             help="How training inputs are changed in every batch: task, none, flip or crop_and_flip for "
-            "images, worn (accelerometers) or drawn (strokes) for motion. "
+            "images, worn (accelerometers) or drawn (strokes) for motion, voices for words. "
             f"(default: {DEFAULT.augment})",
             rich_help_panel=TRAINING,
         ),

@@ -53,6 +53,7 @@ class TaskSummary(Record):
     """``metric`` is ``accuracy`` (fractions, shown in percent) or ``psnr`` (dB); more is better for both.
 
     ``floor`` is the least acceptable value (``--min-accuracy``), ``chance`` what guessing reaches.
+    Inputs are ``(raw - mean) / std``, by channel where there are several values; ``labels`` name the outputs.
     """
 
     name: str
@@ -65,6 +66,9 @@ class TaskSummary(Record):
     test_size: int = 0
     floor: float | None = None
     chance: float | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def load_npz(path: Path) -> Splits:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise UsageError(f"'{path}' cannot be read as .npz ({error}); write it with numpy.savez") from None
     return from_mapping(arrays, str(path))
 

@@ -11,7 +11,11 @@ from mcuprune.tasks.image import SUFFIXES, is_image, read_image
 from mcuprune.tasks.splits import Splits, to_inputs
 from mcuprune.tasks.task import Split
 
-PARTS = {"train": "train", "test": "test"} | dict.fromkeys(("val", "valid", "validation"), "validation")
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 LAYOUT = "<folder>/<class>/*.png, or <folder>/train/<class>/*.png beside <folder>/test"
 
 
@@ -21,23 +25,47 @@ def load_image_folder(folder: Path) -> Splits:
     Grey images become colour where the set has both.  Raises UsageError naming the file or folder for an
     empty set, unreadable images, several image sizes, and classes that training images lack.
     """
-    above = {PARTS[path.name.lower()]: path for path in _folders(folder) if path.name.lower() in PARTS}
-    parts = above if "train" in above else {"train": folder}
-    classes = tuple(path.name for path in _folders(parts["train"]))
+    parts = _parts(folder)
+    classes = class_names(folder)
     if len(classes) < 2:
         found = f"one class folder, '{classes[0]}'" if classes else "no class folders"
         raise UsageError(f"'{parts['train']}' holds {found}; give {LAYOUT}, with at least two classes")
+    _check_depth(parts["train"], classes)
     images = {part: _images(path, classes) for part, path in parts.items()}
     _check_sizes(images)
     channels = max(pixels.shape[2] for entries in images.values() for _, pixels, _ in entries)
     return Splits(**{part: _split(entries, channels, str(parts[part])) for part, entries in images.items()})
 
 
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The class folders' names, in the order of their numbers."""
+    return tuple(path.name for path in folders(_parts(folder)["train"]))
+
+
+def _parts(folder: Path) -> dict[str, Path]:
+    above = {PARTS[path.name.lower()]: path for path in folders(folder) if path.name.lower() in PARTS}
+    if above and "train" not in above:
+        raise UsageError(
+            f"'{folder}' holds '{next(iter(above.values())).name}' but no 'train'; give {LAYOUT}"
+        )
+    return above or {"train": folder}
+
+
+def _check_depth(folder: Path, classes: tuple[str, ...]) -> None:
+    """UsageError for parts of other names, which look like classes: the same sub-folders and no images."""
+    below = [tuple(path.name for path in folders(folder / name)) for name in classes]
+    if len(below[0]) > 1 and len(set(below)) == 1 and not any(map(is_image, folder.glob("*/*"))):
+        raise UsageError(
+            f"'{folder}': {', '.join(classes)} all hold the folders {', '.join(below[0])}; "
+            f"if these are the classes, give {LAYOUT}"
+        )
+
+
 Entry = tuple[Path, np.ndarray, int]  # file, pixels (height, width, channels) uint8, class number
 
 
 def _images(folder: Path, classes: tuple[str, ...]) -> list[Entry]:
-    unknown = [path for path in _folders(folder) if path.name not in classes]
+    unknown = [path for path in folders(folder) if path.name not in classes]
     if unknown:
         raise UsageError(f"'{unknown[0]}' is a class without training images (known: {', '.join(classes)})")
     found: list[Entry] = []
@@ -45,7 +73,9 @@ def _images(folder: Path, classes: tuple[str, ...]) -> list[Entry]:
         files = sorted(path for path in (folder / name).rglob("*") if path.is_file() and is_image(path))
         if not files:
             kinds = ", ".join(SUFFIXES)
-            raise UsageError(f"'{folder / name}' holds no images ({kinds}); add some or remove the folder")
+            absent = not (folder / name).exists()
+            cure = "add some" if absent else "add some or remove the folder"
+            raise UsageError(f"'{folder / name}' holds no images ({kinds}); {cure}")
         found += [(path, read_image(path), number) for path in files]
     return found
 
@@ -65,6 +95,7 @@ def _split(entries: list[Entry], channels: int, where: str) -> Split:
     return Split(to_inputs(np.stack(pixels), where), labels)
 
 
-def _folders(folder: Path) -> list[Path]:
+def folders(folder: Path) -> list[Path]:
+    """Sub-folders by name, hidden ones left out."""
     hidden = (".", "__")
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(hidden))

@@ -22,7 +22,7 @@ LOUDEST = 12000.0  # of a clip, in steps
 
 
 def with_more(task: Task, folder: Path, trimmed: bool, seed: int) -> Task:
-    """``task`` trained on the recordings ``folder/<class>/*.wav`` too, and on perturbed copies of them.
+    """``task`` trained on the recordings ``folder/<class>/*.wav`` too, and on perturbed copies as of its own.
 
     They are resampled to the rate of the task's front end and, with ``trimmed``, cut to the part that is
     heard.  Sub-folders that are not called like a class of the task are left out.  Raises UsageError for a
@@ -31,10 +31,11 @@ def with_more(task: Task, folder: Path, trimmed: bool, seed: int) -> Task:
     if task.front_end is None or not task.labels:
         raise UsageError(f"task '{task.name}' is no audio: further recordings are for words; leave them out")
     clips = _read(folder, task.labels, task.front_end.spec, trimmed)
-    own = len(task.train) // (1 + COPIES)
+    copies = 0 if task.augment is None else COPIES
+    own = len(task.train) // (1 + copies)
     repeats = max(1, round(SHARE * own / len(clips)))
     found = features(
-        Split(np.tile(clips.x, (repeats, 1)), np.tile(clips.y, repeats)), COPIES, task.front_end.spec, seed
+        Split(np.tile(clips.x, (repeats, 1)), np.tile(clips.y, repeats)), copies, task.front_end.spec, seed
     )
     mean, std = np.array(task.front_end.mean), np.array(task.front_end.std)
     x = ((found.x - mean) / std).astype(np.float32)[..., None]

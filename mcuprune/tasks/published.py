@@ -96,17 +96,23 @@ PUBLISHED: Mapping[str, Published] = {
 }
 
 
-def load_published(name: str, fold: str | None, data: str | None, seed: int) -> Task:
-    """The task of a published set; UsageError where it does not lie, or has no such fold."""
+def load_published(name: str, fold: str | None, data: str | None, seed: int, voices: bool = True) -> Task:
+    """The task of a published set; UsageError where it does not lie, or has no such fold.
+
+    ``voices``: training changes audio as other speakers would.
+    """
     known = PUBLISHED[name]
     if fold is not None and fold not in known.folds:
         folds = f"its folds are {', '.join(known.folds)}" if known.folds else "it has no folds"
         raise UsageError(f"task '{name}/{fold}': {folds}{did_you_mean(fold, known.folds)}")
-    return known.load(find_folder(name, data), fold, seed, known.title)
+    folder = find_folder(name, data)
+    if name == spoken.NAME:
+        return spoken.load_spoken_digits(folder, fold, seed, known.title, voices)
+    return known.load(folder, fold, seed, known.title)
 
 
 def find_folder(name: str, data: str | None) -> Path:
-    """Where a published set lies: ``data``, or one of its usual places below ``data`` or $MCUPRUNE_DATA."""
+    """Where a published set lies: one of its usual places below ``data`` or $MCUPRUNE_DATA, or ``data``."""
     root = data or os.environ.get(VARIABLE)
     if not root:
         raise UsageError(
@@ -114,7 +120,7 @@ def find_folder(name: str, data: str | None) -> Path:
             f"folder above '{PUBLISHED[name].places[0]}/'"
         )
     places = PUBLISHED[name].places
-    candidates = [*([Path(root)] if data else []), *(Path(root) / place for place in places)]
+    candidates = [*(Path(root) / place for place in places), *([Path(root)] if data else [])]
     for folder in candidates:
         if PUBLISHED[name].holds(folder):
             return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import numpy as np
 from mcuprune.errors import UsageError
 from mcuprune.signal.mfcc import Mfcc, fit
 from mcuprune.tasks.audio import read_wav
+from mcuprune.tasks.folder import folders
+from mcuprune.tasks.image import is_image
 from mcuprune.tasks.motion import windows
 from mcuprune.tasks.splits import TEST_SHARE, Splits, make_task
 from mcuprune.tasks.spoken import clip_task
@@ -22,21 +23,26 @@ RATES = {  # of audio that the front end knows, in Hz: how it is cut
 }
 LENGTH = 64  # readings of a window; windows overlap by half
 KINDS = (".wav", ".csv")
+FEWEST = 3  # csv files of a class: windows of one file are alike
 
 
 def kind_of(folder: Path) -> str | None:
-    """The suffix of the recordings in the class folders, or None where there are none."""
-    return next((kind for kind in KINDS if next(folder.glob(f"*/*{kind}"), None) is not None), None)
+    """The suffix of the recordings in the class folders; None where there are none, or images beside them."""
+    files = [path for part in folders(folder) for path in part.rglob("*")]
+    if any(map(is_image, files)):
+        return None
+    held = {path.suffix for path in files if path.parent.parent == folder}
+    return next((kind for kind in KINDS if kind in held), None)
 
 
-def load_recordings(folder: Path, seed: int) -> Task:
+def load_recordings(folder: Path, seed: int, voices: bool = False) -> Task:
     """``<class>/*.wav``, a second each at 8 or 16 kHz, or ``<class>/*.csv``, lines of one value per sensor.
 
-    Whole files are held out: a fifth of each class is the test set.  Raises UsageError naming the file or
-    folder that cannot be used.
+    Whole files are held out: a fifth of each class is the test set.  ``voices``: training changes audio as
+    other speakers would.  Raises UsageError naming the file or folder that cannot be used.
     """
     kind = kind_of(folder)
-    classes = sorted({path.parent.name for path in folder.glob(f"*/*{kind}")})
+    classes = tuple(path.name for path in folders(folder) if any(path.glob(f"*{kind}")))
     if len(classes) < 2:
         raise UsageError(f"'{folder}' holds one class folder, '{classes[0]}'; give at least two")
     files = [
@@ -44,11 +50,13 @@ def load_recordings(folder: Path, seed: int) -> Task:
         for label, name in enumerate(classes)
         for path in sorted((folder / name).glob(f"*{kind}"))
     ]
-    load: Callable[[Path, list[tuple[Path, int]], int], Task] = _audio if kind == ".wav" else _sensors
-    return load(folder, files, seed)
+    task = _audio(folder, files, classes, seed, voices) if kind == ".wav" else _sensors(folder, files, seed)
+    return replace(task, labels=classes)
 
 
-def _audio(folder: Path, files: list[tuple[Path, int]], seed: int) -> Task:
+def _audio(
+    folder: Path, files: list[tuple[Path, int]], labels: tuple[str, ...], seed: int, voices: bool
+) -> Task:
     found = [(path, *read_wav(path), label) for path, label in files]
     first, _, rate, _ = found[0]
     for path, _, other, _ in found:
@@ -61,13 +69,17 @@ def _audio(folder: Path, files: list[tuple[Path, int]], seed: int) -> Task:
     spec = RATES[rate]
     clips = np.stack([fit(audio, spec.samples) for _, audio, _, _ in found])
     train, test = hold_out(Split(clips, np.array([label for *_, label in found], np.int64)), TEST_SHARE, seed)
-    labels = tuple(sorted({path.parent.name for path, _ in files}))
-    return clip_task(folder.resolve().name, labels, Splits(train, test=test), spec, seed)
+    return clip_task(folder.resolve().name, labels, Splits(train, test=test), spec, seed, voices=voices)
 
 
 def _sensors(folder: Path, files: list[tuple[Path, int]], seed: int) -> Task:
     numbers = np.arange(len(files), dtype=np.float32)[:, None]  # whole files are held out, not windows
     labels = np.array([label for _, label in files], np.int64)
+    if np.bincount(labels).min() < FEWEST:
+        raise UsageError(
+            f"'{folder}' has a class of {np.bincount(labels).min()} files; give {FEWEST} or more, as one of "
+            "each class validates and one tests, or cut long ones up"
+        )
     rest, test = hold_out(Split(numbers, labels), TEST_SHARE, seed)
     train, validation = hold_out(rest, TEST_SHARE, seed + 1)
     columns = _readings(files[0][0]).shape[1]

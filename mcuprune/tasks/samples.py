@@ -58,7 +58,7 @@ def _parts(data: str) -> Samples:
             return _from_object(np.load(path, allow_pickle=False), data)
         with np.load(path, allow_pickle=False) as archive:
             return _from_object({name: archive[name] for name in archive.files}, data)
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise UsageError(f"'{data}' cannot be read ({error}); write it with numpy.savez") from None
 
 

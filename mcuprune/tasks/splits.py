@@ -11,7 +11,8 @@ from mcuprune.errors import UsageError
 from mcuprune.tasks.task import Split, Task, check_split, classification, hold_out
 
 TEST_SHARE = 0.2  # of the samples, where a source comes without a test set
-PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
+PARTS = {"": "train", "_train": "train", "_test": "test"}
+PARTS |= dict.fromkeys(("_val", "_valid", "_validation"), "validation")
 KEYS = "x and y, or x_train, y_train, x_test, y_test (and x_val, y_val)"
 
 
@@ -26,7 +27,7 @@ class Splits:
 
 def to_inputs(values: object, where: str) -> np.ndarray:
     """(N, height, width, channels) or (N, features) float32; bytes become 0..1."""
-    x = np.asarray(values)
+    x = _array(values, f"{where}: inputs")
     if x.dtype == np.uint8:
         x = x.astype(np.float32) / np.float32(255.0)
     elif not np.issubdtype(x.dtype, np.floating):
@@ -47,9 +48,16 @@ def to_inputs(values: object, where: str) -> np.ndarray:
     return np.ascontiguousarray(x, dtype=np.float32)
 
 
+def _array(values: object, what: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors with gradients
+        raise UsageError(f"{what} are no array ({error}); give numpy arrays") from None
+
+
 def to_labels(values: object, where: str) -> np.ndarray:
     """(N,) int64 from integers of shape (N,) or (N, 1)."""
-    y = np.asarray(values)
+    y = _array(values, f"{where}: labels")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1 or not (np.issubdtype(y.dtype, np.integer) or y.dtype == np.bool_):
@@ -65,7 +73,10 @@ def to_split(x: object, y: object, where: str) -> Split:
 
 def from_mapping(arrays: Mapping[str, object], where: str) -> Splits:
     """Splits from named arrays, see :data:`KEYS`; names in any case."""
-    found = {name.lower(): values for name, values in arrays.items()}
+    found = {str(name).lower(): values for name, values in arrays.items()}
+    known = {f"{letter}{suffix}" for letter in "xy" for suffix in PARTS}
+    if odd := sorted(name for name in found if name[:2] in ("x_", "y_") and name not in known):
+        raise UsageError(f"{where}: '{odd[0]}' is not known; give {KEYS}")
     parts: dict[str, Split] = {}
     for suffix, part in PARTS.items():
         present = [name for name in (f"x{suffix}", f"y{suffix}") if name in found]
@@ -76,7 +87,7 @@ def from_mapping(arrays: Mapping[str, object], where: str) -> Splits:
                 raise UsageError(f"{where}: {part} data are given twice; give {KEYS}")
             parts[part] = to_split(found[f"x{suffix}"], found[f"y{suffix}"], f"{where}: {part}")
     if "train" not in parts:
-        raise UsageError(f"{where}: no training data among the arrays {sorted(arrays)}; give {KEYS}")
+        raise UsageError(f"{where}: no training data among the arrays {sorted(found)}; give {KEYS}")
     return Splits(**parts)
 
 
@@ -112,10 +123,10 @@ def check(splits: Splits, where: str) -> None:
         raise UsageError(
             f"{where}: all {len(train)} training samples are of class {present[0]}; give at least two classes"
         )
-    missing = np.setdiff1d(np.arange(classes), present[-classes:])
-    if len(missing):
+    if len(present) < classes:  # labels are not negative
+        missing = int(np.flatnonzero(np.append(present, -1) != np.arange(len(present) + 1))[0])
         raise UsageError(
-            f"{where}: no training sample is of class {missing[0]}, yet labels go up to {classes - 1}; "
+            f"{where}: no training sample is of class {missing}, yet labels go up to {classes - 1}; "
             "number the classes 0, 1, 2, ... without gaps"
         )
 

@@ -29,7 +29,7 @@ COPIES = 3  # of each training clip
 CHUNK = 64  # clips at once
 
 
-def load_spoken_digits(folder: Path, fold: str | None, seed: int, title: str) -> Task:
+def load_spoken_digits(folder: Path, fold: str | None, seed: int, title: str, voices: bool = True) -> Task:
     """Coefficients (N, 49, 10, 1), each standardized; ``fold`` names the speaker to be tested."""
     spec = Mfcc()
     names, clips = read_digits(folder, spec)
@@ -41,14 +41,15 @@ def load_spoken_digits(folder: Path, fold: str | None, seed: int, title: str) ->
         )
     labels = np.array([digit for digit, _, _ in names], np.int64)
     train, test = (Split(clips[part], labels[part]) for part in (~tested, tested))
-    return clip_task(NAME, WORDS, Splits(train, test=test), spec, seed, title)
+    return clip_task(NAME, WORDS, Splits(train, test=test), spec, seed, title, voices)
 
 
 def read_digits(folder: Path, spec: Mfcc) -> tuple[list[tuple[int, str, int]], np.ndarray]:
     """(digit, speaker, index) of every recording, sorted by file name, and the clips (N, samples) int16."""
     names, clips = [], []
     for path in sorted((*folder.glob(PATTERN), *folder.glob(f"recordings/{PATTERN}"))):
-        digit, speaker, index = path.stem.split("_")
+        digit, _, rest = path.stem.partition("_")
+        speaker, _, index = rest.rpartition("_")
         if not (digit.isdecimal() and index.isdecimal()):
             raise UsageError(f"'{path}': recordings are called DIGIT_SPEAKER_INDEX.wav; rename or remove it")
         names.append((int(digit), speaker, int(index)))
@@ -64,20 +65,26 @@ def _clip(path: Path, spec: Mfcc) -> np.ndarray:
 
 
 def clip_task(
-    name: str, labels: tuple[str, ...], clips: Splits, spec: Mfcc, seed: int, title: str = ""
+    name: str,
+    labels: tuple[str, ...],
+    clips: Splits,
+    spec: Mfcc,
+    seed: int,
+    title: str = "",
+    voices: bool = True,
 ) -> Task:
     """A task whose splits hold audio (N, samples) int16, ``test`` among them.
 
-    Coefficients are standardized by the training clips.  Validation and training clips get perturbed copies
-    (see :mod:`mcuprune.tasks.voices`).
+    Coefficients are standardized by the training clips.  With ``voices``, validation and training clips get
+    perturbed copies, and training changes cepstra (see :mod:`mcuprune.tasks.voices`).
     """
     train, validation = clips.train, clips.validation
     if validation is None:
         train, validation = hold_out(train, VALIDATION, seed)
     assert clips.test is not None
     made = {
-        "train": features(train, COPIES, spec, seed),
-        "validation": features(validation, 1, spec, seed + 1),
+        "train": features(train, COPIES * voices, spec, seed),
+        "validation": features(validation, 1 * voices, spec, seed + 1),
         "test": features(clips.test, 0, spec, seed),
     }
     mean, std = (statistic(made["train"].x, axis=(0, 1)) for statistic in (np.mean, np.std))
@@ -88,7 +95,8 @@ def clip_task(
     }
     task = make_task(name, Splits(**scaled), seed, title, normalize=False)
     front_end = FrontEnd(spec, tuple(map(float, mean)), tuple(map(float, std)))
-    return replace(task, labels=labels, front_end=front_end, augment=cepstral(front_end))
+    augment = cepstral(front_end) if voices else None
+    return replace(task, labels=labels, front_end=front_end, augment=augment)
 
 
 def features(clips: Split, copies: int, spec: Mfcc, seed: int) -> Split:

@@ -17,6 +17,7 @@ from mcuprune.training.augment import Augment
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
+PARTS = ("train", "validation", "test")
 LOSSES: dict[str, Loss] = {
     "cross_entropy": F.cross_entropy,
     "mse": F.mse_loss,
@@ -52,6 +53,7 @@ class Task:
     ``classes`` is 0 where the targets are signals.  ``data_kind`` says in plain words what the data are.
     With ``front_end`` the firmware takes audio: the generated package computes the inputs from it.
     ``augment`` changes training batches.  ``labels`` are the names of the classes, where they are known.
+    A built-in task has a network and a recipe of its own by its name.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Task:
     front_end: FrontEnd | None = None
     augment: Augment | None = None
     labels: tuple[str, ...] = ()
+    is_built_in: bool = False
 
     @property
     def loss_function(self) -> Loss:
@@ -215,7 +218,7 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
 
 
 def check_task(task: Task) -> Task:
-    """``task`` itself, if it can be trained on.
+    """``task`` itself, labels as int64, if it can be trained on.
 
     Raises UsageError for an unknown loss or metric, and for the data that :func:`check_split` refuses.
     """
@@ -232,7 +235,10 @@ def check_task(task: Task) -> Task:
             if split.y.ndim != 2 or split.y.dtype != np.float32 or not np.isfinite(split.y).all():
                 kind = f"{split.y.dtype} of shape {split.y.shape}"
                 raise UsageError(f"{where}: targets are {kind}; give finite float32 values (N, K)")
-    return task
+    if not task.classes or all(s.y.dtype == np.int64 for s in (task.train, task.validation, task.test)):
+        return task
+    wide = {k: replace(s, y=s.y.astype(np.int64)) for k in PARTS if (s := getattr(task, k))}
+    return replace(task, **wide)
 
 
 def check_split(split: Split, shape: tuple[int, ...], classes: int, where: str) -> None:

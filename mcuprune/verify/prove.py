@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 
 from mcuprune.board import Board
 from mcuprune.codegen import Sources
-from mcuprune.errors import MismatchError, ToolchainError
+from mcuprune.errors import MismatchError, ToolchainError, UsageError
 from mcuprune.graph.ir import QuantizedGraph
 from mcuprune.plan.ir import Plan
 from mcuprune.plan.live import call_count
@@ -80,11 +81,15 @@ def make_inputs(
 ) -> np.ndarray:
     """(count, bytes of a sample) int8: the given real samples first, then random bytes.
 
-    A sample of a network with one int8 input keeps that input's shape.
+    A sample of a network with one int8 input keeps that input's shape.  Raises UsageError for samples of
+    another network.
     """
     plain = len(graph.inputs) == 1 and graph.quantization[graph.inputs[0]].dtype == "int8"
     shape = graph.shape(graph.inputs[0]) if plain else (sample_bytes(graph),)
-    real = np.zeros((0, *shape), np.int8) if samples is None else samples.reshape(-1, *shape)[:count]
+    samples = np.zeros((0, *shape), np.int8) if samples is None else samples
+    if samples.size % math.prod(shape):
+        raise UsageError(f"samples of shape {samples.shape} are not of a network that reads {shape}")
+    real = samples.reshape(-1, *shape)[:count]
     random = np.random.default_rng(seed).integers(-128, 128, (count - len(real), *shape)).astype(np.int8)
     return np.concatenate([real, random])
 

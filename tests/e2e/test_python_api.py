@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from torch import nn
 
 import mcuprune
 from mcuprune.board import load_board
-from mcuprune.errors import UsageError
+from mcuprune.deploy import open_deployment
+from mcuprune.errors import AccuracyError, UsageError
 from mcuprune.frontends.torch_export import trace
 from mcuprune.graph.passes import run_passes
 from mcuprune.resources.model import ResourceModel, breakdown
 from mcuprune.tasks.task import Split
+from mcuprune.verify.prove import make_inputs
 
 
 class Net(nn.Module):
@@ -56,8 +59,31 @@ def test_a_module_becomes_firmware(task: mcuprune.Task, tmp_path: Path) -> None:
         alone = breakdown(dense, plan, board.core, "zig", board.flash)
         figures = (rows["flash.total"].dense, rows["ram.total"].dense)
         assert ((alone.flash, alone.ram) == figures) is is_dense, "dense has the kernels of its own choice"
+    assert (report.task.mean, report.task.std) == (task.mean, task.std)
+    assert f"mean {task.mean[0]}, std {task.std[0]}" in (out / "report.html").read_text()
+    graph = open_deployment(out).subject.graph
+    with pytest.raises(UsageError, match="are not of a network that reads"):
+        make_inputs(graph, 4, np.zeros((3, 63), np.int8))
     stated = {row.key: row.flash_bytes for row in report.accuracies}
     assert stated["dense"] == rows["flash.total"].dense
+
+
+def test_features_that_int8_cannot_tell_apart_are_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    x = np.stack([1e5 * rng.normal(size=200), y + 0.1 * rng.normal(size=200)], axis=1).astype(np.float32)
+    small, mended = (
+        mcuprune.classification("units", Split(part[:150], y[:150]), Split(part[150:], y[150:]))
+        for part in (x, x / np.float32([1e5, 1.0]))
+    )
+    for number, units in enumerate((small, mended)):
+        options = {"epochs": 2, "controls": False, "out": tmp_path / str(number)}
+        network = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+        with contextlib.suppress(AccuracyError):
+            mcuprune.compress(network, units, **options)  # type: ignore[arg-type]
+    text = [(tmp_path / str(number) / "report.html").read_text() for number in (0, 1)]
+    assert "1 of 2 features have one int8 value for all test samples (the first is number 1)" in text[0]
+    assert "have one int8 value" not in text[1]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ ARRAYS = {
     "no labels": ({"x": F}, "'x' without its partner"),
     "no training": ({"x_test": F, "y_test": Y}, "no training data among the arrays ['x_test', 'y_test']"),
     "other names": ({"images": F, "labels": Y}, "no training data among the arrays ['images', 'labels']"),
+    "unknown part": ({"x": F, "y": Y, "x_dev": F, "y_dev": Y}, "'x_dev' is not known; give x and y"),
+    "times as labels": ({"x": F, "y": Y.astype(int) + 10**13}, "no training sample is of class 0, yet"),
     "twice": ({"x": F, "y": Y, "x_train": F, "y_train": Y}, "train data are given twice"),
     "singles": ({"x": F[:2], "y": Y[:2]}, "too few training samples"),
 }
@@ -94,6 +96,12 @@ def test_damaged_archives(tmp_path):
         assert f"'{path}' cannot be read as .npz" in refused(path)
     np.savez(path, x=np.array([object()] * 3, dtype=object), y=Y)
     assert "cannot be read as .npz" in refused(path)  # pickles are not loaded
+
+
+def test_an_array_is_no_archive(tmp_path):
+    np.save(tmp_path / "data.npy", F)
+    (tmp_path / "data.npy").rename(tmp_path / "data.npz")
+    assert "cannot be read as .npz" in refused(tmp_path / "data.npz")
 
 
 def test_nothing_there(tmp_path):
@@ -162,6 +170,21 @@ def _class_without_test_images(folder: Path) -> None:
     (folder / "test" / "cat").mkdir(parents=True)
 
 
+def _missing_test_class(folder: Path) -> None:
+    write_images(folder / "train")
+    write_images(folder / "test", ("cat",))
+
+
+def _parts_of_other_names(folder: Path) -> None:
+    write_images(folder / "training_set")
+    write_images(folder / "test_set")
+
+
+def _test_alone(folder: Path) -> None:
+    write_images(folder / "test")
+    write_images(folder / "rest")
+
+
 IMAGES: list[tuple[Callable[[Path], None], str]] = [
     (_nothing, "holds no class folders; give <folder>/<class>/*.png"),
     (_loose_files, "holds no class folders"),
@@ -173,6 +196,9 @@ IMAGES: list[tuple[Callable[[Path], None], str]] = [
     (_deep, "deep.png' has pixels of kind I;16; convert it to 8 bits"),
     (_unknown_test_class, "emu' is a class without training images (known: cat, dog)"),
     (_class_without_test_images, "cat' holds no images"),
+    (_missing_test_class, "dog' holds no images (.png, .jpg, .jpeg, .bmp); add some"),
+    (_parts_of_other_names, "test_set, training_set all hold the folders cat, dog; if these are the classes"),
+    (_test_alone, "holds 'test' but no 'train'; give"),
 ]
 
 
@@ -240,6 +266,16 @@ def breaks():
 def three():
     return 1, 2, 3
 
+def ragged():
+    return [[1.0], [1.0, 2.0]] * 10, np.arange(20) % 2
+
+def learned():
+    import torch
+    return torch.ones(20, 4, requires_grad=True), np.arange(20) % 2
+
+def numbered():
+    return {0: np.ones((20, 4)), 1: np.arange(20) % 2}
+
 def bad():
     x = np.zeros((20, 4), np.float32)
     x[5, 1] = np.nan
@@ -254,6 +290,9 @@ def bad():
         ("needs", "needs arguments (path)"),
         ("breaks", "fails when called: KeyError: 'boom'"),
         ("three", "gives a tuple; return"),
+        ("ragged", "inputs are no array"),
+        ("learned", "inputs are no array"),
+        ("numbered", "no training data among the arrays ['0', '1']"),
         ("bad", "the first is sample 5"),
         ("bda", "defines no 'bda'; did you mean 'bad'?"),
     ],
@@ -284,3 +323,11 @@ def test_tasks_made_by_hand(change, expected):
     with pytest.raises(UsageError) as caught:
         check_task(replace(load_task("digits", None), **change))
     assert expected in str(caught.value)
+
+
+def test_labels_made_by_hand_may_have_any_integer_type():
+    task = load_task("digits", None)
+    narrow = replace(task, train=Split(task.train.x, task.train.y.astype(np.int32)))
+    checked = check_task(narrow)
+    assert checked.train.y.dtype == np.int64
+    np.testing.assert_array_equal(checked.train.y, task.train.y)

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import idx_bytes, samples, write_cifar, write_idx, write_images
+from data_files import (
+    idx_bytes,
+    samples,
+    write_cifar,
+    write_har,
+    write_idx,
+    write_images,
+    write_spoken_digits,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,8 +23,9 @@ from PIL import Image
 from mcuprune.errors import UsageError
 from mcuprune.tasks.idx import read_idx
 from mcuprune.tasks.load import TASKS, load_task
-from mcuprune.tasks.published import VARIABLE
+from mcuprune.tasks.published import VARIABLE, find_folder
 from mcuprune.tasks.splits import to_inputs
+from mcuprune.tasks.spoken import COPIES
 from mcuprune.tasks.task import Split, Task, channel_statistics, hold_out
 
 
@@ -254,3 +263,34 @@ def test_real_published_sets_when_present():
     assert sizes(task) == (54000, 6000, 10000)
     assert task.mean == pytest.approx((0.286,), abs=1e-3)
     assert task.std == pytest.approx((0.353,), abs=1e-3)
+
+
+def test_folders_are_called_training_and_testing_too(tmp_path):
+    write_images(tmp_path / "set" / "Training")
+    write_images(tmp_path / "set" / "Testing")
+    task = load_task(None, str(tmp_path / "set"))
+    assert task.labels == ("cat", "dog")
+    assert len(task.test) == len(task.train) + len(task.validation)
+
+
+def test_x_valid_is_the_validation_part(tmp_path):
+    x, y = samples(30, (4, 4, 1))
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y, x_valid=x[:12], y_valid=y[:12])
+    assert len(load_task(None, str(tmp_path / "data.npz")).validation) == 12
+
+
+def test_the_usual_place_of_a_set_goes_before_other_folders(tmp_path):
+    write_har(tmp_path / "har_st")
+    for other in ("doors", "gates"):
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "0.csv").write_text("1,2,3\n" * 200)
+    assert find_folder("har", str(tmp_path)) == tmp_path / "har_st"
+    assert find_folder("har", str(tmp_path / "har_st")) == tmp_path / "har_st"
+
+
+def test_spoken_digits_without_other_voices(tmp_path):
+    write_spoken_digits(tmp_path)
+    changed, plain = (load_task("spoken-digits", str(tmp_path), voices=v) for v in (None, False))
+    assert len(changed.train) == (1 + COPIES) * len(plain.train)
+    assert plain.augment is None
+    np.testing.assert_array_equal(plain.test.y, changed.test.y)

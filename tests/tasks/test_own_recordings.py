@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import tone, write_wav
+from data_files import tone, write_images, write_wav
 
 from mcuprune.errors import UsageError
 from mcuprune.tasks.load import load_task
@@ -35,7 +35,11 @@ def write_sensors(folder: Path, count: int = 10, header: str = "x,y\n") -> Path:
 def test_wav_folder_brings_its_front_end(tmp_path, rate):
     task = load_task(None, str(write_words(tmp_path / "words", rate)))
     assert (task.name, task.input_shape, task.classes) == ("words", (49, 10, 1), 2)
-    assert (len(task.train), len(task.test)) == (14 * (1 + COPIES), 4)
+    assert (len(task.train), len(task.test), task.labels) == (14, 4, ("go", "stop"))
+    assert task.augment is None
+    said = load_task(None, str(tmp_path / "words"), voices=True)
+    assert (len(said.train), len(said.validation)) == (14 * (1 + COPIES), 2 * len(task.validation))
+    assert said.augment is not None
     assert task.front_end is not None
     assert task.front_end.spec.rate == rate
 
@@ -85,3 +89,29 @@ def test_one_class_is_no_classifier(tmp_path):
 def test_tiny_folders_work(tmp_path):
     task = load_task(None, str(write_sensors(tmp_path / "few", count=3)))
     assert set(task.train.y) == set(task.test.y) == {0, 1}
+
+
+def test_images_with_a_table_beside_them_are_images(tmp_path):
+    folder = write_images(tmp_path / "pets")
+    for part in sorted(folder.iterdir()):
+        (part / "annotations.csv").write_text("1,2\n" * 90)
+    task = load_task(None, str(folder))
+    assert task.has_images
+    assert task.labels == ("cat", "dog")
+
+
+def test_hidden_folders_are_no_classes(tmp_path):
+    folder = write_words(tmp_path / "words")
+    write_wav(folder / ".ipynb_checkpoints" / "0.wav", tone(500.0, 900), 16000)
+    assert load_task(None, str(folder)).labels == ("go", "stop")
+
+
+def test_few_csv_files_are_refused_with_the_number_that_is_needed(tmp_path):
+    with pytest.raises(UsageError, match="a class of 2 files; give 3 or more"):
+        load_task(None, str(write_sensors(tmp_path / "motion", count=2)))
+    assert load_task(None, str(write_sensors(tmp_path / "more", count=3))).labels == ("idle", "shake")
+
+
+def test_voices_are_for_audio(tmp_path):
+    with pytest.raises(UsageError, match="--augment voices: the inputs of 'motion' are no audio"):
+        load_task(None, str(write_sensors(tmp_path / "motion")), voices=True)

@@ -19,7 +19,8 @@ INTRODUCTION = """\
 
 Every row compares networks that saw the same data for the same number of epochs at the same budgets, paired
 by seed or by fold. Test accuracies in percent (area under the curve where a title says so), means over seeds;
-a validation part of the training set decides everything, the test set is read once per network.
+the training part alone decides what a network becomes, a validation part of it decided on defaults, the
+test set is read once per network.
 
 * Controls: `uniform` scales all widths by one factor; `scratch` trains the widths that were found anew,
   `scratch-b` for the same computation, at most twice the epochs; `magnitude` and `random` train dense, cut
