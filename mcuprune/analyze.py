@@ -153,6 +153,8 @@ def analyze(
 def as_network(model: str, input_shape: tuple[int, ...] | None) -> Network:
     """A loaded model as something that can be planned."""
     found = load_model(model)
+    if input_shape is not None and isinstance(found, Graph | QuantizedGraph):
+        raise UsageError(f"--input is for PyTorch modules; '{model}' knows its input shape: leave it out")
     if isinstance(found, QuantizedGraph):
         return found
     if isinstance(found, Graph):

@@ -49,6 +49,11 @@ class CheckResult:
     def exceeded(self) -> tuple[str, ...]:
         return tuple(k for k, limit in self.limits.items() if self.measured.get(k, 0) > limit)
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What was asked for, and nothing measured."""
+        return tuple(k for k in self.required if k in self.unmeasured)
+
     def text(self) -> str:
         rows = [
             (k, count(v), count(self.limits.get(k)), f"{v / self.limits[k]:.1%}" if k in self.limits else "-")
@@ -63,6 +68,8 @@ class CheckResult:
         if self.differing is not None:
             lines.append(f"  outputs: {count(self.differing)} bytes differ from the model's")
         verdict = f"over budget: {', '.join(self.exceeded)}" if self.exceeded else "every budget holds"
+        if self.unknown and not self.exceeded:
+            verdict = f"not measured: {', '.join(self.unknown)}"
         return "\n".join([*lines, "", verdict])
 
     def require(self) -> None:
@@ -72,9 +79,11 @@ class CheckResult:
         over = [f"{k} {count(self.measured[k])} of {count(self.limits[k])}" for k in self.exceeded]
         if over:
             raise BudgetError(f"over budget: {'; '.join(over)}")
-        unknown = [f"{k}: {self.unmeasured[k]}" for k in self.required if k in self.unmeasured]
-        if unknown:
-            raise UsageError(f"a budget that could not be measured: {'; '.join(unknown)}")
+        if self.unknown:
+            raise UsageError(
+                "what was asked for could not be measured: "
+                + "; ".join(f"{k}: {self.unmeasured[k]}" for k in self.unknown)
+            )
 
 
 def check(
@@ -154,6 +163,10 @@ def check_image(
     flash = model.code + model.constants + sum(library.values())
     static = model.static_ram + (model.layout.memory if model.layout else 0)
     unmeasured = {} if run is not None else {"cycles": why, "ram": f"without the stack: {why}"}
+    differing, required = _differing(package, model, run), tuple(budget.limits(board.clock_hz))
+    if package is not None and differing is None:
+        unmeasured["outputs"] = why or "the run function cannot be called by itself"
+        required = (*required, "outputs")
     return CheckResult(
         subject=f"{elf}: model {model.name} on {board.name}",
         clock_hz=board.clock_hz,
@@ -162,9 +175,9 @@ def check_image(
         parts=_parts(model, library, run),
         unmeasured={**unmeasured, "macs": "an image does not show them; check the run folder"},
         latency=time,
-        required=tuple(budget.limits(board.clock_hz)),
+        required=required,
         notes=model.notes,
-        differing=_differing(package, model, run),
+        differing=differing,
     )
 
 

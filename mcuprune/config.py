@@ -24,6 +24,7 @@ from mcuprune.errors import UsageError
 HEADER = "# Everything this run depends on: `mcuprune compress --config run.toml` repeats it.\n"
 # Where results go, and whether earlier ones are continued, changes no result: not part of the written file.
 PLACES = ("out", "resume")
+NAMED = ("model", "task", "data", "more_data", "board", "method", "binding")  # by a text that is not empty
 NAMES = "give lower-case letters, digits and _, beginning with a letter"
 _OBJECTIVES = {"speed": "cycles", "size": "size", "ram": "ram", "balanced": "balanced"}
 _FITTING = ("cycles", "balanced", "size")  # from fast and large to slow and small
@@ -166,6 +167,10 @@ def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None 
         config = RunConfig(**(values | given))
     except ValidationError as error:
         raise UsageError(_explain(error, path, given)) from None
+    if empty := [key for key in NAMED if getattr(config, key) == ""]:
+        raise UsageError(f"--{empty[0].replace('_', '-')} is empty; name something, or leave it out")
+    if config.all_controls and not config.controls:
+        raise UsageError("--all-controls with --no-controls: leave out one of them")
     if config.input_axis is not None and config.inputs is None:
         raise UsageError(f"--input-axis {config.input_axis} says what --inputs counts; give --inputs too")
     return config

@@ -85,7 +85,8 @@ def deploy(
     original = write_tflite(folded.original) if source is None else source
     plan = make_plan(graph, board.core.isa, manifest.objective, banks=board.ram_banks())
     sources = emit(graph, plan, board, manifest.picked)
-    _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1) + "\n")
+    named = replace(manifest, name=sources.name)
+    _write(folder / MANIFEST, json.dumps(asdict(named), indent=1) + "\n")
     _write(folder / BOARD, board_file)
     for path, text in sources.files.items():
         _write(folder / SOURCE / path, text)
@@ -126,6 +127,8 @@ def open_deployment(folder: Path, rebuild: Path | None = None) -> Deployment:
     sources = emit(graph, plan, board, manifest.picked)
     root = folder / SOURCE
     files = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for p in sorted(root.rglob("*.[ch]"))}
+    if missing := sorted(sources.files.keys() - files.keys()):
+        raise UsageError(f"{root / missing[0]} is missing; run `mcuprune export` again")
     toolchain = find_toolchain(board, manifest.toolchain)
     elf = folder / ELF
     if rebuild is not None:
@@ -149,9 +152,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_samples(folder: Path) -> np.ndarray | None:
-    """Real int8 inputs kept by ``compress``, or None."""
+    """Real int8 inputs kept by ``compress``, or None; UsageError for a damaged file."""
     path = folder / SAMPLES
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return np.asarray(np.load(path, allow_pickle=False), np.int8)
+    except (OSError, TypeError, ValueError, EOFError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); remove it, or make the package again") from None
 
 
 def board_text(name_or_path: str) -> str:

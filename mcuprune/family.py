@@ -126,7 +126,7 @@ def _train(
 
 def _member(config: RunConfig, budget: Budget) -> RunConfig:
     """The run of one budget, in a folder of its own."""
-    folder = config.out / re.sub(r"[^A-Za-z0-9.]+", "_", str(budget))
+    folder = config.out / re.sub(r"[^A-Za-z0-9.]+", "_", str(budget) or "board")
     return config.model_copy(update={"budget": budget, "out": folder})
 
 

@@ -191,9 +191,15 @@ def make_setting(problem: Problem, config: RunConfig, folder: Path | None = None
     )
 
 
+def usual_budget(config: RunConfig) -> Budget:
+    """What a run has that names no budget: the demonstration its own, any other the board's."""
+    is_demonstration = config.model is None and config.task is None and config.data is None
+    return DEMO_BUDGET if is_demonstration else Budget()
+
+
 def _demonstration(config: RunConfig) -> Problem:
     problem = _problem(_builder(DEMO_TASK, config), _task(config, DEMO_TASK), config, "digits")
-    if config.budget != Budget() or config.family:
+    if config.budget not in (Budget(), DEMO_BUDGET) or config.family:
         return problem
     return replace(problem, budget=DEMO_BUDGET, note=DEMO_NOTE)
 

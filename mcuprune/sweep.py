@@ -14,12 +14,13 @@ from itertools import product
 from pathlib import Path
 
 from mcuprune.board import load_board
-from mcuprune.budget import Budget
+from mcuprune.budget import Budget, parse_budget
 from mcuprune.config import RunConfig, load_config
 from mcuprune.engine import spread
 from mcuprune.errors import McupruneError, UsageError, error_of
 from mcuprune.identity import identity
 from mcuprune.pipeline import beyond, check_names, compress
+from mcuprune.problem import usual_budget
 from mcuprune.report.folder import SWEEP, read_report
 from mcuprune.report.model import Report
 from mcuprune.report.pareto import Cell, Row, as_text, rows
@@ -68,12 +69,19 @@ class Sweep:
 def configurations(base: RunConfig, grid: Grid) -> tuple[RunConfig, ...]:
     """``base`` with every combination of the grid, each writing a folder of its own below ``base.out``."""
     boards = dict.fromkeys(grid.boards or (base.board,))
-    budgets = dict.fromkeys(grid.budgets or (str(base.budget),))
+    given = grid.budgets or (str(base.budget if base.budget != Budget() else usual_budget(base)),)
+    budgets: dict[Budget, str] = {}
+    for text in given:
+        budgets.setdefault(parse_budget(text), text)  # 64K and 65536 are one
     methods, seeds = dict.fromkeys(grid.methods or (base.method,)), dict.fromkeys(grid.seeds or (base.seed,))
-    for board in boards:
-        load_board(board)  # misspelt names are found before hours of training
+    named: dict[str, str] = {}
+    for board in boards:  # misspelt names are found before hours of training
+        if (other := named.setdefault(load_board(board).name, board)) != board:
+            raise UsageError(
+                f"'{other}' and '{board}' are both called '{load_board(board).name}'; rename one"
+            )
     found = []
-    for board, budget, method, seed in product(boards, budgets, methods, seeds):
+    for board, budget, method, seed in product(boards, budgets.values(), methods, seeds):
         values = base.model_dump() | {"board": board, "budget": budget, "method": method, "seed": seed}
         words = (Path(board).stem, budget, method, f"seed{seed}")
         folder = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word) for word in words if word)
@@ -142,8 +150,14 @@ def judged(cell: Cell, report: Report) -> Cell:
 
 
 def finished(out: Path, wanted: str) -> bool:
-    """Whether the folder holds the report of exactly the run that ``wanted`` is the identity of."""
-    return (out / "report.json").is_file() and _holds(out / CONFIG, wanted)
+    """Whether the folder holds a readable report of exactly the run that ``wanted`` is the identity of."""
+    if not (out / "report.json").is_file() or not _holds(out / CONFIG, wanted):
+        return False
+    try:
+        read_report(out)
+    except UsageError:
+        return False
+    return True
 
 
 def _holds(file: Path, wanted: str) -> bool:

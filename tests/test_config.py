@@ -68,6 +68,9 @@ def test_where_results_go_is_not_part_of_what_is_computed() -> None:
         ("widths = 0.75", "give LOW:HIGH"),
         ('widths = "0.5:inf"', "give LOW:HIGH"),
         ('input_axis = "columns"', "give --inputs too"),
+        ('task = ""', "--task is empty; name something"),
+        ('more_data = ""', "--more-data is empty"),
+        ("controls = false\nall_controls = true", "leave out one of them"),
         ('input_axis = "rows"\ninputs = 2', "'channels' or 'columns'"),
     ],
 )

@@ -307,9 +307,10 @@ def sweep(
             "share this folder; without ADDRESS one is started here."
         ),
     ] = "local",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder with a folder per run.")] = Path(
-        "runs/sweep"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder with a folder per run. (default: runs/sweep)"),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option("--config", "-c", help="TOML of what all runs share: anything that `compress` takes."),
@@ -321,7 +322,10 @@ def sweep(
     shared = {"model": model, "task": task, "data": data, "epochs": epochs, "controls": compared, "out": out}
     grid = {"boards": board, "budgets": budget, "methods": method, "seeds": seed}
     parts = {key: tuple(value or ()) for key, value in grid.items()}
-    _sweep(load_config(config, shared), parts, jobs, engine, as_json)
+    run = load_config(config, shared)
+    if run.out == DEFAULT.out:
+        run = run.model_copy(update={"out": Path("runs/sweep")})
+    _sweep(run, parts, jobs, engine, as_json)
 
 
 def _sweep(run: RunConfig, grid: dict[str, tuple], jobs: int | None, engine: str, as_json: bool) -> None:

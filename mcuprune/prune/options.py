@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
@@ -37,6 +38,8 @@ def read_choice(text: str, known: Mapping[str, Mapping[str, Any]], what: str) ->
         if key not in values:
             takes = f"{did_you_mean(key, tuple(values))}; it takes {', '.join(values)}" if values else ""
             raise UsageError(f"{what} '{name}' has no option '{key}'{takes or '; it takes none'}")
+        if key in given:
+            raise UsageError(f"{what} '{name}': {key} is given twice; give it once")
         given[key] = _read(value, values[key], f"{what} '{name}': {part}")
     return name, given
 
@@ -53,15 +56,18 @@ def require(holds: bool, choice: str, demand: str, what: str = "method") -> None
 
 
 def _read(text: str, default: Any, where: str) -> Any:
-    """``text`` as a value of the default's type."""
+    """``text`` as a value of the default's type; numbers are finite and not negative."""
     try:
         if isinstance(default, bool):
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
                 text.lower()
             ]
-        if isinstance(default, tuple):
-            return tuple(type(default[0])(part) for part in text.split("/"))
-        return type(default)(text)
+        parts = text.split("/") if isinstance(default, tuple) else [text]
+        kind_of = type(default[0]) if isinstance(default, tuple) else type(default)
+        found = tuple(kind_of(part) for part in parts)
+        if any(not isinstance(v, str) and not 0 <= v < math.inf for v in found):
+            raise ValueError
+        return found if isinstance(default, tuple) else found[0]
     except (ValueError, KeyError):
         shown = "/".join(map(str, default)) if isinstance(default, tuple) else repr(default)
         kind = "true or false" if isinstance(default, bool) else f"a value like {shown}"

@@ -29,12 +29,14 @@ def read_report(path: Path) -> tuple[Report, Times | None]:
     refuse_several(path, "report.json")
     try:
         report = report_from_json(file.read_text(encoding="utf-8"))
+        times = file.with_name("times.json")
+        return report, times_from_json(times.read_text(encoding="utf-8")) if times.is_file() else None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file}: is no report; give a folder that `compress` wrote") from None
     except OSError as error:
         raise UsageError(
             f"{file}: cannot be read: {error.strerror}; give a folder that `compress` wrote"
         ) from None
-    times = file.with_name("times.json")
-    return report, times_from_json(times.read_text(encoding="utf-8")) if times.is_file() else None
 
 
 def rewrite_html(path: Path) -> Path:

@@ -99,7 +99,7 @@ def _to_shape(values: np.ndarray, shape: tuple[int, ...], where: str) -> np.ndar
     elif values.dtype.kind not in "fi":
         raise UsageError(f"'{where}': inputs are {values.dtype}; give numbers")
     sizes, found = values.shape[1:], values.astype(np.float32)
-    if len(values) == 0 or values.ndim == 0:
+    if values.ndim == 0 or len(values) == 0:
         raise UsageError(f"'{where}': no samples; give at least one")
     if len(shape) == 3 and sizes == (shape[2], *shape[:2]) and sizes != shape:
         found = found.transpose(0, 2, 3, 1)

@@ -129,10 +129,47 @@ def test_missing_inputs_are_usage_errors(tmp_path: Path) -> None:
         ("check", tmp_path),
         ("analyze", tmp_path / "none.onnx"),
         ("analyze", "net.py:Net"),
+        ("analyze", MODEL, "--input", "3,32,32"),
+        ("report", MODEL),
     ):
         ended = run(*arguments)
         assert ended.returncode == 2, (arguments, ended.stderr)
         assert len(ended.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY half a header", b"words"])
+def test_damaged_samples_are_named(package: Path, content: bytes) -> None:
+    (package / "samples.npy").write_bytes(content)
+    ended = run("check", package)
+    assert ended.returncode == 2, ended.stderr
+    assert "samples.npy: cannot be read" in ended.stderr
+
+
+def test_a_package_without_its_c_is_named(package: Path) -> None:
+    (package / "c" / "include" / "small.h").unlink()
+    ended = run("verify", package)
+    assert ended.returncode == 2, ended.stderr
+    assert "small.h is missing" in ended.stderr
+
+
+def test_a_name_that_c_does_not_allow_is_the_same_everywhere(tmp_path: Path) -> None:
+    assert run("export", MODEL, "--name", "Foo", "--out", tmp_path / "out").returncode == 0
+    name = json.loads((tmp_path / "out" / "deploy.json").read_text())["name"]
+    assert (tmp_path / "out" / "c" / "include" / f"{name}.h").is_file()
+    elf = tmp_path / "out" / "firmware.elf"
+    checked = run("check", elf, "--package", tmp_path / "out")
+    assert checked.returncode == 0, checked.stderr
+    assert "outputs: 0 bytes differ" in checked.stdout
+
+
+def test_outputs_that_were_not_compared_are_no_pass(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run("export", MODEL, "--board", "mps3-an547", "--name", "small", "--out", out).returncode == 0
+    checked = run("check", out / "firmware.elf", "--package", out)
+    assert checked.returncode == 2
+    assert "outputs: not measured: " in checked.stdout
+    assert "not measured: outputs" in checked.stdout
+    assert "every budget holds" not in checked.stdout
 
 
 def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ import pytest
 
 from mcuprune import family, pipeline
 from mcuprune import sweep as sweeps
+from mcuprune.budget import parse_budget
 from mcuprune.cli import main
 from mcuprune.config import PLACES, RunConfig, load_config
+from mcuprune.errors import UsageError
+from mcuprune.pipeline import check_names
 from mcuprune.summarize import command
 
 
@@ -81,3 +84,33 @@ def test_a_sweep_gives_each_budget_of_a_family_its_own_run(
     assert isinstance(grid, sweeps.Grid)
     assert (base.family, grid.budgets) == ((), budgets)
     assert [str(c.budget) for c in sweeps.configurations(base, grid)] == list(budgets)
+
+
+def test_a_sweep_writes_where_its_file_says(
+    tmp_path: Path, asked: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('task = "digits"\nout = "my/place"\n')
+    for flags, expected in (((), "my/place"), (("--out", "there"), "there")):
+        asked.clear()
+        run(["sweep", "--config", str(file), *flags], monkeypatch)
+        assert isinstance(asked[0], RunConfig)
+        assert asked[0].out == Path(expected)
+    asked.clear()
+    run(["sweep", "--task", "digits"], monkeypatch)
+    assert isinstance(asked[0], RunConfig)
+    assert asked[0].out == Path("runs/sweep")
+
+
+@pytest.mark.parametrize("method", ["imp", "exact_obs", "rigl", "connectivity_elements"])
+def test_widths_are_refused_where_none_are_tried(method: str) -> None:
+    with pytest.raises(UsageError, match=f"--widths: method {method} does not try several"):
+        check_names(load_config(None, {"method": method, "widths": "0.5:2"}))
+    check_names(load_config(None, {"method": method}))
+    check_names(load_config(None, {"method": "taylor", "widths": "0.5:2"}))
+
+
+def test_every_budget_of_a_family_has_a_folder_below_that_of_the_run() -> None:
+    config = RunConfig(out=Path("runs/mine"))
+    folders = [family._member(config, parse_budget(text)).out for text in ("", "flash=32K")]
+    assert folders == [Path("runs/mine/board"), Path("runs/mine/flash_32K")]

@@ -169,6 +169,12 @@ def test_exact_obs_is_least_squares_for_a_layer_without_bias() -> None:
     "name",
     [
         "hard_concrete:drop=0",
+        "hard_concrete:gate_rate=nan",
+        "hard_concrete:gate_rate=inf",
+        "hard_concrete:gate_rate=-6",
+        "hard_concrete:drop=0.2,drop=0.4",
+        "bernoulli:patience=0",
+        "connectivity:momentum=1",
         "hard_concrete:drop=1",
         "bernoulli:start=7",
         "keep_ratio:soft=0",

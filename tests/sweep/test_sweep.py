@@ -11,9 +11,11 @@ from mcuprune import engine as engine_module
 from mcuprune import share
 from mcuprune import sweep as sweeps
 from mcuprune.board import load_board
+from mcuprune.budget import Budget
 from mcuprune.config import RunConfig
 from mcuprune.deploy import read_manifest
 from mcuprune.errors import BudgetError, ToolchainError, UsageError
+from mcuprune.problem import DEMO_BUDGET
 from mcuprune.report.folder import read_report
 from mcuprune.report.model import Accuracy, BoardSummary, Report, Resource, TaskSummary
 from mcuprune.report.serialize import to_json
@@ -185,8 +187,33 @@ def test_boards_of_one_name_are_refused(base, tmp_path):
     for board in boards:
         board.parent.mkdir()
         board.write_text((share.folder("boards") / "stm32f4.toml").read_text())
+    with pytest.raises(UsageError, match="are both called 'stm32f4'; rename one"):
+        sweep(base, Grid(boards=tuple(map(str, boards))))
+    boards[1].write_text(boards[1].read_text().replace('name = "stm32f4"', 'name = "other"'))
     with pytest.raises(UsageError, match="two runs of the sweep would write to"):
         sweep(base, Grid(boards=tuple(map(str, boards))))
+
+
+def test_a_budget_in_two_units_is_one(base):
+    found = configurations(base, Grid(budgets=("flash=64K", "flash=8K", "flash=65536")))
+    assert [config.budget.flash for config in found] == [65536, 8192]
+
+
+def test_the_demonstration_names_its_own_budget(base):
+    (demonstration,) = configurations(base.model_copy(update={"task": None}), Grid())
+    assert demonstration.budget == DEMO_BUDGET
+    assert configurations(base, Grid())[0].budget == Budget()
+
+
+@pytest.mark.parametrize("text", ["{", '{"schema_version": 99}'])
+def test_a_report_that_cannot_be_read_is_made_again(base, compressor, text):
+    grid = Grid(budgets=("flash=8K",), seeds=(0, 1))
+    first = sweep(base, grid, 1)
+    (Path(first.cells[0].folder) / "report.json").write_text(text)
+    compressor.made.clear()
+    again = sweep(base, grid, 1)
+    assert [config.seed for config in compressor.made] == [0]
+    assert again == first
 
 
 def test_interrupted_runs_resume(base, compressor):

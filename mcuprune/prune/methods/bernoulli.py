@@ -32,6 +32,7 @@ class Bernoulli(Learned):
     patience: int = 60
 
     def __post_init__(self) -> None:
+        require(self.patience >= 1, self.name, "patience is at least 1")
         require(0.0 <= self.lost < self.start <= 1.0, self.name, "start lies above lost and is at most 1")
 
     def parameters(

@@ -45,6 +45,9 @@ class Connectivity(Learned):
     band: float = 0.05
     price: float = 30.0
 
+    def __post_init__(self) -> None:
+        require(self.momentum < 1.0, self.name, "momentum lies below 1")
+
     def parameters(
         self, module: GraphModule, sites: tuple[Site, ...], random: torch.Generator
     ) -> dict[str, dict[str, Tensor]]:

@@ -36,6 +36,8 @@ test set is read once per network.
   and the sounds were trained since channels of a layer share a multiplier
   (`docs/decisions/0006-shared-multipliers.md`). All others are older, with 5 to 6 bytes more for every
   channel: at the same widths they would take less flash now, and shares are those of a larger dense network.
+  Of fully connected layers with DSP instructions that is so since later: the sounds and, for `taylor` and the
+  controls, the accelerometer have it; in the others it is the classifier, 5 bytes for every class.
 * Int8 is with channels equalized (`docs/explain/quantization.md`, section 11) for all networks of the
   accelerometer, the sounds and the spoken digits with more voices, and for `taylor` and the controls of the
   wand and the demonstration; for all others without.
