@@ -30,8 +30,8 @@ class CheckResult:
     """Measured figures against limits: bytes, MACs, cycles (the upper end of ``latency``); ``parts`` of them.
 
     ``unmeasured`` says why a resource has no figure, or not all of it; ``required`` are those that the user's
-    budget names.  ``differing`` counts output bytes that are not the model's, ``None`` where there was
-    nothing to compare with.
+    budget names.  Both may tell of the ``outputs``, by which a package is compared.  ``differing`` counts
+    output bytes that are not the model's, ``None`` where there was nothing to compare with.
     """
 
     subject: str
@@ -73,7 +73,7 @@ class CheckResult:
         return "\n".join([*lines, "", verdict])
 
     def require(self) -> None:
-        """Raise what is wrong: differing outputs, a budget that is exceeded, or one that nothing measured."""
+        """Raise what is wrong: differing outputs, an exceeded budget, or what nothing measured."""
         if self.differing:
             raise MismatchError(f"{self.subject}: {self.differing} output bytes differ from the model's")
         over = [f"{k} {count(self.measured[k])} of {count(self.limits[k])}" for k in self.exceeded]

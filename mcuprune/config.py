@@ -75,7 +75,8 @@ class RunConfig(BaseModel):
     method        a pruning method, with its options: ``hard_concrete:gate_rate=3``
     binding       how budgets bind gates while training: pi, lagrangian, augmented or penalty, with options;
                   None: as the method prefers.  The result is within them in any case
-    widths        ``LOW:HIGH``, the least and the most that is tried, as multiples of uniform scaling's
+    widths        ``LOW:HIGH``, the least and the most that is tried, as multiples of uniform scaling's;
+                  methods that cut trained networks heed the least alone
     distill       share of the loss that is the distance to the dense network's outputs, 0 to 1
     augment       how training inputs are changed in every batch: images by ``flip`` or ``crop_and_flip``,
                   sequences of three axes as if ``worn``, of two as if ``drawn``, audio as by other
@@ -163,6 +164,8 @@ def load_config(path: Path | str | None = None, flags: Mapping[str, Any] | None 
     """
     values = _read(Path(path)) if path is not None else {}
     given = {key: value for key, value in (flags or {}).items() if value is not None}
+    if given.get("controls") is False:
+        values.pop("all_controls", None)
     try:
         config = RunConfig(**(values | given))
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -152,13 +153,16 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_samples(folder: Path) -> np.ndarray | None:
-    """Real int8 inputs kept by ``compress``, or None; UsageError for a damaged file."""
+    """Real int8 inputs kept by ``compress``, or None; UsageError for a file that holds none."""
     path = folder / SAMPLES
     if not path.is_file():
         return None
     try:
-        return np.asarray(np.load(path, allow_pickle=False), np.int8)
-    except (OSError, TypeError, ValueError, EOFError) as error:
+        samples = np.load(path, allow_pickle=False)
+        if samples.dtype != np.int8:
+            raise ValueError(f"{samples.dtype} instead of int8")
+        return samples
+    except (OSError, AttributeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path}: cannot be read ({error}); remove it, or make the package again") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,17 @@ from mcuprune.errors import UsageError
 from mcuprune.graph.ir import Graph
 from mcuprune.tasks.published import PUBLISHED, find_folder
 from mcuprune.tasks.task import Task
+
+SAID = (
+    "classes",
+    "loss",
+    "metric",
+    "mean",
+    "std",
+    "front_end",
+    "augment",
+    "labels",
+)  # of a task, beside arrays
 
 
 def identity(config: RunConfig) -> str:
@@ -33,6 +45,8 @@ def digests(config: RunConfig) -> str:
 def of_objects(config: RunConfig, graph: Graph, task: Task) -> str:
     """The identity of a run that was given its network and its data as objects."""
     found = hashlib.blake2b(digest_size=16)
+    told = (graph.nodes, graph.inputs, graph.outputs, *(getattr(task, name) for name in SAID))
+    found.update(re.sub(r" at 0x[0-9a-f]+", "", repr(told)).encode())
     splits = (task.train, task.validation, task.test)
     arrays = [constant.values for constant in graph.constants.values()]
     for array in (*arrays, *(values for split in splits for values in (split.x, split.y))):

@@ -97,7 +97,7 @@ def ready_board(config: RunConfig) -> Board:
 def check_names(config: RunConfig) -> None:
     """UsageError for a method or a binding that is not known, or a binding that the method has no use for."""
     method = find_method(config.method)
-    if config.widths is not None and (not isinstance(method, Method) or method.kind != "channels"):
+    if config.widths is not None and isinstance(method, Method) and method.kind != "channels":
         raise UsageError(f"--widths: method {config.method} does not try several; leave it out")
     if not config.binding:
         return

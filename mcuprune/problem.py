@@ -272,7 +272,12 @@ def make_recipe(task: Task, graph: Graph, config: RunConfig) -> Recipe:
 
 def augmented(task: Task, name: str) -> Task:
     """``task`` with its training inputs changed as ``--augment`` says; UsageError where they cannot be."""
-    if name in ("task", "voices"):  # :func:`load_task` has seen to the latter
+    if name == "voices" and (task.front_end is None or task.augment is None):
+        raise UsageError(
+            f"--augment voices: '{task.name}' is no audio that is loaded here; leave it out, or in Python "
+            "call load_task with voices=True"
+        )
+    if name in ("task", "voices"):
         return task
     if name in MOTIONS:
         axes, made = MOTIONS[name]

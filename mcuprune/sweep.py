@@ -76,10 +76,10 @@ def configurations(base: RunConfig, grid: Grid) -> tuple[RunConfig, ...]:
     methods, seeds = dict.fromkeys(grid.methods or (base.method,)), dict.fromkeys(grid.seeds or (base.seed,))
     named: dict[str, str] = {}
     for board in boards:  # misspelt names are found before hours of training
-        if (other := named.setdefault(load_board(board).name, board)) != board:
-            raise UsageError(
-                f"'{other}' and '{board}' are both called '{load_board(board).name}'; rename one"
-            )
+        name = load_board(board).name
+        if name in named:
+            raise UsageError(f"'{named[name]}' and '{board}' are both called '{name}'; rename one")
+        named[name] = board
     found = []
     for board, budget, method, seed in product(boards, budgets.values(), methods, seeds):
         values = base.model_dump() | {"board": board, "budget": budget, "method": method, "seed": seed}
@@ -127,16 +127,16 @@ def run(config: RunConfig) -> Cell:
     name = load_board(config.board).name
     cell = Cell(name, str(config.budget), config.method, config.seed, str(config.out))
     wanted = identity(config)
-    if not finished(config.out, wanted):
+    if finished(config.out, wanted) is None:
         try:
             compress(config.model_copy(update={"resume": _holds(config.out / TRAINING / CONFIG, wanted)}))
         except McupruneError as failure:
             cell = replace(cell, error=str(failure), exit_code=failure.exit_code)
         except Exception as failure:  # not foreseen, such as memory that ran out: the other runs go on
             cell = replace(cell, error=f"{type(failure).__name__}: {failure}", exit_code=1)
-    if finished(config.out, wanted):
-        return judged(cell, read_report(config.out)[0])
-    changed = "its model file or data changed while it ran; run the sweep again"
+    if (report := finished(config.out, wanted)) is not None:
+        return judged(cell, report)
+    changed = "its model, data or board file changed while it ran; run the sweep again"
     return cell if cell.error else replace(cell, error=changed, exit_code=UsageError.exit_code)
 
 
@@ -149,15 +149,14 @@ def judged(cell: Cell, report: Report) -> Cell:
     return replace(cell, report=report, error="", exit_code=0)
 
 
-def finished(out: Path, wanted: str) -> bool:
-    """Whether the folder holds a readable report of exactly the run that ``wanted`` is the identity of."""
+def finished(out: Path, wanted: str) -> Report | None:
+    """The report in the folder, if it can be read and is of exactly the run that ``wanted`` identifies."""
     if not (out / "report.json").is_file() or not _holds(out / CONFIG, wanted):
-        return False
+        return None
     try:
-        read_report(out)
+        return read_report(out)[0]
     except UsageError:
-        return False
-    return True
+        return None
 
 
 def _holds(file: Path, wanted: str) -> bool:

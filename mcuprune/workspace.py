@@ -112,6 +112,6 @@ def _check_resumable(out: Path, training: Path, config: str) -> None:
         raise UsageError(f"'{out}' holds no interrupted run; leave out --resume")
     if (training / CONFIG).read_text(encoding="utf-8") != config:
         raise UsageError(
-            f"the interrupted run in '{out}' had another configuration, model file or data; "
+            f"the interrupted run in '{out}' had another configuration, model, data or board file; "
             "use its flags and files, or drop --resume"
         )

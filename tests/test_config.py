@@ -79,6 +79,12 @@ def test_refuses(tmp_path: Path, text: str, says: str) -> None:
         load_config(write(tmp_path / "run.toml", text))
 
 
+def test_no_controls_overrides_all_of_a_file(tmp_path: Path) -> None:
+    file = write(tmp_path / "run.toml", "all_controls = true")
+    config = load_config(file, {"controls": False})
+    assert (config.controls, config.all_controls) == (False, False)
+
+
 def test_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_config(tmp_path / "none.toml")

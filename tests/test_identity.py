@@ -15,10 +15,17 @@ from mcuprune.config import RunConfig
 from mcuprune.errors import UsageError
 from mcuprune.frontends.torch_export import trace
 from mcuprune.identity import identity, of_objects
+from mcuprune.report.model import BoardSummary, Report, TaskSummary
+from mcuprune.report.serialize import to_json
 from mcuprune.sweep import finished
 from mcuprune.tasks.load import load_task
 from mcuprune.tasks.task import Split
+from mcuprune.training.augment import flip
 from mcuprune.workspace import CONFIG, TRAINING, open_workspace
+
+REPORT = to_json(
+    Report("m", "c", "taylor", 0, BoardSummary("b", "b", "cortex-m4", "dsp", 1, ()), TaskSummary("t", "data"))
+)
 
 
 def test_without_files_it_is_the_configuration() -> None:
@@ -55,7 +62,7 @@ def test_an_edited_model_is_neither_resumed_nor_taken_for_finished(tmp_path: Pat
     with contextlib.suppress(KeyboardInterrupt), open_workspace(out, identity(config)):
         raise KeyboardInterrupt
     with open_workspace(out, identity(config), resume=True) as space:
-        (space.build / "report.json").write_text("{}")
+        (space.build / "report.json").write_text(REPORT)
         space.publish()
     assert finished(out, identity(config))
     (out / TRAINING).mkdir()
@@ -63,7 +70,7 @@ def test_an_edited_model_is_neither_resumed_nor_taken_for_finished(tmp_path: Pat
     model.write_text("second")
     assert not finished(out, identity(config))
     with (
-        pytest.raises(UsageError, match="another configuration, model file or data"),
+        pytest.raises(UsageError, match="another configuration, model, data or board file"),
         open_workspace(out, identity(config), resume=True),
     ):
         pass
@@ -75,7 +82,7 @@ def test_a_model_that_was_edited_while_it_trained_is_not_taken_for_what_was_trai
     config = RunConfig(model=f"{model}:Net", task="digits", out=out)
     with open_workspace(out, identity(config)) as space:
         model.write_text("second")
-        (space.build / "report.json").write_text("{}")
+        (space.build / "report.json").write_text(REPORT)
         space.publish()
     assert not finished(out, identity(config))
     model.write_text("first")
@@ -123,7 +130,12 @@ def test_objects_are_told_apart_by_what_they_hold() -> None:
     graph = trace(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), (1, 8, 8))
     other = trace(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), (1, 8, 8))
     few = replace(task, train=Split(task.train.x[:50], task.train.y[:50]))
-    seen = [of_objects(config, g, t) for g, t in ((graph, task), (other, task), (graph, few), (graph, task))]
-    assert len(set(seen)) == 3
-    assert seen[0] == seen[3]
+    layer = nn.Linear(64, 10)
+    bent = [trace(nn.Sequential(nn.Flatten(), layer, end), (1, 8, 8)) for end in (nn.ReLU(), nn.ReLU6())]
+    scaled, moved = replace(task, mean=(0.5,)), replace(task, augment=flip)
+    given = ((graph, task), (other, task), (bent[0], task), (bent[1], task), (graph, few))
+    given += ((graph, scaled), (graph, moved), (graph, task))
+    seen = [of_objects(config, g, t) for g, t in given]
+    assert len(set(seen)) == 7
+    assert seen[0] == seen[-1]
     assert seen[0].startswith(config.to_toml())

@@ -287,3 +287,12 @@ def test_batch_norms_need_more_than_one_sample(net):
     with pytest.raises(UsageError, match="--batch-size 1: batch norms"):
         load_problem(RunConfig(model=f"{net}:Net", task="digits", batch_size=1))
     assert load_problem(RunConfig(task="digits", batch_size=1)).recipe.batch_size == 1
+
+
+def test_voices_are_not_promised_where_nothing_changes_them(tmp_path):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(UsageError, match="--augment voices: 'digits' is no audio"):
+        make_problem(module, load_task("digits", None), RunConfig(augment="voices"))
+    Image.new("L", (8, 8)).save(tmp_path / "p.png")
+    with pytest.raises(UsageError, match="--augment voices: 'p' is no audio"):
+        load_problem(RunConfig(model=str(tmp_path / "p.png"), augment="voices"))

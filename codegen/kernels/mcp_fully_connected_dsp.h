@@ -20,7 +20,7 @@ enum { ROWS = 4, STEPS = 8, STEP_BYTES = 86 };
 typedef struct {
     const int8_t *weight, *input, *end; /* of the input */
     uint32_t code;                      /* bytes of the loop that make the first round */
-    const int32_t *bias;                /* above shifts, if they share a multiplier */
+    const int32_t *bias;                /* words of bias and shift, if rows share a multiplier */
     const int32_t *multiplier;
     const int8_t *shift;
     int32_t step; /* from these multipliers and shifts to the next ones: 4, or 0 if they are the same */
@@ -36,8 +36,10 @@ static inline int32_t mcp_row_bias(int32_t word)
 
 #if defined(MCP_DSP)
 /* Biases are what was loaded as sums, r9 to r12.  Scales, the state in r7: sums times multipliers, and r6 a
- * byte for every row, its right shift less 2; on to label 4 if that is negative.  Words of channels hold
- * shifts of 6 bits, which the bits above them make as negative as possible. */
+ * byte for every row, its right shift less 2; on to label 4 if that is negative.
+ *
+ * The words of rows that share a multiplier end with MCP_SHIFT_BITS = 6 bits of shift.  With the two bits
+ * above them set, a shift that is not below -1 has bit 5 set after the subtraction. */
 #if MCP_FOURS_SHARED
 #define MCP_FOURS_BIASES                                                                                     \
     ".irp sum, r9, r10, r11, r12\n"                                                                          \

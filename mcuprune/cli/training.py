@@ -323,7 +323,7 @@ def sweep(
     grid = {"boards": board, "budgets": budget, "methods": method, "seeds": seed}
     parts = {key: tuple(value or ()) for key, value in grid.items()}
     run = load_config(config, shared)
-    if run.out == DEFAULT.out:
+    if "out" not in run.model_fields_set:
         run = run.model_copy(update={"out": Path("runs/sweep")})
     _sweep(run, parts, jobs, engine, as_json)
 

@@ -106,8 +106,8 @@ def load_published(name: str, fold: str | None, data: str | None, seed: int, voi
         folds = f"its folds are {', '.join(known.folds)}" if known.folds else "it has no folds"
         raise UsageError(f"task '{name}/{fold}': {folds}{did_you_mean(fold, known.folds)}")
     folder = find_folder(name, data)
-    if name == spoken.NAME:
-        return spoken.load_spoken_digits(folder, fold, seed, known.title, voices)
+    if name == spoken.NAME and not voices:
+        return spoken.load_spoken_digits(folder, fold, seed, known.title, voices=False)
     return known.load(folder, fold, seed, known.title)
 
 

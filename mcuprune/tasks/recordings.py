@@ -27,12 +27,14 @@ FEWEST = 3  # csv files of a class: windows of one file are alike
 
 
 def kind_of(folder: Path) -> str | None:
-    """The suffix of the recordings in the class folders; None where there are none, or images beside them."""
+    """The suffix of the recordings in the class folders, or None where there are none.
+
+    Tables beside more images than that are what somebody noted of the images.
+    """
     files = [path for part in folders(folder) for path in part.rglob("*")]
-    if any(map(is_image, files)):
-        return None
-    held = {path.suffix for path in files if path.parent.parent == folder}
-    return next((kind for kind in KINDS if kind in held), None)
+    held = [path.suffix for path in files if path.parent.parent == folder]
+    kind = next((kind for kind in KINDS if kind in held), None)
+    return None if kind == ".csv" and sum(map(is_image, files)) > held.count(kind) else kind
 
 
 def load_recordings(folder: Path, seed: int, voices: bool = False) -> Task:
@@ -50,8 +52,9 @@ def load_recordings(folder: Path, seed: int, voices: bool = False) -> Task:
         for label, name in enumerate(classes)
         for path in sorted((folder / name).glob(f"*{kind}"))
     ]
-    task = _audio(folder, files, classes, seed, voices) if kind == ".wav" else _sensors(folder, files, seed)
-    return replace(task, labels=classes)
+    if kind == ".wav":
+        return _audio(folder, files, classes, seed, voices)
+    return replace(_sensors(folder, files, seed), labels=classes)
 
 
 def _audio(

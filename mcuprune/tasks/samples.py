@@ -50,7 +50,7 @@ def _parts(data: str) -> Samples:
         return _from_object(load_value(Path(file), function), data)
     path = Path(data)
     if path.is_dir():
-        return _from_object(read_folder(path), data)
+        return _from_object(read_folder(path)[0], data)
     if path.suffix not in (".npz", ".npy") or not path.is_file():
         raise UsageError(f"samples '{data}' do not exist or have no known form; give {FORMS}")
     try:

@@ -74,9 +74,9 @@ def to_split(x: object, y: object, where: str) -> Split:
 def from_mapping(arrays: Mapping[str, object], where: str) -> Splits:
     """Splits from named arrays, see :data:`KEYS`; names in any case."""
     found = {str(name).lower(): values for name, values in arrays.items()}
-    known = {f"{letter}{suffix}" for letter in "xy" for suffix in PARTS}
-    if odd := sorted(name for name in found if name[:2] in ("x_", "y_") and name not in known):
-        raise UsageError(f"{where}: '{odd[0]}' is not known; give {KEYS}")
+    for name in found:
+        if name[:2] == "x_" and name[1:] not in PARTS and f"y{name[1:]}" in found:
+            raise UsageError(f"{where}: a part '{name[2:]}' is not known; give {KEYS}")
     parts: dict[str, Split] = {}
     for suffix, part in PARTS.items():
         present = [name for name in (f"x{suffix}", f"y{suffix}") if name in found]

@@ -83,8 +83,8 @@ def clip_task(
         train, validation = hold_out(train, VALIDATION, seed)
     assert clips.test is not None
     made = {
-        "train": features(train, COPIES * voices, spec, seed),
-        "validation": features(validation, 1 * voices, spec, seed + 1),
+        "train": features(train, COPIES if voices else 0, spec, seed),
+        "validation": features(validation, 1 if voices else 0, spec, seed + 1),
         "test": features(clips.test, 0, spec, seed),
     }
     mean, std = (statistic(made["train"].x, axis=(0, 1)) for statistic in (np.mean, np.std))

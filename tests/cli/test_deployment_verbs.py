@@ -137,7 +137,7 @@ def test_missing_inputs_are_usage_errors(tmp_path: Path) -> None:
         assert len(ended.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY half a header", b"words"])
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY half a header", b"words", b"PK\x03\x04"])
 def test_damaged_samples_are_named(package: Path, content: bytes) -> None:
     (package / "samples.npy").write_bytes(content)
     ended = run("check", package)

@@ -97,17 +97,22 @@ def test_a_sweep_writes_where_its_file_says(
         assert isinstance(asked[0], RunConfig)
         assert asked[0].out == Path(expected)
     asked.clear()
+    run(["sweep", "--task", "digits", "--out", "runs/latest"], monkeypatch)
+    assert isinstance(asked[0], RunConfig)
+    assert asked[0].out == Path("runs/latest")
+    asked.clear()
     run(["sweep", "--task", "digits"], monkeypatch)
     assert isinstance(asked[0], RunConfig)
     assert asked[0].out == Path("runs/sweep")
 
 
-@pytest.mark.parametrize("method", ["imp", "exact_obs", "rigl", "connectivity_elements"])
+@pytest.mark.parametrize("method", ["rigl", "connectivity_elements"])
 def test_widths_are_refused_where_none_are_tried(method: str) -> None:
     with pytest.raises(UsageError, match=f"--widths: method {method} does not try several"):
         check_names(load_config(None, {"method": method, "widths": "0.5:2"}))
     check_names(load_config(None, {"method": method}))
-    check_names(load_config(None, {"method": "taylor", "widths": "0.5:2"}))
+    for other in ("taylor", "imp"):
+        check_names(load_config(None, {"method": other, "widths": "0.5:2"}))
 
 
 def test_every_budget_of_a_family_has_a_folder_below_that_of_the_run() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
+from PIL import Image
 
 from mcuprune.analyze import analyze
 from mcuprune.board import load_board
@@ -102,6 +103,18 @@ def test_sqnr_of_known_noise() -> None:
 def test_forms_of_one_sample_set(array: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", array)
     np.testing.assert_array_equal(load_samples(str(tmp_path / "x.npy"), SIZES).x, inputs(7))
+
+
+def test_a_folder_of_images_gives_samples_with_labels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, *SIZES), np.uint8)
+    for number, image in enumerate(pixels):
+        folder = tmp_path / "pets" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number}.png")
+    found = load_samples(str(tmp_path / "pets"), SIZES)
+    assert found.labels is not None
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_array_equal(found.x, pixels[[0, 2, 4, 1, 3, 5]] / np.float32(255))
 
 
 def test_a_function_may_give_inputs_alone_or_with_labels(tmp_path: Path) -> None:

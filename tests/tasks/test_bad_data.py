@@ -71,7 +71,7 @@ ARRAYS = {
     "no labels": ({"x": F}, "'x' without its partner"),
     "no training": ({"x_test": F, "y_test": Y}, "no training data among the arrays ['x_test', 'y_test']"),
     "other names": ({"images": F, "labels": Y}, "no training data among the arrays ['images', 'labels']"),
-    "unknown part": ({"x": F, "y": Y, "x_dev": F, "y_dev": Y}, "'x_dev' is not known; give x and y"),
+    "unknown part": ({"x": F, "y": Y, "x_dev": F, "y_dev": Y}, "a part 'dev' is not known; give x and y"),
     "times as labels": ({"x": F, "y": Y.astype(int) + 10**13}, "no training sample is of class 0, yet"),
     "twice": ({"x": F, "y": Y, "x_train": F, "y_train": Y}, "train data are given twice"),
     "singles": ({"x": F[:2], "y": Y[:2]}, "too few training samples"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_files import tone, write_images, write_wav
+from PIL import Image
 
 from mcuprune.errors import UsageError
 from mcuprune.tasks.load import load_task
@@ -115,3 +116,12 @@ def test_few_csv_files_are_refused_with_the_number_that_is_needed(tmp_path):
 def test_voices_are_for_audio(tmp_path):
     with pytest.raises(UsageError, match="--augment voices: the inputs of 'motion' are no audio"):
         load_task(None, str(write_sensors(tmp_path / "motion")), voices=True)
+
+
+def test_plots_beside_recordings_leave_them_recordings(tmp_path):
+    words, motion = write_words(tmp_path / "words"), write_sensors(tmp_path / "motion")
+    for folder in (words, motion):
+        for path in sorted(folder.glob("*/*")):
+            Image.new("L", (8, 8)).save(path.with_suffix(".png"))
+    assert load_task(None, str(words)).front_end is not None
+    assert load_task(None, str(motion)).input_shape == (64, 1, 2)
